@@ -1,0 +1,149 @@
+"""Answers and the typed events on the way to one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ingest.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Source:
+    """A numbered passage that the model was shown: a page of a document or a web result.
+
+    `text` is the whole passage; `shown` the part the model saw, with its marks. `location` is the
+    file's path or the page's address. `recorded` is the date of a recorded web result, else None.
+    """
+
+    number: int
+    kind: Literal["page", "web"]
+    title: str
+    text: str
+    shown: str
+    location: str
+    heading: str = ""
+    page: int | None = None
+    start: int | None = None
+    end: int | None = None
+    recorded: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Name the source as a person would: title and page, or title and site."""
+        if self.kind == "page":
+            return f"{self.title}, p. {self.page}"
+        suffix = f" (recorded {self.recorded})" if self.recorded else ""
+        return f"{self.title}{suffix}"
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A claim, the words quoted for it, the source, and whether the source holds them."""
+
+    source: Source
+    quote: str
+    claim: str
+    supported: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """One tool call: what was asked, what came back, how long it took in seconds."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    observation: str
+    sources: tuple[Source, ...] = ()
+    error: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens and calls that an answer cost."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    model_calls: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the agent says, what it rests on, and what it took.
+
+    `raw` is the model's own last message; `text` the answer in it. `stopped` names the budget that
+    ended the run early ("steps", "time", "repeat", "interrupted"), else None.
+    """
+
+    question: str
+    text: str
+    raw: str
+    citations: tuple[Citation, ...] = ()
+    sources: tuple[Source, ...] = ()
+    steps: tuple[Step, ...] = ()
+    evidence: Evidence | None = None
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    model: str = ""
+    abstained: bool = False
+    stopped: str | None = None
+    thread: str = ""
+    run: str = ""
+
+    @property
+    def supported(self) -> bool:
+        """Tell whether the answer cites something and every citation was found in its source."""
+        return bool(self.citations) and all(each.supported for each in self.citations)
+
+
+@dataclass(frozen=True)
+class EvidenceSeen:
+    """The index was probed with the question before the model decided."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
+class Thought:
+    """Words that the model wrote beside a tool call, or a guard's remark."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ToolCalled:
+    """The model called a tool."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A tool answered."""
+
+    step: Step
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of the answer as it is written."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A citation was checked."""
+
+    citation: Citation
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The end of a run."""
+
+    answer: Answer
+
+
+Event = EvidenceSeen | Thought | ToolCalled | Observed | Token | Cited | Answered

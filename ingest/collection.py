@@ -1,0 +1,54 @@
+"""A collection: a store searched with one embedder, that knows how well it matches a question."""
+
+from ingest.card import CollectionCard
+from ingest.embedding import Embedder
+from ingest.evidence import TOP, Calibration, Evidence, calibrate
+from ingest.stores.base import Hit, Store, Where
+
+
+class Collection:
+    """What the agent searches: hybrid search, evidence and the card of one store.
+
+    `alpha` weighs the vector arm: 1 is vectors only, 0 words only.
+    """
+
+    def __init__(self, store: Store, embedder: Embedder, *, alpha: float = 0.5) -> None:
+        self.store = store
+        self.embedder = embedder
+        self.alpha = alpha
+        self._calibration: Calibration | None = None
+
+    def search(self, query: str, *, limit: int = 5, where: Where = Where()) -> list[Hit]:  # noqa: B008 - frozen
+        """Find the best passages by words and meaning, best first."""
+        vector = self.embedder.encode([query])[0]
+        return self.store.hybrid(query, vector, alpha=self.alpha, limit=limit, where=where)
+
+    def probe(self, question: str) -> Evidence:
+        """Tell how well the collection matches a question; "none" for an empty collection."""
+        calibration = self._calibrated()
+        if calibration is None:
+            return Evidence(strength="none", score=0.0)
+        return calibration.evidence(question, self.search(question, limit=TOP))
+
+    def calibrate(self) -> None:
+        """Measure the collection against the background questions and keep the result."""
+        passages = (chunk.embedded for chunk in self.store.chunks())
+        calibration = calibrate(passages, lambda each: self.search(each, limit=TOP))
+        self.store.put_note("calibration", calibration.to_dict())
+        self._calibration = calibration
+
+    @property
+    def card(self) -> CollectionCard | None:
+        """Read the card that the last ingest wrote, or None before any ingest."""
+        value = self.store.note("card")
+        return CollectionCard.from_dict(value) if value else None
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def _calibrated(self) -> Calibration | None:
+        if self._calibration is None:
+            value = self.store.note("calibration")
+            self._calibration = Calibration.from_dict(value) if value else None
+        return self._calibration

@@ -1,0 +1,72 @@
+"""Documents, pages and chunks: what a reader gives and a store keeps."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NAMESPACE = uuid.UUID("6f7d2f0e-5f0a-5d0e-9a35-6d3c1b1c8f10")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page's text as it is stored; every offset of the project refers to it."""
+
+    number: int
+    text: str
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading and where it starts on its page."""
+
+    page: int
+    start: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file's text by pages. `id` is the sha256 of the file's bytes, in hex."""
+
+    id: str
+    source: str
+    title: str
+    pages: tuple[Page, ...]
+    headings: tuple[Heading, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A passage of one page: `text == page_text[start:end]`, never across a page."""
+
+    id: str
+    text: str
+    document: str
+    source: str
+    title: str
+    page: int
+    start: int
+    end: int
+    heading: str
+    embedder: str
+
+    @property
+    def header(self) -> str:
+        """Say where the passage stands: title, then heading."""
+        return f"{self.title} > {self.heading}" if self.heading else self.title
+
+    @property
+    def embedded(self) -> str:
+        """Give the text that is embedded and searched, which is more than what is cited."""
+        return f"{self.header}\n{self.text}"
+
+
+def chunk_id(source: str, document: str, page: int, start: int, end: int, pipeline: str) -> str:
+    """Name a chunk by what it is, so that ingesting again changes nothing.
+
+    The parts are joined by NUL, which occurs in none of them: plain concatenation would collide.
+    """
+    parts = (source, document, str(page), f"{start}-{end}", pipeline)
+    return str(uuid.uuid5(NAMESPACE, "\0".join(parts)))

@@ -1,0 +1,121 @@
+"""Evidence: how well a collection matches a question, before any model decides.
+
+The score of a question is the best, over the top passages, of
+cosine + 0.45 x (the idf-weighted share of the question's content words that the passage holds).
+Where that score stands among the scores of unrelated background questions, asked of that very
+collection, gives the word that the model is shown. No labels are needed, so every collection can
+be calibrated when it is ingested.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from typing import Any, Literal
+
+from ingest.stores.base import Hit
+from ingest.words import content_words
+
+Strength = Literal["none", "weak", "good", "strong"]
+COVERAGE_WEIGHT = 0.45
+TOP = 5
+_VOCABULARY = 200_000
+_PERCENTILES = {"weak": 0.90, "good": 0.97}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How well the collection matches a question, and the titles of the best passages."""
+
+    strength: Strength
+    score: float
+    titles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a probe needs to know of a collection: word counts and the background's scores.
+
+    `weak` and `good` are the 90th and 97th percentile of the background's scores; `strong` lies
+    as far above `good` as makes a chance match implausible: at least the background's maximum.
+    """
+
+    passages: int
+    frequencies: Mapping[str, int]
+    weak: float
+    good: float
+    strong: float
+
+    def idf(self, word: str) -> float:
+        """Weigh a word by how few passages hold it (BM25's inverse document frequency)."""
+        found = self.frequencies.get(word, 0)
+        return math.log(1 + (self.passages - found + 0.5) / (found + 0.5))
+
+    def coverage(self, question: str, passage: str) -> float:
+        """Give the idf-weighted share, 0..1, of the question's words that the passage holds."""
+        asked = content_words(question)
+        total = sum(self.idf(word) for word in asked)
+        held = sum(self.idf(word) for word in asked & content_words(passage))
+        return held / total if total else 0.0
+
+    def score(self, question: str, hits: Sequence[Hit]) -> float:
+        """Score a question by its best passage; 0 where nothing was found."""
+        scores = [
+            hit.cosine + COVERAGE_WEIGHT * self.coverage(question, hit.chunk.embedded)
+            for hit in hits[:TOP]
+        ]
+        return max(scores, default=0.0)
+
+    def grade(self, score: float) -> Strength:
+        """Put a score into a word."""
+        if score >= self.strong:
+            return "strong"
+        if score >= self.good:
+            return "good"
+        return "weak" if score >= self.weak else "none"
+
+    def evidence(self, question: str, hits: Sequence[Hit]) -> Evidence:
+        """Grade a question by the hits that its search brought, with their first two headers."""
+        score = self.score(question, hits)
+        headers = dict.fromkeys(hit.chunk.header for hit in hits)
+        strength = self.grade(score) if hits else "none"
+        titles = tuple(headers)[:2] if strength != "none" else ()
+        return Evidence(strength=strength, score=round(score, 3), titles=titles)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Calibration":
+        """Read what `to_dict` wrote."""
+        return cls(**value)
+
+
+def background_questions() -> list[str]:
+    """Read the questions that belong to no collection in particular."""
+    text = resources.files("ingest").joinpath("background.txt").read_text(encoding="utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def calibrate(passages: Iterable[str], search: Callable[[str], list[Hit]]) -> Calibration:
+    """Measure how unrelated questions score against a collection.
+
+    `passages` are the embedded texts of its chunks; `search` finds the hits of one question.
+    """
+    counts: Counter[str] = Counter()
+    total = 0
+    for passage in passages:
+        counts.update(content_words(passage))
+        total += 1
+    words = dict(counts.most_common(_VOCABULARY))
+    blank = Calibration(passages=total, frequencies=words, weak=0.0, good=0.0, strong=0.0)
+    scores = sorted(blank.score(each, search(each)) for each in background_questions())
+    weak, good = (_quantile(scores, share) for share in _PERCENTILES.values())
+    strong = max(scores[-1], good + 0.10)
+    return Calibration(passages=total, frequencies=words, weak=weak, good=good, strong=strong)
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

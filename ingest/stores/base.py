@@ -1,0 +1,101 @@
+"""The store protocol: where chunks and their vectors are kept and searched."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ingest.documents import Chunk
+
+
+@dataclass(frozen=True)
+class Where:
+    """A filter; an empty field does not filter."""
+
+    sources: tuple[str, ...] = ()
+    pages: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A chunk that was found: fused score in 0..1, cosine in -1..1, raw BM25 (0 if unmatched)."""
+
+    chunk: Chunk
+    score: float
+    cosine: float
+    keyword: float
+
+
+@dataclass(frozen=True)
+class StoredDocument:
+    """A document as the store knows it, with its number of pages and chunks."""
+
+    id: str
+    source: str
+    title: str
+    pages: int
+    chunks: int
+
+
+class Store(Protocol):
+    """Chunks with vectors, found by hybrid search. All methods raise StoreError kin."""
+
+    name: str
+
+    def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
+        """Insert or replace chunks by id; `vectors` is float32 of shape (chunks, dimension)."""
+
+    def delete(self, documents: Sequence[str]) -> None:
+        """Remove every chunk of the documents with these ids."""
+
+    def hybrid(
+        self,
+        query: str,
+        vector: np.ndarray,
+        *,
+        alpha: float,
+        limit: int,
+        where: Where = Where(),
+    ) -> list[Hit]:
+        """Search by words and vector, best first; `alpha` 1 is vector only, 0 is BM25 only."""
+
+    def documents(self) -> list[StoredDocument]:
+        """List the documents, ordered by source."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Iterate over all chunks."""
+
+    def count(self) -> int:
+        """Count the chunks."""
+
+    def put_note(self, name: str, value: Mapping[str, Any]) -> None:
+        """Keep a small JSON value beside the chunks (card, calibration), atomically."""
+
+    def note(self, name: str) -> dict[str, Any] | None:
+        """Read a note back, or None."""
+
+    def finish(self) -> None:
+        """Build or refresh the indexes after a batch of writes."""
+
+    def close(self) -> None:
+        """Release the connection."""
+
+
+def relative_score_fusion(
+    vector: Mapping[str, float], keyword: Mapping[str, float], alpha: float
+) -> dict[str, float]:
+    """Fuse two arms: each scaled to 0..1 by its own minimum and maximum, then weighted.
+
+    The method is Weaviate's relativeScoreFusion. An arm whose scores are all equal counts as 1.
+    """
+    fused: dict[str, float] = {}
+    for scores, weight in ((vector, alpha), (keyword, 1.0 - alpha)):
+        if not scores:
+            continue
+        low, high = min(scores.values()), max(scores.values())
+        span = high - low
+        for key, value in scores.items():
+            scaled = (value - low) / span if span > 0 else 1.0
+            fused[key] = fused.get(key, 0.0) + weight * scaled
+    return fused

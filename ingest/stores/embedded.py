@@ -1,0 +1,211 @@
+"""The embedded store: LanceDB in a folder, nothing to start and nothing to run."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+
+from ingest.documents import Chunk
+from ingest.stores.base import Hit, StoredDocument, Where, relative_score_fusion
+
+_FIELDS = [each.name for each in fields(Chunk)]
+_CANDIDATES = 50
+_INDEX_FROM = 50_000
+
+
+class LanceStore:
+    """Chunks in one LanceDB table; several processes may read and write it."""
+
+    name = "lancedb"
+
+    def __init__(self, folder: Path, *, collection: str) -> None:
+        self.folder = folder
+        self._collection = collection
+        folder.mkdir(parents=True, exist_ok=True)
+        self._database = lancedb.connect(
+            str(folder), read_consistency_interval=timedelta(seconds=0)
+        )
+        self._table: Any = None
+
+    def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
+        """Insert or replace chunks by id."""
+        if not chunks:
+            return
+        table = self._create(vectors.shape[1])
+        rows = [
+            {**asdict(chunk), "embedded": chunk.embedded, "vector": vector}
+            for chunk, vector in zip(chunks, vectors, strict=True)
+        ]
+        merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+        merge.execute(pa.Table.from_pylist(rows, schema=table.schema))
+
+    def delete(self, documents: Sequence[str]) -> None:
+        """Remove every chunk of the documents with these ids."""
+        table = self._open()
+        if table is not None and documents:
+            table.delete(f"document IN ({_quoted(documents)})")
+
+    def hybrid(
+        self,
+        query: str,
+        vector: np.ndarray,
+        *,
+        alpha: float,
+        limit: int,
+        where: Where = Where(),  # noqa: B008 - frozen
+    ) -> list[Hit]:
+        """Search both arms and fuse them; every hit carries its true cosine."""
+        table = self._open()
+        if table is None:
+            return []
+        depth = max(limit, _CANDIDATES)
+        rows: dict[str, dict[str, Any]] = {}
+        near = self._search(table, vector, "vector", where).distance_type("cosine").limit(depth)
+        by_vector = {row["id"]: 1.0 - row["_distance"] for row in _remember(near, rows)}
+        by_words: dict[str, float] = {}
+        words = " ".join(re.findall(r"\w+", query))
+        if words and alpha < 1 and self._has_words(table):
+            match = self._search(table, words, "fts", where).limit(depth)
+            by_words = {row["id"]: row["_score"] for row in _remember(match, rows)}
+        fused = relative_score_fusion(by_vector if alpha > 0 else {}, by_words, alpha)
+        best = sorted(fused, key=lambda key: (-fused[key], key))[:limit]
+        return [
+            Hit(
+                chunk=Chunk(**{name: rows[key][name] for name in _FIELDS}),
+                score=fused[key],
+                cosine=float(np.dot(vector, np.asarray(rows[key]["vector"], dtype=np.float32))),
+                keyword=by_words.get(key, 0.0),
+            )
+            for key in best
+        ]
+
+    def documents(self) -> list[StoredDocument]:
+        """List the documents, ordered by source."""
+        table = self._open()
+        if table is None:
+            return []
+        columns = table.search().select(["document", "source", "title", "page"]).to_list()
+        pages: dict[tuple[str, str, str], list[int]] = {}
+        for row in columns:
+            key = (row["source"], row["document"], row["title"])
+            pages.setdefault(key, []).append(row["page"])
+        return [
+            StoredDocument(
+                id=document, source=source, title=title, pages=len(set(found)), chunks=len(found)
+            )
+            for (source, document, title), found in sorted(pages.items())
+        ]
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Iterate over all chunks."""
+        table = self._open()
+        if table is None:
+            return
+        for batch in table.search().select(_FIELDS).to_batches():
+            for row in batch.to_pylist():
+                yield Chunk(**row)
+
+    def count(self) -> int:
+        """Count the chunks."""
+        table = self._open()
+        return 0 if table is None else int(table.count_rows())
+
+    def put_note(self, name: str, value: Mapping[str, Any]) -> None:
+        """Keep a JSON value in a file beside the table, written whole or not at all."""
+        path = self._note_path(name)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            temporary.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def note(self, name: str) -> dict[str, Any] | None:
+        """Read a note back, or None."""
+        path = self._note_path(name)
+        if not path.exists():
+            return None
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return value
+
+    def finish(self) -> None:
+        """Bring the full-text index up to date, index vectors of large tables, merge small files."""
+        table = self._open()
+        if table is None:
+            return
+        if self._has_words(table):
+            table.optimize()
+        else:
+            table.create_fts_index("embedded", replace=True, with_position=False)
+        if table.count_rows() >= _INDEX_FROM and not _indexed(table, "vector"):
+            table.create_index(metric="cosine", index_type="IVF_RQ")
+
+    def close(self) -> None:
+        """Forget the table; LanceDB holds no connection."""
+        self._table = None
+
+    def _open(self) -> Any:
+        if self._table is None and self._collection in self._database.list_tables().tables:
+            self._table = self._database.open_table(self._collection)
+        return self._table
+
+    def _create(self, dimension: int) -> Any:
+        if self._open() is None:
+            texts = [pa.field(name, pa.string()) for name in _FIELDS if name not in _NUMBERS]
+            numbers = [pa.field(name, pa.int32()) for name in _NUMBERS]
+            vector = pa.field("vector", pa.list_(pa.float32(), dimension))
+            schema = pa.schema([*texts, *numbers, pa.field("embedded", pa.string()), vector])
+            self._table = self._database.create_table(
+                self._collection, schema=schema, exist_ok=True
+            )
+        return self._table
+
+    @staticmethod
+    def _search(table: Any, query: Any, kind: str, where: Where) -> Any:
+        column = "vector" if kind == "vector" else "embedded"
+        key = {"vector_column_name": column} if kind == "vector" else {"fts_columns": column}
+        builder = table.search(query, query_type=kind, **key)
+        condition = _condition(where)
+        return builder.where(condition, prefilter=True) if condition else builder
+
+    @staticmethod
+    def _has_words(table: Any) -> bool:
+        return _indexed(table, "embedded")
+
+    def _note_path(self, name: str) -> Path:
+        return self.folder / f"{self._collection}.{name}.json"
+
+
+_NUMBERS = ("page", "start", "end")
+
+
+def _remember(query: Any, rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = query.to_list()
+    for row in found:
+        rows.setdefault(row["id"], row)
+    return found
+
+
+def _indexed(table: Any, column: str) -> bool:
+    return any(column in index.columns for index in table.list_indices())
+
+
+def _condition(where: Where) -> str:
+    parts = []
+    if where.sources:
+        parts.append(f"source IN ({_quoted(where.sources)})")
+    if where.pages:
+        parts.append(f"page IN ({', '.join(str(int(page)) for page in where.pages)})")
+    return " AND ".join(parts)
+
+
+def _quoted(values: Sequence[str]) -> str:
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

