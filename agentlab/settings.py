@@ -1,0 +1,234 @@
+"""Settings: every dial of agentlab in one flat, frozen model, and where each value came from."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from agentlab.errors import SettingsError
+
+FILE_NAME = "agentlab.toml"
+PREFIX = "AGENTLAB_"
+FILE_VARIABLE = f"{PREFIX}CONFIG"
+SECRETS = ("api_key", "weaviate_api_key", "serpapi_api_key", "serper_api_key", "tavily_api_key")
+PLAIN_VARIABLES = {
+    "OPENAI_API_KEY": "api_key",
+    "SERPAPI_API_KEY": "serpapi_api_key",
+    "SERPER_API_KEY": "serper_api_key",
+    "TAVILY_API_KEY": "tavily_api_key",
+    "WEAVIATE_URL": "weaviate_url",
+    "WEAVIATE_API_KEY": "weaviate_api_key",
+}
+
+
+class Settings(BaseModel):
+    """Every dial, with its default. Unknown keys are refused; secrets are masked in the repr."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    home: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("agentlab"),
+        description="Folder of the index, the journal, the conversations and the history.",
+    )
+    cache: Path = Field(
+        default_factory=lambda: platformdirs.user_cache_path("agentlab"),
+        description="Folder of models; safe to delete, they are made or fetched again.",
+    )
+    collection: str = Field(
+        "library",
+        pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
+        description="Name of the collection of documents.",
+    )
+    store: Literal["lancedb", "weaviate"] = Field("lancedb", description="Where passages live.")
+    weaviate_url: str | None = Field(None, description="Address of the Weaviate server.")
+    weaviate_api_key: str | None = Field(None, description="Key of the Weaviate server.")
+    embedder: str = Field(
+        "sentence-transformers/all-MiniLM-L6-v2", description="Embedding model: name or folder."
+    )
+    alpha: float = Field(
+        0.5, ge=0, le=1, description="Hybrid search: 1 is meaning only, 0 is words only."
+    )
+    model: str = Field("starter", description="Language model: `starter`, a name or a folder.")
+    engine: Literal["auto", "transformers", "vllm", "openai"] = Field(
+        "auto", description="What runs the model; `openai` is any OpenAI-compatible endpoint."
+    )
+    base_url: str | None = Field(None, description="Address of an OpenAI-compatible endpoint.")
+    api_key: str | None = Field(None, description="Key of that endpoint.")
+    temperature: float = Field(0.0, ge=0, le=2, description="0 always picks the likeliest word.")
+    max_tokens: int = Field(256, gt=0, description="Longest message of the model, in tokens.")
+    timeout_s: float = Field(180.0, gt=0, description="Wall-clock budget of one question.")
+    max_steps: int = Field(4, gt=0, description="Tool calls allowed before the last answer.")
+    passages: int = Field(3, gt=0, le=20, description="Passages shown to the model by a search.")
+    passage_words: int = Field(75, gt=0, description="Words shown of each passage.")
+    evidence: bool = Field(True, description="Show the model how well the library matches.")
+    web: Literal["auto", "serpapi", "serper", "tavily", "ddgs", "recorded", "off"] = Field(
+        "auto", description="Web search; `auto` takes the first key that is set, else ddgs."
+    )
+    recorded: Path | None = Field(None, description="File of recorded web results.")
+    serpapi_api_key: str | None = Field(None, description="Key of SerpAPI.")
+    serper_api_key: str | None = Field(None, description="Key of Serper.")
+    tavily_api_key: str | None = Field(None, description="Key of Tavily.")
+    journal: bool = Field(True, description="Keep every run in a local SQLite file.")
+
+    @field_validator("home", "cache", "recorded")
+    @classmethod
+    def _expand(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.store == "weaviate" and not self.weaviate_url:
+            raise ValueError('store = "weaviate" needs weaviate_url (or WEAVIATE_URL)')
+        if self.web == "recorded" and self.recorded is None:
+            raise ValueError('web = "recorded" needs recorded, the file of recorded results')
+        return self
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """Mask the secrets wherever pydantic prints the model."""
+        return [(name, masked(name, value)) for name, value in self]
+
+    @property
+    def models_folder(self) -> Path:
+        """Folder where models are unpacked, fetched and merged."""
+        return self.cache / "models"
+
+    @property
+    def store_folder(self) -> Path:
+        """Folder of the embedded store."""
+        return self.home / "store"
+
+    @property
+    def journal_path(self) -> Path:
+        """SQLite file of the journal."""
+        return self.home / "journal.sqlite"
+
+    @property
+    def memory_path(self) -> Path:
+        """SQLite file of the conversations."""
+        return self.home / "memory.sqlite"
+
+    @property
+    def history_path(self) -> Path:
+        """File of the lines typed in the REPL."""
+        return self.home / "history"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings with the origin of each value, the file that was read, and stray variables."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    file: Path | None = None
+    unknown_variables: tuple[str, ...] = field(default=())
+
+
+def masked(name: str, value: object) -> object:
+    """Hide all but the last four characters of a secret; short ones wholly."""
+    if name not in SECRETS or not isinstance(value, str) or not value:
+        return value
+    return f"****{value[-4:]}" if len(value) > 12 else "****"
+
+
+def load_settings(
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Resolved:
+    """Resolve the settings: flags over environment over agentlab.toml over defaults.
+
+    Overrides that are None count as not given. `file` defaults to $AGENTLAB_CONFIG, then to
+    agentlab.toml in the working folder if there is one. Raises SettingsError.
+    """
+    environ = os.environ if environ is None else environ
+    path = _find_file(file, environ)
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    for name, value in (_read_file(path) if path else {}).items():
+        values[name], origins[name] = value, str(path)
+    for name, (variable, value) in _read_environment(environ).items():
+        values[name], origins[name] = value, variable
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            _refuse_unknown(name, "a flag")
+            values[name], origins[name] = value, "flag"
+    return Resolved(_build(values, origins), origins, path, _stray_variables(environ))
+
+
+def _build(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, origins)) from None
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    first = error.errors(include_url=False)[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return f"The settings do not fit together: {reason}. `agentlab config` explains each."
+    name = str(first["loc"][0])
+    value = masked(name, first["input"])
+    return (
+        f"The setting {name} = {value!r} (from {origins.get(name, 'the caller')}) is not usable: "
+        f"{reason}. Correct it there, or remove it to get the default."
+    )
+
+
+def _find_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:
+    named = file or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
+    if named is None:
+        return Path(FILE_NAME).absolute() if Path(FILE_NAME).is_file() else None
+    if not named.is_file():
+        raise SettingsError(
+            f"The settings file {named} does not exist. Create it, or leave out --config."
+        )
+    return named.absolute()
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}. Correct that line.") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error}. Check its permissions.") from error
+    for name in values:
+        _refuse_unknown(name, str(path))
+    for name in ("home", "cache", "recorded"):
+        if isinstance(values.get(name), str):
+            values[name] = path.parent / Path(values[name]).expanduser()
+    return values
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    found = {
+        name: (variable, environ[variable])
+        for variable, name in PLAIN_VARIABLES.items()
+        if environ.get(variable)
+    }
+    for name in Settings.model_fields:
+        variable = PREFIX + name.upper()
+        if environ.get(variable):
+            found[name] = (variable, environ[variable])
+    return found
+
+
+def _stray_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {FILE_VARIABLE}
+    return tuple(sorted(name for name in environ if name.startswith(PREFIX) and name not in known))
+
+
+def _refuse_unknown(name: str, origin: str) -> None:
+    if name in Settings.model_fields:
+        return
+    close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else "`agentlab config` lists all of them."
+    raise SettingsError(f"There is no setting {name!r} (from {origin}). {hint}")
