@@ -1,0 +1,47 @@
+"""Settings of ingest: how files are cut, and where the chunks are kept."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PARSER = "pdf-1"
+CHUNKER = "chunk-1"
+
+
+class IngestConfig(BaseModel):
+    """How PDFs become chunks. Changing what `fingerprint` names makes the files be read anew."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chunk_tokens: int = Field(default=200, ge=16, le=512)
+    embed_batch: int = Field(default=64, ge=1)
+    max_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
+    max_pages: int = Field(default=5000, ge=1)
+
+    def fingerprint(self, embedder: str) -> str:
+        """Name the pipeline that made a chunk: parser, chunker with its size, and embedder."""
+        return f"{PARSER} {CHUNKER}/{self.chunk_tokens} {embedder}"
+
+
+class StoreConfig(BaseModel):
+    """Which store, and where: a folder for LanceDB, an address for Weaviate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["lancedb", "weaviate"] = "lancedb"
+    collection: str = Field(default="library", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")
+    folder: Path | None = None
+    url: str | None = None
+    api_key: str | None = Field(default=None, repr=False)
+    timeout_s: float = Field(default=30.0, gt=0)
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> "StoreConfig":
+        if self.kind == "lancedb" and self.folder is None:
+            message = "store 'lancedb' needs `folder`, the folder that keeps the collections"
+            raise ValueError(message)
+        if self.kind == "weaviate" and not self.url:
+            message = "store 'weaviate' needs `url`, for example http://localhost:8080"
+            raise ValueError(message)
+        return self

@@ -1,0 +1,117 @@
+"""Errors of ingest: what went wrong, and what to do about it.
+
+IngestError
+├── PathMissingError          (FileNotFoundError)  a path that was given is not there
+├── NothingToIngestError      (ValueError)         the paths hold no PDF
+├── DocumentError             (ValueError)         one file cannot be read; `reason` is its slug
+│   ├── UnsupportedError                           not a PDF, or an empty file
+│   ├── EncryptedError        (PermissionError)    locked by a password
+│   ├── CorruptError                               broken beyond repair
+│   ├── NoTextError                                a scan: pages without text
+│   └── TooLargeError                              more bytes or pages than the limits allow
+├── EmbedderError             (RuntimeError)       the embedder cannot be loaded or run
+├── EmptyCollectionError      (LookupError)        a question before any ingest
+└── StoreError                (RuntimeError)       the store failed
+    ├── StoreUnreachableError (ConnectionError)    no answer from its server
+    ├── StoreAccessError      (PermissionError)    missing or wrong key, or no right to the folder
+    ├── StoreMismatchError    (ValueError)         made by another embedder, or not a store
+    ├── StoreWriteError                            some chunks were refused
+    └── StoreFullError        (OSError)            no space is left on the disk
+"""
+
+from typing import ClassVar
+
+
+class IngestError(Exception):
+    """Root of all errors of this package."""
+
+
+class PathMissingError(IngestError, FileNotFoundError):
+    """A path that was given does not exist."""
+
+
+class NothingToIngestError(IngestError, ValueError):
+    """The paths hold no PDF."""
+
+
+class DocumentError(IngestError, ValueError):
+    """One file cannot be read; the others go on."""
+
+    reason: ClassVar[str] = "unreadable"
+    remedy: ClassVar[str] = "open it in a PDF viewer to see whether it is whole"
+
+    def __init__(self, source: str, detail: str, remedy: str | None = None) -> None:
+        self.source = source
+        self.detail = detail
+        self.advice = remedy or self.remedy
+        super().__init__(source, detail, self.advice)
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.detail}; {self.advice}."
+
+
+class UnsupportedError(DocumentError):
+    """The file is not a PDF."""
+
+    reason = "unsupported"
+    remedy = "only PDF files can be ingested: convert it to PDF, or leave it out"
+
+
+class EncryptedError(DocumentError, PermissionError):
+    """The file is locked by a password."""
+
+    reason = "encrypted"
+    remedy = "unlock it (qpdf --decrypt --password=... locked.pdf open.pdf) and ingest the copy"
+
+
+class CorruptError(DocumentError):
+    """The file is broken beyond what both readers can repair."""
+
+    reason = "corrupt"
+    remedy = "get a fresh copy, or try to repair it (qpdf broken.pdf repaired.pdf)"
+
+
+class NoTextError(DocumentError):
+    """The pages hold no text: a scan."""
+
+    reason = "no_text"
+    remedy = "it looks like a scan: add a text layer (ocrmypdf scan.pdf text.pdf) and ingest that"
+
+
+class TooLargeError(DocumentError):
+    """The file goes beyond the limits of IngestConfig."""
+
+    reason = "too_large"
+    remedy = "split it (qpdf --split-pages=500 big.pdf part.pdf), or raise the limit"
+
+
+class EmbedderError(IngestError, RuntimeError):
+    """The embedder cannot be loaded or run."""
+
+
+class EmptyCollectionError(IngestError, LookupError):
+    """The collection holds nothing that a question could find."""
+
+
+class StoreError(IngestError, RuntimeError):
+    """The store failed."""
+
+
+class StoreUnreachableError(StoreError, ConnectionError):
+    """The store's server does not answer."""
+
+
+class StoreAccessError(StoreError, PermissionError):
+    """The store refuses the key, or the folder may not be written."""
+
+
+class StoreMismatchError(StoreError, ValueError):
+    """What is stored was made by another embedder, or is no store."""
+
+
+class StoreWriteError(StoreError):
+    """The store refused some of the chunks."""
+
+
+class StoreFullError(StoreError, OSError):
+    """No space is left where the store lies."""
