@@ -1,0 +1,342 @@
+"""PDF files: read one into a Document, or say with a typed error why not.
+
+pypdfium2 reads first: it is fast and, on the whole, the most faithful. pypdf gives the metadata,
+reads what pdfium cannot open, and reads again the pages that pdfium garbles.
+"""
+
+import ctypes
+import hashlib
+import io
+import itertools
+import logging
+import re
+import statistics
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pypdf
+import pypdf.errors
+import pypdfium2
+import pypdfium2.raw as pdfium_c
+
+from ingest.documents import Document, Page
+from ingest.errors import (
+    CorruptError,
+    DocumentError,
+    EncryptedError,
+    NoTextError,
+    PathMissingError,
+    TooLargeError,
+    UnsupportedError,
+)
+from ingest.layout import (
+    TITLE_LENGTH,
+    Line,
+    clean,
+    find_headings,
+    mend_divisions,
+    page_text,
+    title_line,
+)
+
+MAX_BYTES = 512 * 1024 * 1024
+MAX_PAGES = 5000
+GOOD_QUALITY = 0.75
+SECOND_READINGS = 200
+LETTERS_PER_PAGE = 3
+
+_BOLD = re.compile(rb"bold|black|heavy|demi|cmbx|cmssbx|-medi\b", re.IGNORECASE)
+_NO_TITLE = re.compile(
+    r"^(?:untitled|title|document\s*\d*|.*\.(?:docx?|tex|indd|pptx?|xlsx?|rtf|odt|pdf|dvi|qxd))$",
+    re.IGNORECASE,
+)
+_METADATA = ("author", "subject", "keywords", "creator", "producer")
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a reader gave: lines by page, labels by page, outline as (page number, title)."""
+
+    pages: list[list[Line]]
+    labels: list[str]
+    outline: list[tuple[int, str]]
+
+
+def read_pdf(
+    path: Path,
+    *,
+    password: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    max_pages: int = MAX_PAGES,
+) -> Document:
+    """Read a PDF into pages of text with headings.
+
+    Raises a DocumentError whose `reason` is unsupported, encrypted, corrupt, no_text or too_large.
+    """
+    source = str(path)
+    data = _load(path, max_bytes)
+    try:
+        reading = _read_with_pdfium(data, source, password, max_pages)
+    except CorruptError:
+        reading = _read_with_pypdf(data, source, password, max_pages)
+    placed = [page_text(lines) for lines in mend_divisions(_best_of_both(data, password, reading))]
+    pages = tuple(
+        Page(number, text, label if label and label != str(number) else None)
+        for number, ((text, _), label) in enumerate(zip(placed, reading.labels, strict=True), 1)
+    )
+    letters = sum(char.isalnum() for page in pages for char in page.text)
+    if letters < LETTERS_PER_PAGE * len(pages):
+        raise NoTextError(source, f"{_count(len(pages), 'page')} without text")
+    lines = [rows for _, rows in placed]
+    headings = find_headings(pages, lines, reading.outline)
+    metadata = _metadata(data, password)
+    return Document(
+        id=hashlib.sha256(data).hexdigest(),
+        source=source,
+        title=_title(metadata) or title_line(lines[0], headings) or _name(path),
+        pages=pages,
+        headings=headings,
+        metadata=metadata,
+    )
+
+
+def quality(text: str) -> float:
+    """Rate extracted text from 0 (garbled) to 1: control characters, lone glyphs, newlines."""
+    tokens = text.split()
+    if not tokens:
+        return 0.0
+    visible = sum(map(len, tokens))
+    controls = sum(
+        ord(c) < 32 or "\ue000" <= c <= "\uf8ff" or c == "\ufffd" for c in "".join(tokens)
+    )
+    lone = sum(len(token) == 1 for token in tokens) / len(tokens)
+    newlines = text.count("\n") / len(tokens)
+    fault = 10 * controls / visible + max(0.0, lone - 0.35) + max(0.0, newlines - 0.4)
+    return max(0.0, 1.0 - fault)
+
+
+def _load(path: Path, max_bytes: int) -> bytes:
+    source = str(path)
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise TooLargeError(source, f"{size:,} bytes, the limit (max_bytes) is {max_bytes:,}")
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise PathMissingError(f"{source} does not exist: check the path.") from error
+    except OSError as error:
+        detail = error.strerror or type(error).__name__
+        raise DocumentError(
+            source, f"cannot be read ({detail})", "check its permissions"
+        ) from error
+    if not data:
+        raise UnsupportedError(source, "the file is empty (0 bytes)", "get a fresh copy")
+    if b"%PDF-" not in data[:1024]:
+        raise UnsupportedError(source, f"not a PDF (it begins with {data[:8]!r})")
+    return data
+
+
+def _read_with_pdfium(data: bytes, source: str, password: str | None, max_pages: int) -> _Reading:
+    try:
+        pdf = pypdfium2.PdfDocument(data, password=password)
+    except pypdfium2.PdfiumError as error:
+        if getattr(error, "err_code", None) == pdfium_c.FPDF_ERR_PASSWORD:
+            raise _locked(source, password) from error
+        raise CorruptError(source, "pdfium cannot open it") from error
+    with closing(pdf):
+        _check_pages(len(pdf), source, max_pages)
+        pages = [_pdfium_lines(pdf, index) for index in range(len(pdf))]
+        labels = [pdf.get_page_label(index) for index in range(len(pdf))]
+        return _Reading(pages, labels, _pdfium_outline(pdf))
+
+
+def _locked(source: str, password: str | None) -> EncryptedError:
+    detail = "locked by a password" if password is None else "the password does not open it"
+    return EncryptedError(source, detail)
+
+
+def _check_pages(count: int, source: str, max_pages: int) -> None:
+    if count == 0:
+        raise CorruptError(source, "it has no pages")
+    if count > max_pages:
+        raise TooLargeError(source, f"{count:,} pages, the limit (max_pages) is {max_pages:,}")
+
+
+def _pdfium_outline(pdf: pypdfium2.PdfDocument) -> list[tuple[int, str]]:
+    entries = []
+    for bookmark in pdf.get_toc():
+        target = bookmark.get_dest()
+        index = target.get_index() if target else None
+        if index is not None:
+            entries.append((index + 1, bookmark.get_title()))
+    return entries
+
+
+def _pdfium_lines(pdf: pypdfium2.PdfDocument, index: int) -> list[Line]:
+    """Read a page's lines with their looks; a page that fails alone counts as blank."""
+    try:
+        page = pdf[index]
+    except pypdfium2.PdfiumError:
+        return []
+    with closing(page), closing(page.get_textpage()) as text_page:
+        text = text_page.get_text_range()
+        lines: list[Line] = []
+        tops: list[tuple[float, float]] = []
+        for match in re.finditer(r"[^\r\n]+", text):
+            line, box = _measure(text_page.raw, match)
+            if line.text:
+                lines.append(line)
+                tops.append(box)
+        return _mark_gaps(lines, tops)
+
+
+def _measure(raw: Any, match: re.Match[str]) -> tuple[Line, tuple[float, float]]:
+    """Look at a line's first, middle and last letter; also give its top and bottom."""
+    solid = [match.start() + i for i, char in enumerate(match.group()) if char.isalnum()]
+    if not solid:
+        return Line(clean(match.group())), (0.0, 0.0)
+    boxes = []
+    bold = True
+    for offset in (solid[0], solid[len(solid) // 2], solid[-1]):
+        char = pdfium_c.FPDFText_GetCharIndexFromTextIndex(raw, offset)
+        box = pdfium_c.FS_RECTF()
+        pdfium_c.FPDFText_GetLooseCharBox(raw, char, box)
+        boxes.append(box)
+        bold = bold and _is_bold(raw, char)
+    size = statistics.median(box.top - box.bottom for box in boxes)
+    width = boxes[-1].right - boxes[0].left
+    stretch = width / (size * len(match.group())) if size > 0 else 0.0
+    line = Line(clean(match.group()), size=max(0.0, size), bold=bold, stretch=stretch)
+    return line, (boxes[1].top, boxes[1].bottom)
+
+
+def _is_bold(raw: Any, char: int) -> bool:
+    if pdfium_c.FPDFText_GetFontWeight(raw, char) >= 600:
+        return True
+    name = ctypes.create_string_buffer(128)
+    flags = ctypes.c_int()
+    pdfium_c.FPDFText_GetFontInfo(raw, char, name, 128, flags)
+    return bool(_BOLD.search(name.value))
+
+
+def _mark_gaps(lines: list[Line], tops: list[tuple[float, float]]) -> list[Line]:
+    """Mark a line that stands clearly further below the one before it than lines here do."""
+    steps = [above[0] - below[0] for above, below in itertools.pairwise(tops)]
+    usual = [step for step in steps if step > 1]
+    if not usual:
+        return lines
+    pitch = statistics.median(usual)
+    wide = [False] + [step > 1.4 * pitch or step < -pitch for step in steps]
+    return [replace(line, gap=gap) for line, gap in zip(lines, wide, strict=True)]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pypdf's log lines and warnings from the terminal: the outcome says it all."""
+    logger = logging.getLogger("pypdf")
+    before = logger.disabled, logger.level
+    children = [
+        child
+        for name, child in logging.root.manager.loggerDict.items()
+        if name.startswith("pypdf.") and isinstance(child, logging.Logger) and not child.disabled
+    ]
+    logger.disabled = True
+    logger.setLevel(logging.CRITICAL + 1)
+    for child in children:
+        child.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled, level = before
+        logger.setLevel(level)
+        for child in children:
+            child.disabled = False
+
+
+def _open_with_pypdf(data: bytes, password: str | None) -> pypdf.PdfReader:
+    return pypdf.PdfReader(io.BytesIO(data), strict=False, password=password)
+
+
+def _read_with_pypdf(data: bytes, source: str, password: str | None, max_pages: int) -> _Reading:
+    """Read what pdfium cannot open: pypdf repairs some broken cross-reference tables."""
+    try:
+        with _quiet():
+            reader = _open_with_pypdf(data, password)
+            _check_pages(len(reader.pages), source, max_pages)
+            pages = [_pypdf_lines(page) for page in reader.pages]
+            labels = list(reader.page_labels)
+    except DocumentError:
+        raise
+    except (pypdf.errors.FileNotDecryptedError, pypdf.errors.WrongPasswordError) as error:
+        raise _locked(source, password) from error
+    except Exception as error:  # a broken file makes pypdf raise nearly anything
+        raise CorruptError(source, f"neither reader can open it ({_brief(error)})") from error
+    return _Reading(pages, labels, [])
+
+
+def _pypdf_lines(page: pypdf.PageObject) -> list[Line]:
+    try:
+        text = page.extract_text()
+    except Exception:  # noqa: BLE001 - one broken page counts as blank, the others are read
+        return []
+    return [Line(line) for line in map(clean, text.splitlines()) if line]
+
+
+def _best_of_both(data: bytes, password: str | None, reading: _Reading) -> list[list[Line]]:
+    """Read the garbled pages again with pypdf, and keep whichever text is clearly better."""
+    texts = ["\n".join(line.text for line in lines) for lines in reading.pages]
+    doubtful = [i for i, text in enumerate(texts) if text and quality(text) < GOOD_QUALITY]
+    pages = list(reading.pages)
+    if not doubtful:
+        return pages
+    try:
+        with _quiet():
+            reader = _open_with_pypdf(data, password)
+            for index in doubtful[:SECOND_READINGS]:
+                second = _pypdf_lines(reader.pages[index])
+                if quality("\n".join(line.text for line in second)) > quality(texts[index]) + 0.05:
+                    pages[index] = second
+    except Exception:  # noqa: BLE001 - the first reading stands where pypdf cannot open the file
+        return pages
+    return pages
+
+
+def _metadata(data: bytes, password: str | None) -> dict[str, str]:
+    """Give the metadata that has a value; a broken information dictionary gives none."""
+    try:
+        with _quiet():
+            info: Mapping[str, Any] = _open_with_pypdf(data, password).metadata or {}
+            values = {
+                name: str(info.get(f"/{name.title()}") or "") for name in ("title", *_METADATA)
+            }
+            values["created"] = str(info.get("/CreationDate") or "")
+    except Exception:  # noqa: BLE001 - metadata is a nicety, the text is what counts
+        return {}
+    cleaned = {name: clean(value.replace("\n", " ")) for name, value in values.items()}
+    return {name: value for name, value in cleaned.items() if value}
+
+
+def _title(metadata: Mapping[str, str]) -> str:
+    """Give the title of the metadata, or "" where it is a file's name or none at all."""
+    given = re.sub(r"^Microsoft (?:Word|PowerPoint|Excel) - ", "", metadata.get("title", ""))
+    is_title = sum(char.isalpha() for char in given) >= 3 and not _NO_TITLE.match(given)
+    return given[:TITLE_LENGTH] if is_title else ""
+
+
+def _name(path: Path) -> str:
+    return re.sub(r"[\W_]+", " ", path.stem).strip() or path.name
+
+
+def _brief(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:80]}" if text else type(error).__name__
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
