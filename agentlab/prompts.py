@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 from ingest.evidence import Evidence
+from ingest.reading import BEST, NEXT
 
 NOT_FOUND = "I could not find an answer in the sources."
 EMPTY_LIBRARY = "0 documents"
@@ -90,6 +91,11 @@ def observation(
         lines.insert(0, f"Recorded on {recorded}, not live.")
     lines += [f"[{each.number}] {each.header}: {each.text}" for each in passages]
     return "\n".join(lines)
+
+
+def unmarked(text: str) -> str:
+    """Give a shown passage's text without the marks before its best sentences."""
+    return text.replace(BEST, "").replace(NEXT, "")
 
 
 def cited_answer(quote: str, answer: str, number: int) -> str:

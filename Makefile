@@ -1,0 +1,54 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 2
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help demo test test-fast check lint types contracts starter evaluate test-vllm bench notebooks clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and pinned: on Linux a later resolution would otherwise swap builds.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed ## Set up everything, ingest three handbooks, and chat (the first command)
+	@$(BIN)/agentlab demo
+
+test: $(VENV)/.installed-dev ## Set up everything and run all checks and tests (the second command)
+	@$(MAKE) --no-print-directory lint types contracts
+	$(BIN)/pytest -m 'not vllm' $(ARGS)
+
+test-fast: $(VENV)/.installed-dev ## Run the tests that need no model
+	$(BIN)/pytest -m 'not slow and not vllm' $(ARGS)
+
+check: test ## Lint, types, import contracts and tests
+
+lint: $(VENV)/.installed-dev ## ruff and deptry
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/deptry .
+
+types: $(VENV)/.installed-dev ## mypy
+	$(BIN)/mypy
+
+contracts: $(VENV)/.installed-dev ## Who may import whom
+	$(BIN)/lint-imports
+
+test-vllm: $(VENV)/.installed-dev ## Build vLLM's own environment and run the agent on it, on the CPU
+	VLLM_VENV=.venv-vllm bash tests/serve/vllm_environment.sh
+	VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/pytest -m vllm -rs $(ARGS)
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .venv-vllm .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,191 @@
+"""Building the training set: libraries of articles and handbooks, then conversations over them."""
+
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agentlab.starter.conversations import (
+    Fact,
+    Library,
+    Text,
+    as_query,
+    chunks_of,
+    to_jsonl,
+    write_conversations,
+)
+from agentlab.starter.handbooks import HandbookItem, handbook_items
+from agentlab.starter.questions import (
+    Article,
+    WebQuestion,
+    training_articles,
+    training_web_questions,
+)
+from ingest.card import build_card
+from ingest.collection import Collection
+from ingest.embedding import Embedder
+from ingest.evidence import Calibration, background_questions
+from ingest.sentences import sentence_spans
+from ingest.stores.embedded import LanceStore
+
+LIBRARY_SIZES = (2, 3, 3, 4, 5, 6, 7, 8, 10)
+_HANDBOOK_ITEMS = 1500
+_HANDBOOK_LIBRARIES = 10
+
+
+class RememberingEmbedder(Embedder):
+    """An embedder that keeps every vector: training asks for the same sentences many times."""
+
+    def __init__(self, folder: Path, *, name: str) -> None:
+        super().__init__(folder, name=name, batch_size=64)
+        self._known: dict[str, np.ndarray] = {}
+
+    def encode(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """Embed texts, each once."""
+        unknown = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if unknown:
+            self._known.update(zip(unknown, super().encode(unknown, progress), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
+def build_examples(
+    questions: Path,
+    embedder_folder: Path,
+    out: Path,
+    *,
+    count: int,
+    seed: int = 7,
+    say: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Write `count` conversations to `out` as JSONL, whole or not at all.
+
+    `questions` is the folder of the question sets of `agentlab.starter.questions`.
+    """
+    rng = random.Random(seed)
+    articles = training_articles(questions)
+    asked = training_web_questions(questions)
+    items = handbook_items(seed, _HANDBOOK_ITEMS)
+    embedder = RememberingEmbedder(embedder_folder, name="all-MiniLM-L6-v2")
+    _embed_ahead(embedder, articles, asked, items, say)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        libraries = []
+        for index, group in enumerate(_groups(articles, LIBRARY_SIZES, rng)):
+            say(f"library {index}: {', '.join(article.title for article in group)}")
+            libraries.append(_library(folder / f"articles-{index}", embedder, *_of_articles(group)))
+        by_title: dict[str, list[HandbookItem]] = {}
+        for item in items:
+            by_title.setdefault(item.title, []).append(item)
+        titles = sorted(by_title)
+        rng.shuffle(titles)
+        for index in range(_HANDBOOK_LIBRARIES):
+            own = titles[index::_HANDBOOK_LIBRARIES]
+            say(f"handbook library {index}: {len(own)} handbooks")
+            held = [item for title in own for item in by_title[title]]
+            libraries.append(_library(folder / f"books-{index}", embedder, *_of_handbooks(held)))
+        web = _collection(folder / "web", embedder, _web_texts(articles, asked))
+        say("writing")
+        rows = write_conversations(libraries, web, _web_facts(asked), count=count, seed=seed)
+        temporary = out.with_suffix(".tmp")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as file:
+            for number, row in enumerate(rows, start=1):
+                file.write(to_jsonl(row) + "\n")
+                if number % 200 == 0:
+                    say(f"{number} of {count}")
+        temporary.replace(out)
+    return out
+
+
+def _embed_ahead(
+    embedder: RememberingEmbedder,
+    articles: Sequence[Article],
+    asked: Sequence[WebQuestion],
+    items: Sequence[HandbookItem],
+    say: Callable[[str], None],
+) -> None:
+    """Embed all that will be asked for in large batches, which is many times faster."""
+    passages = [passage for article in articles for passage in article.passages]
+    passages += [each.passage for each in asked] + [item.passage for item in items]
+    sentences = [text[a:b] for text in dict.fromkeys(passages) for a, b in sentence_spans(text)]
+    asked_texts = [question.text for article in articles for question in article.questions]
+    asked_texts += [each.text for each in asked] + [item.question for item in items]
+    say(f"embedding {len(sentences)} sentences, {len(asked_texts)} questions")
+    embedder.encode(sentences)
+    embedder.encode([*asked_texts, *map(as_query, asked_texts), *background_questions()])
+
+
+def _groups(
+    articles: Sequence[Article], sizes: Sequence[int], rng: random.Random
+) -> list[list[Article]]:
+    shuffled = list(articles)
+    rng.shuffle(shuffled)
+    groups = []
+    for size in sizes:
+        groups.append(shuffled[:size])
+        shuffled = shuffled[size:]
+    return [group for group in groups if group]
+
+
+def _of_articles(group: Sequence[Article]) -> tuple[list[Text], list[Fact]]:
+    texts = [
+        Text(article.title, "", number, passage)
+        for article in group
+        for number, passage in enumerate(article.passages, start=1)
+    ]
+    facts = [
+        Fact(question.text, question.answer, question.sentence, article.title)
+        for article in group
+        for question in article.questions
+    ]
+    return texts, facts
+
+
+def _of_handbooks(items: Sequence[HandbookItem]) -> tuple[list[Text], list[Fact]]:
+    texts: dict[str, Text] = {}
+    for item in items:
+        texts.setdefault(item.passage, Text(item.title, item.heading, len(texts) + 1, item.passage))
+    facts = [
+        Fact(
+            item.question, item.answer, item.sentence, item.title, item.follow_up,
+            item.follow_up_query, item.follow_up_answer, item.follow_up_sentence,
+        )
+        for item in items
+    ]  # fmt: skip
+    return list(texts.values()), facts
+
+
+def _web_texts(articles: Sequence[Article], asked: Sequence[WebQuestion]) -> list[Text]:
+    texts = {each.passage: Text(each.title, "", 1, each.passage) for each in asked}
+    for article in articles:
+        for number, passage in enumerate(article.passages, start=1):
+            texts.setdefault(passage, Text(article.title, "", number, passage))
+    return list(texts.values())
+
+
+def _web_facts(asked: Sequence[WebQuestion]) -> list[Fact]:
+    return [Fact(each.text, each.answer, each.sentence, each.title) for each in asked]
+
+
+def _collection(folder: Path, embedder: Embedder, texts: Sequence[Text]) -> Collection:
+    store = LanceStore(folder, collection="texts")
+    chunks = chunks_of(texts, embedder=embedder.name)
+    store.write(chunks, embedder.encode([chunk.embedded for chunk in chunks]))
+    store.finish()
+    return Collection(store, embedder)
+
+
+def _library(
+    folder: Path, embedder: Embedder, texts: Sequence[Text], facts: list[Fact]
+) -> Library:
+    collection = _collection(folder, embedder, texts)
+    collection.calibrate()
+    note = collection.store.note("calibration")
+    calibration = Calibration.from_dict(note or {})
+    card = build_card(collection.store).line()
+    titles = sorted({text.title for text in texts})
+    return Library(collection, calibration, card, facts, titles)
