@@ -6,8 +6,8 @@
     if provider:
         tools.append(web_tool(provider, collection.embedder, book))
 
-Import each from its own module (`sources`, `documents`, `web`, `providers`, `calculator`): the
-modules that build tools load langchain, the others do not.
+Import each from its own module (`sources`, `documents`, `web`, `providers`): the modules that
+build tools load langchain, the others do not.
 """
 
 __all__: list[str] = []

@@ -46,8 +46,13 @@ class Service:
             raise self.refused("it holds characters that no key has")
         return key
 
-    def read(self, status: int, body: str, *, key: str) -> dict[str, Any]:
-        """Parse an answer's JSON object, or raise the error that its status or text stands for."""
+    def read(
+        self, status: int, body: str, *, key: str, harmless: str | None = None
+    ) -> dict[str, Any]:
+        """Parse an answer's JSON object, or raise the error that its status or text stands for.
+
+        An error text that holds `harmless` is none: some services report "no results" so.
+        """
         if body.lstrip()[:1] == "<":
             raise SearchUnavailableError(
                 f"the search provider {self.name} answered with an HTML error page ({status}); "
@@ -55,6 +60,8 @@ class Service:
             )
         data = _parsed(body)
         detail = redacted(_detail(data), key)
+        if harmless and harmless in detail:
+            detail = ""
         error = self._error(status, detail)
         if error is not None:
             raise error

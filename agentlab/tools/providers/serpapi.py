@@ -28,9 +28,7 @@ class SerpApi:
     def search(self, query: str, *, limit: int) -> list[WebResult]:
         """Find results: Google's answer box first where there is one."""
         status, body = self._fetch(query)
-        if _NO_RESULTS in body[:2000]:
-            return []
-        data = SERVICE.read(status, body, key=self.key)
+        data = SERVICE.read(status, body, key=self.key, harmless=_NO_RESULTS)
         return distinct(_results(data), limit)
 
     def _fetch(self, query: str) -> tuple[int, str]:
@@ -46,7 +44,7 @@ class SerpApi:
             # get_dict() would lose the status and fail on a page of HTML.
             with hidden_from_logs(self.key, "urllib3.connectionpool", "urllib3.util.retry"):
                 response = client.get_response()
-                return response.status_code, response.text
+                return response.status_code, response.content.decode("utf-8", "replace")
         except requests.Timeout:
             failure = SERVICE.slow(self.timeout_s)
         except (requests.RequestException, OSError) as error:

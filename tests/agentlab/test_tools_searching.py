@@ -1,0 +1,224 @@
+"""The two search tools as the agent calls them, and the numbering that they share."""
+
+import json
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from agentlab.errors import RateLimitError
+from agentlab.prompts import SEARCH_DOCUMENTS, SEARCH_WEB
+from agentlab.tools.documents import document_tool
+from agentlab.tools.errors import ToolInputError
+from agentlab.tools.providers.base import WebResult
+from agentlab.tools.sources import SourceBook
+from agentlab.tools.web import web_tool
+from ingest.documents import Chunk
+from ingest.errors import StoreUnreachableError
+from ingest.reading import mark
+from ingest.stores.base import Hit
+from ingest.words import content_words
+
+LEAVE = "Staff have thirty days of leave. Leave is asked for by form nine. Cats are not staff."
+BOATS = "The harbour has nine berths. Boats pay by length."
+TODAY = "Rain is expected today. The wind is from the west."
+
+
+class Words:
+    """An encoder whose vectors count hashed words: equal words, equal direction."""
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        vectors = np.zeros((len(texts), 256), dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            for word in content_words(text):
+                row[zlib.crc32(word.encode()) % 256] += 1
+            row[:] /= np.linalg.norm(row) or 1
+        return vectors
+
+
+class Library:
+    """Two pages; the passages come in this order whatever is asked."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.embedder = Words()
+        self.asked: list[tuple[str, int]] = []
+        self.error = error
+
+    def search(self, query: str, *, limit: int) -> list[Hit]:
+        self.asked.append((query, limit))
+        if self.error:
+            raise self.error
+        return [Hit(chunk, 1.0, 1.0, 1.0) for chunk in (LEAVE_PAGE, BOATS_PAGE)][:limit]
+
+
+def page(name: str, text: str, number: int, heading: str = "") -> Chunk:
+    return Chunk(
+        id=name,
+        text=text,
+        document=name,
+        source=f"/papers/{name}.pdf",
+        title=name.title(),
+        page=number,
+        start=100,
+        end=100 + len(text),
+        heading=heading,
+        embedder="words",
+    )
+
+
+LEAVE_PAGE = page("handbook", LEAVE, 4, "Leave")
+BOATS_PAGE = page("harbour", BOATS, 7)
+
+
+class Web:
+    """A provider with results set by the test."""
+
+    name = "test"
+
+    def __init__(self, *results: WebResult, error: Exception | None = None) -> None:
+        self.results = list(results)
+        self.error = error
+
+    def search(self, query: str, *, limit: int) -> list[WebResult]:
+        if self.error:
+            raise self.error
+        return self.results[:limit]
+
+
+def call(tool: BaseTool, query: str) -> ToolMessage:
+    message = tool.invoke(
+        {"name": tool.name, "args": {"query": query}, "id": "c1", "type": "tool_call"}
+    )
+    assert isinstance(message, ToolMessage)
+    return message
+
+
+def test_the_schemas_are_those_of_the_prompts_byte_for_byte() -> None:
+    book = SourceBook()
+    tools = [document_tool(Library(), book), web_tool(Web(), Words(), book)]
+    shown = [json.dumps(convert_to_openai_tool(tool)) for tool in tools]
+    assert shown == [json.dumps(SEARCH_DOCUMENTS), json.dumps(SEARCH_WEB)]
+
+
+def test_pages_are_numbered_marked_and_kept_whole_as_sources() -> None:
+    library, book = Library(), SourceBook()
+    message = call(document_tool(library, book, passages=2), "how many days of leave?")
+    first, *passages = message.text.splitlines()
+    assert first.startswith("Evidence: ")
+    assert passages[0].startswith("[1] Handbook, p. 4, Leave: »Staff have thirty days of leave.")
+    assert passages[1].startswith("[2] Harbour, p. 7: ")
+    leave, _ = message.artifact
+    assert (leave.kind, leave.text, leave.location) == ("page", LEAVE, "/papers/handbook.pdf")
+    assert (leave.page, leave.heading, leave.start, leave.end) == (
+        4,
+        "Leave",
+        100,
+        100 + len(LEAVE),
+    )
+    assert message.artifact == book.sources
+    assert library.asked == [("how many days of leave?", 2)]
+
+
+def test_a_passage_is_cut_around_its_best_sentence() -> None:
+    tool = document_tool(Library(), SourceBook(), passages=1, passage_words=8)
+    message = call(tool, "which form asks for leave?")
+    assert "form nine" in message.text
+    assert "thirty" not in message.text
+    assert message.artifact[0].text == LEAVE
+
+
+def test_web_results_are_read_by_the_same_function_and_numbered_on() -> None:
+    book = SourceBook()
+    call(document_tool(Library(), book), "leave")
+    web = Web(WebResult("Weather", "https://www.w.example/x", TODAY, date="Nov 3, 2026"))
+    message = call(web_tool(web, Words(), book), "rain today")
+    expected = mark("rain today", [TODAY], Words())
+    assert message.text == (
+        f"Evidence: {expected.strength}\n"
+        f"[3] Weather, Nov 3, 2026 (w.example): {expected.passages[0].shown}"
+    )
+    (source,) = message.artifact
+    assert (source.kind, source.text, source.location) == ("web", TODAY, "https://www.w.example/x")
+    assert [each.number for each in book.sources] == [1, 2, 3]
+
+
+def test_recorded_results_say_so_to_the_model_and_to_the_person() -> None:
+    web = Web(WebResult("Weather", "https://w.example", TODAY, recorded="2026-11-02"))
+    message = call(web_tool(web, Words(), SourceBook()), "rain today")
+    assert message.text.startswith("Recorded on 2026-11-02, not live.\nEvidence: ")
+    (source,) = message.artifact
+    assert source.recorded == "2026-11-02"
+    assert "recorded 2026-11-02" in source.label
+
+
+def test_no_results_are_said_and_have_no_sources() -> None:
+    message = call(web_tool(Web(), Words(), SourceBook()), "rain today")
+    assert (message.text, message.artifact) == ("No results.", ())
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"query": ""}, {"query": 7}, {"q": "x"}, {"query": "x", "n": 1}]
+)
+def test_wrong_arguments_get_one_line_that_says_what_is_right(arguments: dict[str, object]) -> None:
+    tool = document_tool(Library(), SourceBook())
+    with pytest.raises(
+        ToolInputError, match="search_documents takes one argument, query"
+    ) as caught:
+        tool.invoke({"name": tool.name, "args": arguments, "id": "c1", "type": "tool_call"})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_query_is_tidied_and_cut_before_it_is_searched() -> None:
+    library = Library()
+    call(document_tool(library, SourceBook()), "  days\n of leave " + "x" * 1000)
+    ((query, _),) = library.asked
+    assert query.startswith("days of leave x")
+    assert len(query) == 400
+
+
+@pytest.mark.parametrize("error", [StoreUnreachableError("no answer"), RateLimitError("wait")])
+def test_errors_of_the_store_and_the_provider_pass_through(error: Exception) -> None:
+    book = SourceBook()
+    for tool in (document_tool(Library(error), book), web_tool(Web(error=error), Words(), book)):
+        with pytest.raises(type(error)):
+            call(tool, "x")
+    assert book.sources == ()
+
+
+def test_what_is_found_again_keeps_its_number() -> None:
+    book = SourceBook()
+    found = WebResult("A", "https://a.example", "One.")
+    assert book.add_page(LEAVE_PAGE, "first").number == 1
+    assert book.add_web(found, "One.").number == 2
+    assert book.add_page(LEAVE_PAGE, "second").number == 1
+    assert book.add_web(found, "One.").number == 2
+    assert [source.shown for source in book.sources] == ["second", "One."]
+
+
+def test_the_same_address_with_other_text_is_another_source() -> None:
+    book = SourceBook()
+    book.add_web(WebResult("A", "https://a.example", "One."), "One.")
+    book.add_web(WebResult("A", "https://a.example", "Two."), "Two.")
+    assert [(each.number, each.text) for each in book.sources] == [(1, "One."), (2, "Two.")]
+
+
+def test_a_cleared_book_counts_from_one_again() -> None:
+    book = SourceBook()
+    book.add_page(LEAVE_PAGE, "x")
+    book.clear()
+    assert book.sources == ()
+    assert book.add_page(BOATS_PAGE, "x").number == 1
+
+
+def test_numbers_stay_unique_when_tools_run_at_once() -> None:
+    book = SourceBook()
+    pages = [page(f"p{index % 50}", "Text.", index) for index in range(500)]
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(lambda each: book.add_page(each, "x").number, pages))
+    assert sorted(set(numbers)) == list(range(1, 51))
+    assert len({(each.id, number) for each, number in zip(pages, numbers, strict=True)}) == 50
