@@ -1,26 +1,19 @@
 """Errors of the tools: one line each, fit to be told to the model and to the person.
 
 agentlab.errors
-├── SettingsError
-│   └── RecordedSearchError       the file of recorded results cannot be used
-└── ToolError
-    ├── ToolInputError            the arguments of a call do not fit
-    ├── RateLimitError            the provider asks to wait, or the plan is used up
-    └── SearchError               no message ever holds a key
-        ├── SearchKeyError        a key is missing or refused; also a KeyRejectedError
-        ├── SearchTimeoutError
-        ├── SearchUnavailableError
-        └── SearchUnreadableError
+|-- SettingsError
+|   `-- RecordedSearchError                      2  the file of recorded results is unusable
+`-- ToolError                                    1
+    |-- ToolInputError        (ValueError)       1  the arguments of a call do not fit
+    `-- SearchError                              1  no message ever holds a key
+        |-- SearchKeyError    (KeyRejectedError) 3  a key is missing or refused
+        |-- RateLimitError                       1  too many searches, or the plan is used up
+        |-- SearchTimeoutError (TimeoutError)    4  no answer in time
+        |-- SearchUnavailableError (ConnectionError)  4  out of reach, or failed by itself
+        `-- SearchUnreadableError (ValueError)   1  an answer that is no search result
 """
 
-from agentlab.errors import (
-    BACKEND_DOWN,
-    NO_KEY,
-    KeyRejectedError,
-    SearchError,
-    SettingsError,
-    ToolError,
-)
+from agentlab.errors import BACKEND_DOWN, NO_KEY, KeyRejectedError, SettingsError, ToolError
 
 
 class RecordedSearchError(SettingsError):
@@ -29,6 +22,14 @@ class RecordedSearchError(SettingsError):
 
 class ToolInputError(ToolError, ValueError):
     """The arguments of a tool call do not fit."""
+
+
+class SearchError(ToolError):
+    """A web search failed."""
+
+
+class RateLimitError(SearchError):
+    """The provider asks to wait, or the plan is used up."""
 
 
 class SearchKeyError(SearchError, KeyRejectedError):

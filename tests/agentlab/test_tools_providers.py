@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
-from agentlab.errors import KeyRejectedError, RateLimitError, ToolError
+from agentlab.errors import KeyRejectedError
 from agentlab.settings import Settings
 from agentlab.tools.errors import (
+    RateLimitError,
     RecordedSearchError,
+    SearchError,
     SearchKeyError,
     SearchTimeoutError,
     SearchUnavailableError,
@@ -101,8 +103,8 @@ def provider(request: pytest.FixtureRequest, service: Service) -> Provider:
     return MAKERS[request.param](KEY, timeout_s=0.5, base_url=service.url)
 
 
-def failure(provider: Provider, query: str = "tide tables") -> ToolError:
-    with pytest.raises(ToolError) as caught:
+def failure(provider: Provider, query: str = "tide tables") -> SearchError:
+    with pytest.raises(SearchError) as caught:
         provider.search(query, limit=3)
     assert_no_key(caught.value)
     assert "\n" not in str(caught.value)

@@ -11,10 +11,9 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from agentlab.errors import RateLimitError
 from agentlab.prompts import SEARCH_DOCUMENTS, SEARCH_WEB
 from agentlab.tools.documents import document_tool
-from agentlab.tools.errors import ToolInputError
+from agentlab.tools.errors import RateLimitError, ToolInputError
 from agentlab.tools.providers.base import WebResult
 from agentlab.tools.sources import SourceBook
 from agentlab.tools.web import web_tool

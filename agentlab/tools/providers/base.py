@@ -33,7 +33,7 @@ class WebResult:
 
 
 class Provider(Protocol):
-    """What answers a query with results; every failure is a ToolError."""
+    """What answers a query with results; every failure is a SearchError."""
 
     @property
     def name(self) -> str:

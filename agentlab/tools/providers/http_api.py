@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from agentlab.errors import SearchError
+from agentlab.tools.errors import SearchError
 from agentlab.tools.providers.base import TIMEOUT_S, WebResult, distinct, item, items, result
 from agentlab.tools.providers.responses import Service
 

@@ -3,8 +3,12 @@
 import time
 from dataclasses import dataclass
 
-from agentlab.errors import RateLimitError, ToolError
-from agentlab.tools.errors import SearchTimeoutError, SearchUnavailableError
+from agentlab.tools.errors import (
+    RateLimitError,
+    SearchError,
+    SearchTimeoutError,
+    SearchUnavailableError,
+)
 from agentlab.tools.providers.base import WebResult, distinct, result
 
 _KEYS = "set SERPAPI_API_KEY, SERPER_API_KEY or TAVILY_API_KEY for a service with a key"
@@ -39,7 +43,7 @@ class Ddgs:
             return []
         raise failure
 
-    def _failure(self, error: Exception, seconds: float) -> ToolError | None:
+    def _failure(self, error: Exception, seconds: float) -> SearchError | None:
         """Tell what ddgs means; None for no results, which it reports as an error.
 
         It wraps an engine's own error, and says "No results found" also when each was too slow.

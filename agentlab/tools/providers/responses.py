@@ -5,8 +5,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from agentlab.errors import RateLimitError, ToolError
 from agentlab.tools.errors import (
+    RateLimitError,
+    SearchError,
     SearchKeyError,
     SearchTimeoutError,
     SearchUnavailableError,
@@ -99,7 +100,7 @@ class Service:
             "check the network, or choose another provider with --web"
         )
 
-    def _error(self, status: int, detail: str) -> ToolError | None:
+    def _error(self, status: int, detail: str) -> SearchError | None:
         failed = status >= 400 or bool(detail)
         if not failed:
             return None

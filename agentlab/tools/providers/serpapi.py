@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentlab.errors import SearchError
+from agentlab.tools.errors import SearchError
 from agentlab.tools.providers.base import TIMEOUT_S, WebResult, distinct, item, items, result
 from agentlab.tools.providers.redaction import hidden_from_logs
 from agentlab.tools.providers.responses import Service
