@@ -57,9 +57,11 @@ def mend_divisions(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
     def join(match: re.Match[str]) -> str:
         first, second = match.groups()
         joined, hyphenated = f"{first}{second}".casefold(), f"{first}-{second}".casefold()
-        if words[joined] or not words[hyphenated]:
-            return first + second
-        return f"{first}-{second}"
+        compound = words[hyphenated] or (
+            min(len(first), len(second)) >= 4
+            and min(words[first.casefold()], words[second.casefold()]) >= 2
+        )
+        return f"{first}-{second}" if compound and not words[joined] else first + second
 
     return [
         [

@@ -185,7 +185,7 @@ def _pdfium_lines(pdf: pypdfium2.PdfDocument, index: int) -> list[Line]:
     with closing(page), closing(page.get_textpage()) as text_page:
         text = text_page.get_text_range()
         lines: list[Line] = []
-        tops: list[tuple[float, float]] = []
+        tops: list[tuple[float, float]] = []  # of the line's first and of its last letter
         for match in re.finditer(r"[^\r\n]+", text):
             line, box = _measure(text_page.raw, match)
             if line.text:
@@ -195,7 +195,10 @@ def _pdfium_lines(pdf: pypdfium2.PdfDocument, index: int) -> list[Line]:
 
 
 def _measure(raw: Any, match: re.Match[str]) -> tuple[Line, tuple[float, float]]:
-    """Look at a line's first, middle and last letter; also give its top and bottom."""
+    """Look at a line's first, middle and last letter; also give the tops of the outer two.
+
+    They differ where pdfium has joined two lines at a hyphen.
+    """
     solid = [match.start() + i for i, char in enumerate(match.group()) if char.isalnum()]
     if not solid:
         return Line(clean(match.group())), (0.0, 0.0)
@@ -211,7 +214,7 @@ def _measure(raw: Any, match: re.Match[str]) -> tuple[Line, tuple[float, float]]
     width = boxes[-1].right - boxes[0].left
     stretch = width / (size * len(match.group())) if size > 0 else 0.0
     line = Line(clean(match.group()), size=max(0.0, size), bold=bold, stretch=stretch)
-    return line, (boxes[1].top, boxes[1].bottom)
+    return line, (boxes[0].top, boxes[-1].top)
 
 
 def _is_bold(raw: Any, char: int) -> bool:
@@ -225,7 +228,7 @@ def _is_bold(raw: Any, char: int) -> bool:
 
 def _mark_gaps(lines: list[Line], tops: list[tuple[float, float]]) -> list[Line]:
     """Mark a line that stands clearly further below the one before it than lines here do."""
-    steps = [above[0] - below[0] for above, below in itertools.pairwise(tops)]
+    steps = [above[1] - below[0] for above, below in itertools.pairwise(tops)]
     usual = [step for step in steps if step > 1]
     if not usual:
         return lines
