@@ -29,9 +29,9 @@ _VAGUE = """
     references required results second section see several show shown shows since still table take
     taken three thus two type types upon use used user uses using usually via want way well whether
     within without work yes yet
-    aber als auch auf aus bei dann das dass dem den der des die dies diese durch ein eine einem einen
-    einer eines falls für gibt gilt hat ist mit nach nicht oder sei sich sie sind und von werden wird
-    zum zur avec dans est les pas pour que qui sur une con del las los para por una
+    aber als auch auf aus bei dann das dass dem den der des die dies diese durch ein eine einem
+    einen einer eines falls für gibt gilt hat ist mit nach nicht oder sei sich sie sind und von
+    werden wird zum zur avec dans est les pas pour que qui sur une con del las los para por una
 """
 _STOP = STOP | frozenset(_VAGUE.split())
 
