@@ -3,7 +3,7 @@
 agentlab.errors
 |-- SettingsError
 |   `-- RecordedSearchError                      2  the file of recorded results is unusable
-`-- ToolError                                    1
+`-- ToolError             (RuntimeError)         1  told to the model, which may try another way
     |-- ToolInputError        (ValueError)       1  the arguments of a call do not fit
     `-- SearchError                              1  no message ever holds a key
         |-- SearchKeyError    (KeyRejectedError) 3  a key is missing or refused
@@ -13,11 +13,15 @@ agentlab.errors
         `-- SearchUnreadableError (ValueError)   1  an answer that is no search result
 """
 
-from agentlab.errors import BACKEND_DOWN, NO_KEY, KeyRejectedError, SettingsError, ToolError
+from agentlab.errors import BACKEND_DOWN, NO_KEY, AgentlabError, KeyRejectedError, SettingsError
 
 
 class RecordedSearchError(SettingsError):
     """The file of recorded web results is missing or malformed."""
+
+
+class ToolError(AgentlabError, RuntimeError):
+    """A tool failed; its message is told to the model, which may try another way."""
 
 
 class ToolInputError(ToolError, ValueError):
