@@ -1,0 +1,90 @@
+"""`agentlab demo`: three invented handbooks, read and asked about, in a home of their own."""
+
+import json
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from agentlab.cli import options
+
+if TYPE_CHECKING:
+    from agentlab.settings import Resolved, Settings
+
+WEB_KEYS = ("serpapi_api_key", "serper_api_key", "tavily_api_key")
+
+
+def demo(
+    *,
+    model: options.Model = None,
+    engine: options.Engine = None,
+    base_url: options.BaseUrl = None,
+    web: options.Web = None,
+    home: options.Home = None,
+    config: options.Config = None,
+) -> None:
+    """Try it: read three small handbooks, then talk about them.
+
+    Web searches come from a recording unless a key is set. Without a terminal on stdin, three
+    questions are asked, and their answers shown with every step.
+    """
+    resolved = options.resolve(
+        config, home=home, model=model, engine=engine, base_url=base_url, web=web
+    )
+    settings = demo_settings(resolved, home)
+    prepare(settings)
+    if sys.stdin.isatty():
+        from agentlab.cli.chat import talk
+
+        raise typer.Exit(talk(settings, hints=questions()))
+    ask_all(settings, questions())
+
+
+def demo_settings(resolved: "Resolved", home: Path | None) -> "Settings":
+    """Give the demo its own home, and recorded web results unless a key or a choice is there."""
+    from agentlab.settings import Settings
+
+    settings = resolved.settings
+    values = dict(settings) | {"home": home or settings.home / "demo"}
+    has_key = any(getattr(settings, name) for name in WEB_KEYS)
+    if resolved.origins["web"] == "default" and not has_key:
+        values |= {"web": "recorded"}
+    if values["web"] == "recorded" and settings.recorded is None:
+        values |= {"recorded": demo_folder() / "web.json"}
+    return Settings(**values)
+
+
+def demo_folder() -> Path:
+    """Return the folder of the handbooks, the recorded results and the questions."""
+    return Path(str(resources.files("agentlab"))) / "demo"
+
+
+def questions() -> list[str]:
+    """Read the demo's questions; the last one follows up on an earlier one."""
+    text = (demo_folder() / "questions.json").read_text(encoding="utf-8")
+    return [str(question) for question in json.loads(text)]
+
+
+def prepare(settings: "Settings") -> None:
+    """Get the models and read the handbooks; both are quick the second time."""
+    from agentlab.cli.ingest import read_into_library
+    from agentlab.cli.models import fetch, fetch_embedder
+
+    fetch_embedder(settings)
+    fetch(settings.model, settings)
+    read_into_library(settings, [demo_folder() / "handbooks"])
+
+
+def ask_all(settings: "Settings", asked: list[str]) -> None:
+    """Ask every question in one conversation and draw what happens."""
+    from agentlab.agent import Agent
+    from agentlab.cli.repl import Repl
+    from agentlab.console import make_console
+
+    repl = Repl(settings, screen=make_console(), open_agent=Agent)
+    with repl:
+        for question in asked:
+            repl.screen.print(f"\n› {question}", style="bold", markup=False)
+            repl.ask(question)

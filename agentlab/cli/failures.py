@@ -1,0 +1,79 @@
+"""Failures: what the command line says and which code it ends with when something goes wrong."""
+
+import errno
+import sys
+import traceback
+
+from agentlab.errors import (
+    BACKEND_DOWN,
+    FAILED,
+    INTERRUPTED,
+    NO_KEY,
+    OUT_OF_TIME,
+    USAGE,
+    AgentlabError,
+)
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done, or answered
+  1    something failed; the message says what to do
+  2    wrong usage: a flag, a setting, or a path that does not exist
+  3    a key is missing or refused
+  4    a server is down: store, model or web search
+  5    answered that the sources hold no answer
+  124  the time budget ran out
+  130  interrupted
+"""
+
+
+def exit_code(error: BaseException) -> int:
+    """Choose the exit code of an error by whom it asks to act."""
+    from finetune.errors import ConfigError
+    from ingest.errors import PathMissingError
+    from serve.errors import ServerFailedError, ServerTimeoutError
+
+    if isinstance(error, AgentlabError):
+        return error.exit_code
+    kinds: list[tuple[tuple[type[BaseException], ...], int]] = [
+        ((KeyboardInterrupt,), INTERRUPTED),
+        ((ConfigError, PathMissingError), USAGE),
+        ((ServerFailedError, ServerTimeoutError, ConnectionError), BACKEND_DOWN),
+        ((TimeoutError,), OUT_OF_TIME),
+    ]
+    for classes, code in kinds:
+        if isinstance(error, classes):
+            return code
+    return NO_KEY if isinstance(error, PermissionError) and is_ours(error) else FAILED
+
+
+def is_ours(error: BaseException) -> bool:
+    """Tell whether an error is one that these packages raise on purpose."""
+    from finetune.errors import FinetuneError
+    from ingest.errors import IngestError
+    from serve.errors import ServeError
+
+    return isinstance(error, AgentlabError | FinetuneError | IngestError | ServeError)
+
+
+def explain(error: BaseException) -> str:
+    """Say in one line what happened and what to do."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted."
+    if is_ours(error):
+        return str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        place = f" ({error.filename})" if error.filename else ""
+        return f"No space is left on the disk{place}: free some and run the command again."
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{error.filename} may not be read or written: check its permissions, or --home."
+    kind = type(error).__name__
+    return f"Unexpected {kind}: {error}. Run again with --debug to see where it comes from."
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Print one line about an error on stderr (the traceback too with `debug`)."""
+    if debug and not isinstance(error, KeyboardInterrupt):
+        traceback.print_exception(error)
+    sys.stderr.write(f"agentlab: {explain(error)}\n")
+    return exit_code(error)

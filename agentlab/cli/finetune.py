@@ -1,0 +1,87 @@
+"""`agentlab finetune`: tune a model on conversations."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agentlab.cli import options
+
+EXAMPLES = """\b
+Examples:
+  agentlab finetune sft --recipe starter --data talks.jsonl --out adapters/mine
+  agentlab finetune sft --recipe starter --data talks.jsonl --out adapters/mine --resume
+  agentlab finetune sft --data talks.jsonl --model smollm2-135m --out a --set lora_rank=8
+"""
+
+app = typer.Typer(
+    help="Tune a model on conversations (pip install 'agentlab-rag[train]').",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def group() -> None:
+    """Tune a model on conversations (pip install 'agentlab-rag[train]')."""
+
+
+@app.command(epilog=EXAMPLES)
+def sft(
+    *,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="A shipped recipe's name, or a YAML file.")
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="JSONL of conversations (may be repeated).")
+    ] = None,
+    eval_data: Annotated[
+        list[Path] | None, typer.Option("--eval-data", help="Held-out JSONL (may be repeated).")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Base model or folder.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the adapter.")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
+    ] = False,
+    config: options.Config = None,
+) -> None:
+    """Tune a model on what the assistant writes, and save a LoRA adapter."""
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from agentlab.progress import draw_training
+    from finetune.config import load_config
+    from serve.models import resolve
+
+    overrides: dict[str, Any] = {"data": data, "eval_data": eval_data, "model": model, "out": out}
+    plan = load_config(recipe, overrides | parse_changes(change or []))
+    base = resolve(plan.model, cache=settings.models_folder, progress=tell)
+    try:
+        from finetune.training import train
+    except ImportError as error:
+        from agentlab.errors import EngineMissingError
+
+        raise EngineMissingError(
+            f"Tuning needs packages that are not installed ({error.name}): "
+            "pip install 'agentlab-rag[train]'."
+        ) from error
+    folder = draw_training(train(plan, base=base, resume=resume))
+    sys.stdout.write(f"{folder}\n")
+
+
+def parse_changes(changes: list[str]) -> dict[str, Any]:
+    """Read KEY=VALUE pairs; values are read as YAML, so that 8 is a number."""
+    import yaml
+
+    parsed = {}
+    for change in changes:
+        name, sign, value = change.partition("=")
+        if not sign:
+            raise typer.BadParameter(f"{change!r} is not KEY=VALUE", param_hint="--set")
+        parsed[name.strip()] = yaml.safe_load(value)
+    return parsed

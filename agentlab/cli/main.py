@@ -1,0 +1,101 @@
+"""The `agentlab` command: its subcommands, and the one place where it ends."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from agentlab.cli import (
+    ask,
+    chat,
+    config,
+    demo,
+    doctor,
+    failures,
+    finetune,
+    ingest,
+    models,
+    search,
+)
+from agentlab.errors import FAILED, OK
+
+HELP = """From a folder of PDFs to an agent that answers from them, with checked page citations.
+
+\b
+Start:
+  agentlab demo                    try it on three small handbooks
+  agentlab ingest ~/Documents      read your own PDFs
+  agentlab chat                    talk about them
+  agentlab ask "How many nights?"  one answer, for scripts
+  agentlab doctor                  what works here, and what to do about the rest
+
+\b
+Settings: flags over environment (AGENTLAB_...) over ./agentlab.toml over defaults;
+`agentlab config` shows each with its origin.
+"""
+
+app = typer.Typer(
+    name="agentlab",
+    help=HELP,
+    epilog=failures.EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command(epilog=ingest.EXAMPLES)(ingest.ingest)
+app.command(epilog=chat.EXAMPLES)(chat.chat)
+app.command(epilog=ask.EXAMPLES)(ask.ask)
+app.command(epilog=search.EXAMPLES)(search.search)
+app.command()(demo.demo)
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command(epilog=config.EXAMPLES)(config.config)
+app.add_typer(models.app, name="models")
+app.add_typer(finetune.app, name="finetune")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"agentlab {version('agentlab-rag')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (any position).")
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    debug = "--debug" in arguments
+    try:
+        app([each for each in arguments if each != "--debug"], prog_name="agentlab")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    except BrokenPipeError:
+        # The reader of a pipe left; closing stdout again at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the one place where every error becomes a line
+        return failures.report(error, debug=debug)
+    return OK
+
+
+def main() -> None:
+    """Enter from the shell."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

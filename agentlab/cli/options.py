@@ -1,0 +1,56 @@
+"""Options: the flags that several commands share, and how they become settings."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from agentlab.settings import Resolved
+
+Config = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings file [./agentlab.toml].")
+]
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="DIR", help="Folder of the index, journal and conversations."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME", help="Model: `starter`, a name or a folder."),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="NAME", help="auto, transformers, vllm or openai."),
+]
+BaseUrl = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="OpenAI-compatible endpoint.")
+]
+Web = Annotated[
+    str | None,
+    typer.Option(
+        "--web", metavar="NAME", help="auto, serpapi, serper, tavily, ddgs, recorded or off."
+    ),
+]
+Recorded = Annotated[
+    Path | None,
+    typer.Option("--recorded", metavar="FILE", help="Recorded web results, for --web recorded."),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", help="Wall-clock budget of one question."),
+]
+Thread = Annotated[
+    str | None, typer.Option("--thread", metavar="ID", help="Go on with this conversation.")
+]
+Continue = Annotated[
+    bool, typer.Option("--continue", "-c", help="Go on with the latest conversation.")
+]
+Fast = Annotated[bool, typer.Option("--fast", help="Leave out what loads the model.")]
+
+
+def resolve(config: Path | None, **overrides: Any) -> "Resolved":
+    """Resolve the settings; a flag that was not given is None and sets nothing."""
+    from agentlab.settings import load_settings
+
+    return load_settings(overrides, file=config)

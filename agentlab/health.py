@@ -1,0 +1,179 @@
+"""Health: one check for each thing that agentlab needs, each with what to do where it fails."""
+
+import importlib.util
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from agentlab.errors import AgentlabError
+from agentlab.settings import Resolved, Settings
+
+PACKAGES = ("agentlab", "ingest", "finetune", "serve")
+VERSIONS = ("torch", "transformers", "langchain", "langgraph", "lancedb", "weaviate-client")
+LEAST_FREE_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, whether it is fine, and what to do where it is not."""
+
+    name: str
+    state: Literal["ok", "note", "problem"]
+    detail: str
+    advice: str = ""
+
+
+def checks(resolved: Resolved, *, probe: bool = True) -> Iterator[Check]:
+    """Run every check; `probe` adds a real tool call, which loads the model."""
+    settings = resolved.settings
+    yield check_python()
+    yield check_one_folder()
+    yield check_settings(resolved)
+    yield check_disk(settings)
+    runs: list[tuple[str, Callable[[Settings], Check]]] = [
+        ("embedder", check_embedder),
+        ("model", check_model),
+        ("library", check_library),
+        ("web search", check_web),
+        ("GPU", check_gpu),
+    ]
+    if probe:
+        runs.append(("tool call", check_tool_call))
+    for name, run in runs:
+        try:
+            yield run(settings)
+        except Exception as error:  # noqa: BLE001 - a check that fails is a finding, not a crash
+            yield Check(name, "problem", *_two_parts(error))
+
+
+def check_python() -> Check:
+    """Name the interpreter and the libraries that matter."""
+    found = [f"{name} {metadata.version(name)}" for name in VERSIONS]
+    return Check("versions", "ok", f"Python {platform.python_version()}, {', '.join(found)}")
+
+
+def check_one_folder() -> Check:
+    """See that no other distribution shadows one of the four packages."""
+    folders = {name: _folder_of(name) for name in PACKAGES}
+    if len(set(folders.values())) == 1:
+        return Check("packages", "ok", f"all four in {folders['agentlab']}")
+    strays = [f"{name} is in {place}" for name, place in folders.items()]
+    return Check(
+        "packages",
+        "problem",
+        "another distribution owns one of the names: " + ", ".join(strays),
+        "uninstall the other one, or use a virtual environment of its own",
+    )
+
+
+def check_settings(resolved: Resolved) -> Check:
+    """Name the file that was read, and variables that mean nothing."""
+    if resolved.unknown_variables:
+        names = ", ".join(resolved.unknown_variables)
+        return Check("settings", "problem", f"{names}: no such setting", "see `agentlab config`")
+    return Check("settings", "ok", str(resolved.file or "no agentlab.toml here, defaults in force"))
+
+
+def check_disk(settings: Settings) -> Check:
+    """See that home and cache can be written and have room for models."""
+    for folder in (settings.home, settings.cache):
+        place = next(each for each in (folder, *folder.parents) if each.exists())
+        free = shutil.disk_usage(place).free
+        if free < LEAST_FREE_BYTES:
+            detail = f"{free / 1e9:.1f} GB free in {place}"
+            return Check("disk", "problem", detail, "free some space, or set another home or cache")
+    return Check("disk", "ok", f"home {settings.home}, cache {settings.cache}")
+
+
+def check_embedder(settings: Settings) -> Check:
+    """See whether the embedding model is on this machine."""
+    return _check_folder("embedder", settings.embedder, settings)
+
+
+def check_model(settings: Settings) -> Check:
+    """See whether the language model is on this machine, or which endpoint serves it."""
+    if settings.engine == "openai" or settings.base_url:
+        place = settings.base_url or "OpenAI"
+        return Check("model", "ok", f"{settings.model} at {place}")
+    return _check_folder("model", settings.model, settings)
+
+
+def check_library(settings: Settings) -> Check:
+    """Open the store and count what it holds."""
+    from agentlab.library import open_library_store
+
+    store = open_library_store(settings)
+    try:
+        documents = store.documents()
+        passages = store.count()
+    finally:
+        store.close()
+    if not documents:
+        return Check("library", "note", "empty", "agentlab ingest PATH reads PDFs into it")
+    return Check(
+        "library", "ok", f"{len(documents)} documents, {passages} passages ({settings.store})"
+    )
+
+
+def check_web(settings: Settings) -> Check:
+    """Name the web search in force; asking it would spend somebody's quota."""
+    from agentlab.tools.providers import choose_provider
+
+    provider = choose_provider(settings)
+    if provider is None:
+        return Check("web search", "note", "off", "--web auto switches it on")
+    return Check("web search", "ok", f"{settings.web}: {provider.name}")
+
+
+def check_gpu(_: Settings) -> Check:
+    """Look for a GPU and for vLLM; neither is needed."""
+    import torch
+
+    vllm = "with vLLM" if importlib.util.find_spec("vllm") else "without vLLM"
+    if not torch.cuda.is_available():
+        return Check("GPU", "note", f"none, {vllm}: models run on {torch.get_num_threads()} cores")
+    return Check("GPU", "ok", f"{torch.cuda.get_device_name(0)}, {vllm}")
+
+
+def check_tool_call(settings: Settings) -> Check:
+    """Ask the model something that needs a search, and see whether it calls a tool."""
+    from agentlab.model import chat_model
+    from agentlab.prompts import TOOLS, system_prompt
+
+    prompt = system_prompt(card="1 document: Travel Handbook (hotels, trains)", today="2026-01-05")
+    question = "What does the Travel Handbook say about hotels?"
+    model = chat_model(settings).bind_tools(TOOLS)
+    reply = model.invoke([("system", prompt), ("user", question)])
+    if reply.tool_calls:
+        call = reply.tool_calls[0]
+        return Check("tool call", "ok", f"{settings.model} called {call['name']}({call['args']})")
+    return Check(
+        "tool call",
+        "problem",
+        f"{settings.model} called no tool and wrote {str(reply.content)[:60]!r}",
+        "use a model that can call tools (the starter model can), or tune this one",
+    )
+
+
+def _check_folder(name: str, model: str, settings: Settings) -> Check:
+    from agentlab.model import find_model
+
+    folder = find_model(model, settings)
+    if folder is None:
+        return Check(name, "problem", f"{model} is not here yet", f"agentlab models pull {model}")
+    return Check(name, "ok", f"{model} in {folder}")
+
+
+def _folder_of(package: str) -> Path | None:
+    spec = importlib.util.find_spec(package)
+    return Path(spec.origin).parent.parent if spec and spec.origin else None
+
+
+def _two_parts(error: Exception) -> tuple[str, str]:
+    text = str(error) or type(error).__name__
+    advice = "" if isinstance(error, AgentlabError) else "agentlab --debug shows where"
+    return text, advice

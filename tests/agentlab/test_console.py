@@ -1,0 +1,125 @@
+"""What is drawn of a run: steps, answer, verdicts, and nothing that drives the terminal."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from fake_agent import BAD, FOUND, GOOD, PAGE, STEP, WEB, answer, events
+from rich.console import Console
+
+from agentlab import console as drawing
+from agentlab.answer import Observed, Thought, Token, ToolCalled
+from ingest.evidence import Evidence
+
+
+@pytest.fixture
+def screen():
+    return Console(file=io.StringIO(), width=100, theme=drawing.THEME, highlight=False)
+
+
+def shown(screen: Console) -> str:
+    return screen.file.getvalue()
+
+
+def test_a_run_shows_the_match_the_tool_its_sources_the_answer_and_its_quote(screen):
+    drawn = drawing.RunScreen(screen, screen).draw(iter(events(answer())))
+    lines = [line.rstrip() for line in shown(screen).splitlines() if line.strip()]
+    assert lines == [
+        "  library match: strong — Travel Handbook › Hotels",
+        "  search_documents “hotel nights”",
+        "    [1] Travel Handbook, p. 7 · Hotels",
+        "Three nights [1]",
+        "  ✓ [1] “Employees may book up to three nights without approval.”",
+        "        Travel Handbook, p. 7 · Hotels",
+        "  4.2 s · 2 model calls · 1,234 tokens · starter",
+    ]
+    assert drawn.answer == answer()
+
+
+def test_an_unsupported_quote_is_marked_and_never_ticked(screen):
+    drawing.draw_answer(screen, answer(citations=(BAD,), sources=(WEB,)))
+    assert "✗ [2] “The fare is 50 euros.” (unsupported: not in the source)" in shown(screen)
+    assert "✓" not in shown(screen)
+    assert "Fares today (recorded 2026-11-01) · https://example.org/fares" in shown(screen)
+
+
+def test_an_answer_without_citations_says_so_unless_it_abstains(screen):
+    drawing.draw_answer(screen, answer(citations=()))
+    assert "no source is cited" in shown(screen)
+
+
+def test_an_abstention_needs_no_source(screen):
+    drawing.draw_answer(screen, answer(citations=(), abstained=True))
+    assert "no source is cited" not in shown(screen)
+
+
+@pytest.mark.parametrize("reason", ["steps", "time", "repeat", "interrupted"])
+def test_an_answer_that_was_cut_short_says_why(screen, reason):
+    drawing.draw_answer(screen, answer(stopped=reason))
+    assert "stopped" in shown(screen)
+
+
+def test_a_failed_tool_shows_its_first_line(screen):
+    step = replace(STEP, observation="SerpAPI answered HTML (502).\nmore", error=True, sources=())
+    assert [str(line) for line in drawing.event_lines(Observed(step))] == [
+        "    failed: SerpAPI answered HTML (502)."
+    ]
+
+
+def test_many_sources_are_counted_not_listed():
+    step = replace(STEP, sources=tuple(replace(PAGE, number=n) for n in range(1, 6)))
+    assert [str(line) for line in drawing.event_lines(Observed(step))][-1] == "    and 2 more"
+
+
+def test_escape_sequences_of_a_document_do_not_reach_the_terminal(screen):
+    evil = "a\x1b]0;owned\x07b\x9b31mc\rd"
+    source = replace(PAGE, title=evil, heading=evil, text=evil, location=evil)
+    given = answer(text=evil, citations=(replace(GOOD, source=source, quote=evil),))
+    drawing.draw_answer(screen, given)
+    drawing.draw_source(screen, source)
+    for event in (Thought(evil), ToolCalled("t", {"query": evil}), Observed(replace(STEP))):
+        for line in drawing.event_lines(event):
+            screen.print(line)
+    assert not set(shown(screen)) & set("\x1b\x07\x9b\r")
+
+
+def test_markup_in_a_document_is_shown_as_it_is(screen):
+    drawing.draw_source(screen, replace(PAGE, text="[bold]not ours[/bold]"))
+    assert "[bold]not ours[/bold]" in shown(screen)
+
+
+def test_an_interrupted_run_keeps_what_was_written_and_closes_the_stream(screen):
+    closed = []
+
+    def stream():
+        try:
+            yield Token("Three ")
+            yield Token("nights")
+            raise KeyboardInterrupt
+        finally:
+            closed.append(True)
+
+    drawn = drawing.RunScreen(screen, screen).draw(stream())
+    assert (drawn.answer, drawn.partial, drawn.interrupted) == (None, "Three nights", True)
+    assert closed
+
+
+def test_words_before_a_tool_call_are_not_kept_as_the_answer(screen):
+    def stream():
+        yield Token("Let me search")
+        yield ToolCalled("search_web", {"query": "x"})
+        yield Token("Forty")
+        raise KeyboardInterrupt
+
+    assert drawing.RunScreen(screen, screen).draw(stream()).partial == "Forty"
+
+
+def test_no_match_names_no_titles():
+    assert drawing.evidence_text(Evidence("none", 0.1)) == "library match: none"
+    assert drawing.evidence_text(FOUND).endswith("Travel Handbook › Hotels")
+
+
+def test_a_transcript_is_markdown_with_the_sources():
+    text = drawing.transcript([answer(), answer("And then?", citations=(BAD,))])
+    assert text.startswith("## How many nights?\n\nThree nights [1]\n")
+    assert "(unsupported)\n  Fares today" in text

@@ -1,0 +1,114 @@
+"""Settings: precedence, origins, secrets, and messages for what cannot be used."""
+
+from pathlib import Path
+
+import pytest
+
+from agentlab.errors import SettingsError
+from agentlab.settings import SECRETS, Settings, load_settings, masked
+
+KEY = "sk-a-very-secret-key-1234"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "agentlab.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_flags_beat_the_environment_which_beats_the_file_which_beats_the_defaults(tmp_path):
+    file = write(tmp_path, 'web = "ddgs"\nmax_steps = 7\nalpha = 0.25\n')
+    environ = {"AGENTLAB_WEB": "off", "AGENTLAB_MAX_STEPS": "9"}
+    resolved = load_settings({"max_steps": 3, "model": None}, file=file, environ=environ)
+    settings = resolved.settings
+    assert (settings.web, settings.max_steps, settings.alpha) == ("off", 3, 0.25)
+    assert resolved.origins["max_steps"] == "flag"
+    assert resolved.origins["web"] == "AGENTLAB_WEB"
+    assert resolved.origins["alpha"] == str(file)
+    assert resolved.origins["model"] == "default"
+    assert set(resolved.origins) == set(Settings.model_fields)
+
+
+def test_the_usual_names_of_keys_are_read_and_our_own_names_win():
+    environ = {"OPENAI_API_KEY": "plain", "SERPAPI_API_KEY": "s", "WEAVIATE_URL": "http://w:1"}
+    resolved = load_settings(environ=environ | {"AGENTLAB_API_KEY": "ours"})
+    assert resolved.settings.api_key == "ours"
+    assert resolved.origins["api_key"] == "AGENTLAB_API_KEY"
+    assert resolved.settings.serpapi_api_key == "s"
+    assert resolved.settings.weaviate_url == "http://w:1"
+
+
+def test_an_empty_variable_counts_as_not_set():
+    resolved = load_settings(environ={"AGENTLAB_WEB": "", "SERPAPI_API_KEY": ""})
+    assert resolved.settings.web == "auto"
+    assert resolved.settings.serpapi_api_key is None
+
+
+def test_the_file_of_the_working_folder_is_found(tmp_path, monkeypatch):
+    file = write(tmp_path, 'collection = "notes"\n')
+    monkeypatch.chdir(tmp_path)
+    resolved = load_settings(environ={})
+    assert resolved.settings.collection == "notes"
+    assert resolved.file == file
+
+
+def test_paths_of_the_file_are_relative_to_it(tmp_path, monkeypatch):
+    file = write(tmp_path, 'home = "data"\n')
+    monkeypatch.chdir("/")
+    assert load_settings(file=file, environ={}).settings.home == tmp_path / "data"
+
+
+def test_secrets_show_in_no_repr():
+    settings = Settings(**dict.fromkeys(SECRETS, KEY))
+    assert KEY not in repr(settings)
+    assert KEY not in str(settings)
+    assert settings.api_key == KEY
+
+
+def test_a_short_secret_is_hidden_whole_and_a_long_one_but_for_its_end():
+    assert masked("api_key", "short") == "****"
+    assert masked("api_key", KEY) == "****1234"
+    assert masked("model", "starter") == "starter"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ({"weib": 1}, "Did you mean 'web'?"),
+        ({"web": "googel"}, "web = 'googel' (from flag)"),
+        ({"max_steps": 0}, "greater than 0"),
+        ({"store": "weaviate"}, "WEAVIATE_URL"),
+        ({"web": "recorded"}, "the file of recorded results"),
+    ],
+)
+def test_an_unusable_setting_is_named_with_its_value_and_a_way_out(overrides, says):
+    with pytest.raises(SettingsError) as caught:
+        load_settings(overrides, environ={})
+    assert says in str(caught.value)
+
+
+def test_an_unusable_secret_is_not_repeated_in_the_message():
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"timeout_s": "soon", "api_key": KEY}, environ={})
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("web = off\n", "not valid TOML"), ("tempo = 1\n", "no setting 'tempo'")]
+)
+def test_a_faulty_file_is_named(tmp_path, text, says):
+    file = write(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(file=file, environ={})
+    assert says in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_a_named_file_that_is_missing_is_an_error(tmp_path):
+    with pytest.raises(SettingsError, match="does not exist"):
+        load_settings(environ={"AGENTLAB_CONFIG": str(tmp_path / "none.toml")})
+
+
+def test_variables_that_are_no_setting_are_reported():
+    resolved = load_settings(environ={"AGENTLAB_MODLE": "x", "AGENTLAB_MODEL": "y"})
+    assert resolved.unknown_variables == ("AGENTLAB_MODLE",)
