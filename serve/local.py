@@ -1,0 +1,272 @@
+"""LocalModel: a model in this process that streams its answer to a conversation.
+
+One forward pass a token over a key-value cache that outlives the call: the turns of an agent share
+their beginning, so only what is new in a prompt is computed. Greedy unless asked otherwise.
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.utils import logging
+
+from serve.errors import ModelFolderError, PromptTooLongError, ServeError
+from serve.models import checked
+from serve.text import StopText, TextPieces
+
+Message = Mapping[str, Any]
+Finish = Literal["stop", "length", "cancelled"]
+
+PREFILL_TOKENS = 512
+"""Tokens of a prompt that are computed at once: what a cancelled call has to wait for at most."""
+
+
+class LocalModel:
+    """Hold a model and its tokenizer; safe to share between threads, one call at a time."""
+
+    def __init__(
+        self, folder: Path, *, chat_template: str | None = None, threads: int | None = None
+    ) -> None:
+        """Load the folder; `chat_template` replaces its own, `threads` limits torch's."""
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.folder = checked(folder)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._tokenizer, self._model = _load(folder, self.device)
+        self._template = chat_template or self._tokenizer.chat_template
+        if not self._template:
+            raise ModelFolderError(
+                f"{folder} has no chat template: give one, or take a model tuned for conversation"
+            )
+        self.context: int = self._model.config.get_text_config().max_position_embeddings
+        self.usage: tuple[int, int] = (0, 0)
+        """Tokens of the prompt and of the answer of the last call."""
+        self.reused = 0
+        """Tokens of the last prompt that the cache already held."""
+        self.finish: Finish = "stop"
+        self._ends = _end_tokens(self._model, self._tokenizer)
+        self._hidden = frozenset(self._tokenizer.all_special_ids)
+        self._cache = DynamicCache(config=self._model.config)
+        self._cached: list[int] = []
+        self._turn = threading.Lock()
+        self._running: tuple[int, Iterator[str]] | None = None
+        self._cancelled = threading.Event()
+
+    def __repr__(self) -> str:
+        """Say which model runs where and in what precision."""
+        return f"LocalModel({str(self.folder)!r}, {self.device}, {self._model.dtype})"
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Message] | None = None,
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int | None = None,
+        stop: Sequence[str] | None = None,
+    ) -> Iterator[str]:
+        """Yield the answer to OpenAI-shaped messages piece by piece, tool calls as their text.
+
+        Closing the iterator ends the work. `max_tokens` is cut to what the context leaves. Raises
+        PromptTooLongError at once if the prompt leaves no room for an answer.
+        """
+        prompt = self.tokens(messages, tools)
+        room = self.context - len(prompt)
+        if room < 1:
+            raise PromptTooLongError(
+                f"the conversation has {len(prompt)} tokens and the model reads {self.context}: "
+                "start a new conversation, or lower the number or the length of the passages"
+            )
+        self._close_what_this_thread_left_open()
+        sampler = _Sampler(temperature, seed)
+        answer = self._answer(prompt, min(max_tokens, room), sampler, StopText(stop or ()))
+        self._running = (threading.get_ident(), answer)
+        return answer
+
+    def tokens(
+        self, messages: Sequence[Message], tools: Sequence[Message] | None = None
+    ) -> list[int]:
+        """Return the prompt as token ids, the mark of the assistant's turn included."""
+        text = self.prompt(messages, tools)
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def prompt(self, messages: Sequence[Message], tools: Sequence[Message] | None = None) -> str:
+        """Return the prompt as the chat template writes it."""
+        rendered = self._tokenizer.apply_chat_template(
+            [_with_parsed_arguments(m) for m in messages],
+            tools=list(tools) if tools else None,
+            chat_template=self._template,
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        return str(rendered)
+
+    def cancel(self) -> None:
+        """End the running call from another thread, within one token or one piece of the prompt."""
+        self._cancelled.set()
+
+    def _close_what_this_thread_left_open(self) -> None:
+        # An iterator that was dropped half-way still holds the turn; its own thread cannot wait.
+        if self._running and self._running[0] == threading.get_ident():
+            self._running[1].close()  # type: ignore[attr-defined]
+
+    def _answer(
+        self, prompt: list[int], limit: int, sampler: "_Sampler", stop: StopText
+    ) -> Iterator[str]:
+        with self._turn:
+            self._cancelled.clear()
+            self.usage, self.finish = (len(prompt), 0), "length"
+            pieces = TextPieces(self._decode)
+            logits = self._read(prompt)
+            for written in range(1, limit + 1):
+                if logits is None:
+                    self.finish = "cancelled"
+                    return
+                token = sampler.choose(logits)
+                self.usage = (len(prompt), written)
+                if token in self._ends:
+                    self.finish = "stop"
+                    break
+                if piece := stop.pass_on("" if token in self._hidden else pieces.add(token)):
+                    yield piece
+                if stop.seen:
+                    self.finish = "stop"
+                    return
+                if written < limit:
+                    logits = self._forward([token])
+            if rest := stop.pass_on(pieces.flush()) + stop.flush():
+                yield rest
+
+    def _read(self, prompt: list[int]) -> torch.Tensor | None:
+        """Compute what the cache lacks of the prompt; return the logits after its last token."""
+        self.reused = self._keep_common_prefix(prompt)
+        logits = None
+        for start in range(self.reused, len(prompt), PREFILL_TOKENS):
+            logits = self._forward(prompt[start : start + PREFILL_TOKENS])
+        return logits
+
+    def _keep_common_prefix(self, prompt: list[int]) -> int:
+        """Crop the cache to what it shares with the prompt; return the length of that."""
+        common = 0
+        # The last token is always computed again: its logits are not in the cache.
+        for ours, theirs in zip(self._cached, prompt[:-1], strict=False):
+            if ours != theirs:
+                break
+            common += 1
+        surplus = len(self._cached) - common
+        if surplus and not all(layer.is_croppable for layer in self._cache.layers):
+            self._forget()
+            return 0
+        self._cache.crop(-surplus)
+        del self._cached[common:]
+        return common
+
+    @torch.inference_mode()
+    def _forward(self, tokens: list[int]) -> torch.Tensor | None:
+        """Return the next token's logits, or None if the call was cancelled."""
+        if self._cancelled.is_set():
+            return None
+        try:
+            output = self._model(
+                input_ids=torch.tensor([tokens], device=self.device),
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        except BaseException:
+            self._forget()  # some layers have the tokens and some have not
+            raise
+        self._cached.extend(tokens)
+        logits: torch.Tensor = output.logits[0, -1]
+        return logits
+
+    def _forget(self) -> None:
+        self._cache = DynamicCache(config=self._model.config)
+        self._cached = []
+
+    def _decode(self, tokens: list[int]) -> str:
+        return str(self._tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
+
+
+class _Sampler:
+    """Choose the next token: the likeliest, or one drawn at a temperature."""
+
+    def __init__(self, temperature: float, seed: int | None) -> None:
+        if temperature < 0:
+            raise ServeError(f"the temperature is {temperature}: give 0 (greedy) or more")
+        self.temperature = temperature
+        self.random = torch.Generator()
+        if seed is not None:
+            self.random.manual_seed(seed)
+        else:
+            self.random.seed()
+
+    def choose(self, logits: torch.Tensor) -> int:
+        """Return the id of the next token."""
+        if self.temperature == 0:
+            return int(logits.argmax())
+        weights = torch.softmax(logits.float().cpu() / self.temperature, dim=-1)
+        return int(torch.multinomial(weights, 1, generator=self.random))
+
+
+def _load(folder: Path, device: str) -> tuple[Any, Any]:
+    """Load the tokenizer and the model without a word on the terminal."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=_precision(device), local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(
+            f"{folder} cannot be loaded: {str(error).splitlines()[0]}; "
+            "delete the folder to have it made again, or give another one"
+        ) from error
+    finally:
+        logging.set_verbosity(level)
+        logging.enable_progress_bar()
+    model.to(device)  # type: ignore[arg-type]  # its annotation is that of a decorator
+    return tokenizer, model.eval()
+
+
+def _precision(device: str) -> torch.dtype:
+    """Return bf16 where the hardware computes in it: elsewhere it is emulated and slow."""
+    if device == "cuda":
+        return torch.bfloat16
+    # torch has no public question for this yet
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Return every token that ends an answer."""
+    listed = model.generation_config.eos_token_id
+    ends = set(listed if isinstance(listed, list) else [listed])
+    return frozenset(ends | {tokenizer.eos_token_id}) - {None}
+
+
+def _with_parsed_arguments(message: Message) -> dict[str, Any]:
+    """Give the template a tool call's arguments as an object; the protocol sends them as text.
+
+    vLLM does the same, so that one template reads the same from both.
+    """
+    calls = message.get("tool_calls")
+    if not calls:
+        return dict(message)
+    return {**message, "tool_calls": [_parsed(call) for call in calls]}
+
+
+def _parsed(call: Message) -> dict[str, Any]:
+    function = call["function"]
+    try:
+        arguments = json.loads(function["arguments"])
+    except (TypeError, ValueError):
+        arguments = function["arguments"]
+    return {**call, "function": {**function, "arguments": arguments}}
