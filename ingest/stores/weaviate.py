@@ -1,0 +1,366 @@
+"""The Weaviate store: chunks kept by a server, searched by its own hybrid search."""
+
+import json
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+from weaviate.classes.config import (
+    Configure,
+    DataType,
+    Property,
+    StopwordsPreset,
+    Tokenization,
+    VectorDistances,
+)
+from weaviate.classes.data import DataObject
+from weaviate.classes.query import Filter, HybridFusion, MetadataQuery
+from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateInsertManyAllFailedError
+
+from ingest.documents import NAMESPACE, Chunk
+from ingest.errors import StoreMismatchError, StoreWriteError
+from ingest.stores.base import Hit, StoredDocument, Where
+from ingest.stores.weaviate_server import Server, refusal
+
+_NUMBERS = ("page", "start", "end")
+_KEYS = ("document", "source")
+_FIELDS = [each.name for each in fields(Chunk) if each.name != "id"]
+_BATCH = 200
+_PAGE = 1000
+_ROTATIONAL_FROM = (1, 32)
+_KEYWORD = re.compile(r"Result Set '?keyword[^)]*\) Document \S+ original score ([-+.\de]+)")
+
+
+class WeaviateStore:
+    """Chunks in one Weaviate collection, notes in a second one named `<Collection>Notes`.
+
+    `url` is like `http://localhost:8080`; add `?grpc=PORT` where gRPC is not at 50051. The
+    collections come into being with the first write. `timeout_s` is the deadline of every call,
+    the client's own repetitions included.
+    """
+
+    name = "weaviate"
+
+    def __init__(
+        self, url: str, *, collection: str, api_key: str | None = None, timeout_s: float = 30.0
+    ) -> None:
+        self._collection = collection
+        self._class = class_name(collection)
+        self._server = Server(url, api_key=api_key, timeout_s=timeout_s)
+        self._known: set[str] = set()
+        self._unchecked: dict[str, set[str]] = {}
+
+    def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
+        """Insert or replace chunks by id; raise when the server refuses even one."""
+        if not chunks:
+            return
+        self._create(self._class, self._chunk_schema())
+        objects = [
+            DataObject(properties=_properties(chunk), uuid=chunk.id, vector=vector.tolist())
+            for chunk, vector in zip(chunks, vectors, strict=True)
+        ]
+        for start in range(0, len(objects), _BATCH):
+            self._insert(self._class, objects[start : start + _BATCH])
+        for chunk in chunks:
+            self._unchecked.setdefault(chunk.document, set()).add(chunk.id)
+
+    def delete(self, documents: Sequence[str]) -> None:
+        """Remove every chunk of the documents with these ids."""
+        if not self._exists(self._class):
+            return
+        for document in documents:
+            self._unchecked.pop(document, None)
+            self._delete(document)
+
+    def hybrid(
+        self,
+        query: str,
+        vector: np.ndarray,
+        *,
+        alpha: float,
+        limit: int,
+        where: Where = Where(),  # noqa: B008 - frozen
+    ) -> list[Hit]:
+        """Search by words and vector on the server, best first.
+
+        `Hit.keyword` is what the server tells of its BM25 score, 0 where it tells nothing.
+        """
+        # A query without words has no BM25 arm, and the server may refuse it.
+        wordless = re.search(r"\w", query) is None
+        if limit < 1 or (wordless and alpha <= 0) or not self._exists(self._class):
+            return []
+        search = partial(
+            self._data(self._class).query.hybrid,
+            query,
+            vector=vector.tolist(),
+            alpha=1.0 if wordless else float(alpha),
+            query_properties=["embedded"],
+            fusion_type=HybridFusion.RELATIVE_SCORE,
+            filters=_filters(where),
+            limit=limit,
+            include_vector=True,
+            return_metadata=MetadataQuery(score=True, explain_score=True),
+            return_properties=_FIELDS,
+        )
+        found = self._server.ask("search", search).objects
+        share = alpha if wordless else 1.0
+        return [_hit(each, vector, share) for each in found]
+
+    def documents(self) -> list[StoredDocument]:
+        """List the documents, ordered by source."""
+        pages: dict[tuple[str, str, str], list[int]] = {}
+        for each in self._scan(["document", "source", "title", "page"]):
+            value = each.properties
+            key = (value["source"], value["document"], value.get("title") or "")
+            pages.setdefault(key, []).append(int(value["page"]))
+        return [
+            StoredDocument(
+                id=document, source=source, title=title, pages=len(set(found)), chunks=len(found)
+            )
+            for (source, document, title), found in sorted(pages.items())
+        ]
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Iterate over all chunks, in pages read by cursor."""
+        for each in self._scan(_FIELDS):
+            yield _chunk(each)
+
+    def count(self) -> int:
+        """Count the chunks."""
+        return self._count(None) if self._exists(self._class) else 0
+
+    def put_note(self, name: str, value: Mapping[str, Any]) -> None:
+        """Keep a JSON value as one object, replaced whole."""
+        notes = f"{self._class}Notes"
+        self._create(notes, self._note_schema())
+        text = json.dumps(value, ensure_ascii=False)
+        note = DataObject(properties={"name": name, "value": text}, uuid=_note_id(name))
+        self._insert(notes, [note])
+
+    def note(self, name: str) -> dict[str, Any] | None:
+        """Read a note back, or None."""
+        notes = f"{self._class}Notes"
+        if not self._exists(notes):
+            return None
+        fetch = partial(
+            self._data(notes).query.fetch_object_by_id, _note_id(name), return_properties=["value"]
+        )
+        found = self._server.ask("read a note", fetch)
+        if found is None:
+            return None
+        value: dict[str, Any] = json.loads(found.properties["value"])
+        return value
+
+    def finish(self) -> None:
+        """Read back how many chunks each written document has; the server indexes by itself."""
+        for document, ids in list(self._unchecked.items()):
+            stored = self._count(Filter.by_property("document").equal(document))
+            if stored < len(ids):
+                message = (
+                    f"Weaviate at {self._server.url} accepted {len(ids)} chunks of document"
+                    f" {document[:12]} but holds {stored}; ingest it again, and look at the"
+                    " server's log"
+                )
+                raise StoreWriteError(message)
+            del self._unchecked[document]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._server.close()
+
+    def _data(self, name: str) -> Any:
+        return self._server.client.collections.use(name)
+
+    def _count(self, filters: Any) -> int:
+        ask = partial(self._data(self._class).aggregate.over_all, filters=filters, total_count=True)
+        return int(self._server.ask("count chunks", ask).total_count or 0)
+
+    def _scan(self, names: list[str]) -> Iterator[Any]:
+        if not self._exists(self._class):
+            return
+        fetch = partial(
+            self._data(self._class).query.fetch_objects, limit=_PAGE, return_properties=names
+        )
+        after: uuid.UUID | None = None
+        while found := self._server.ask("list chunks", partial(fetch, after=after)).objects:
+            yield from found
+            after = found[-1].uuid
+
+    def _insert(self, name: str, objects: list[DataObject[Any, Any]]) -> None:
+        """Insert by upsert; what is refused is tried once more, then raised with its reasons."""
+        total, reasons = len(objects), {}
+        for _ in range(2):
+            reasons = self._server.ask("write", partial(_insert_many, self._data(name), objects))
+            if not reasons:
+                return
+            objects = [objects[index] for index in sorted(reasons)]
+        given = list(dict.fromkeys(reasons.values()))
+        first = objects[0].properties
+        place = f", first {first['source']} page {first['page']}" if "source" in first else ""
+        message = (
+            f"Weaviate at {self._server.url} refused {len(objects)} of {total} objects{place}:"
+            f" {'; '.join(given[:3])}"
+        )
+        raise refusal(message, " ".join(given), otherwise=StoreWriteError)
+
+    def _delete(self, document: str) -> None:
+        # The server deletes at most QUERY_MAXIMUM_RESULTS objects a call, so until none is left.
+        same = Filter.by_property("document").equal(document)
+        erase = partial(self._data(self._class).data.delete_many, where=same)
+        while (outcome := self._server.ask("delete", erase)).matches:
+            if outcome.failed or not outcome.successful:
+                message = (
+                    f"Weaviate at {self._server.url} could not delete {outcome.failed} of"
+                    f" {outcome.matches} chunks of document {document[:12]}; try again, and look"
+                    " at the server's log"
+                )
+                raise StoreWriteError(message)
+
+    def _exists(self, name: str) -> bool:
+        if name in self._known:
+            return True
+        client = self._server.client
+        if not self._server.ask("read its schema", partial(client.collections.exists, name)):
+            return False
+        config = partial(self._data(name).config.get, simple=True)
+        found = self._server.ask("read its schema", config).description
+        if found != self._description(name):
+            message = (
+                f"Weaviate at {self._server.url} has a collection {name} that is not agentlab's"
+                f" {self._collection!r}; choose another collection name"
+            )
+            raise StoreMismatchError(message)
+        self._known.add(name)
+        return True
+
+    def _create(self, name: str, schema: dict[str, Any]) -> None:
+        if self._exists(name):
+            return
+        make = partial(
+            self._server.client.collections.create,
+            name,
+            description=self._description(name),
+            **schema,
+        )
+        self._server.ask("create a collection", partial(_create_once, make))
+        self._exists(name)
+
+    def _description(self, name: str) -> str:
+        kind = "chunks" if name == self._class else "notes"
+        return f"agentlab: {kind} of the collection {self._collection}"
+
+    def _chunk_schema(self) -> dict[str, Any]:
+        return {
+            "properties": [
+                *(
+                    _text(name, filterable=name in _KEYS)
+                    for name in _FIELDS
+                    if name not in _NUMBERS
+                ),
+                *(
+                    Property(name=name, data_type=DataType.INT, index_filterable=name == "page")
+                    for name in _NUMBERS
+                ),
+                _text("embedded", searchable=True),
+            ],
+            "inverted_index_config": Configure.inverted_index(stopwords_preset=StopwordsPreset.EN),
+            "vector_config": Configure.Vectors.self_provided(
+                vector_index_config=Configure.VectorIndex.hnsw(
+                    distance_metric=VectorDistances.COSINE, quantizer=self._quantizer()
+                )
+            ),
+        }
+
+    @staticmethod
+    def _note_schema() -> dict[str, Any]:
+        return {
+            "properties": [_text("name", filterable=True), _text("value")],
+            "vector_config": Configure.Vectors.self_provided(),
+        }
+
+    def _quantizer(self) -> Any:
+        meta = self._server.ask("tell its version", self._server.client.get_meta)
+        numbers = re.findall(r"\d+", meta["version"])[:2]
+        if tuple(int(each) for each in numbers) < _ROTATIONAL_FROM:
+            return None
+        return Configure.VectorIndex.Quantizer.rq(bits=8)
+
+
+def class_name(collection: str) -> str:
+    """Turn a collection's name into a class name of Weaviate: a capital, then no hyphens."""
+    return (collection[0].upper() + collection[1:]).replace("-", "_")
+
+
+def _text(name: str, *, filterable: bool = False, searchable: bool = False) -> Property:
+    return Property(
+        name=name,
+        data_type=DataType.TEXT,
+        # Searched text is split into lower-cased words; keys are compared whole.
+        tokenization=Tokenization.WORD if searchable else Tokenization.FIELD,
+        index_filterable=filterable,
+        index_searchable=searchable,
+    )
+
+
+def _properties(chunk: Chunk) -> dict[str, Any]:
+    return {name: getattr(chunk, name) for name in _FIELDS} | {"embedded": chunk.embedded}
+
+
+def _chunk(found: Any) -> Chunk:
+    value = found.properties
+    known: dict[str, Any] = {
+        name: int(value.get(name) or 0) if name in _NUMBERS else str(value.get(name) or "")
+        for name in _FIELDS
+    }
+    return Chunk(id=str(found.uuid), **known)
+
+
+def _hit(found: Any, query: np.ndarray, share: float) -> Hit:
+    explained = _KEYWORD.search(found.metadata.explain_score or "")
+    return Hit(
+        chunk=_chunk(found),
+        score=share * float(found.metadata.score or 0.0),
+        cosine=_cosine(query, np.asarray(found.vector["default"], dtype=np.float32)),
+        keyword=float(explained.group(1)) if explained else 0.0,
+    )
+
+
+def _cosine(one: np.ndarray, other: np.ndarray) -> float:
+    length = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(np.dot(one, other)) / length if length else 0.0
+
+
+def _filters(where: Where) -> Any:
+    parts = []
+    if where.sources:
+        parts.append(Filter.by_property("source").contains_any(list(where.sources)))
+    if where.pages:
+        parts.append(Filter.by_property("page").contains_any([int(page) for page in where.pages]))
+    return Filter.all_of(parts) if parts else None
+
+
+def _insert_many(data: Any, objects: list[DataObject[Any, Any]]) -> dict[int, str]:
+    """Insert and give the reason of every object that was refused, by its index."""
+    try:
+        errors = data.data.insert_many(objects).errors
+    except WeaviateInsertManyAllFailedError as error:
+        reason = str(error.message).rpartition("errors: ")[2]
+        return dict.fromkeys(range(len(objects)), reason)
+    return {index: str(error.message) for index, error in errors.items()}
+
+
+def _create_once(make: Any) -> None:
+    """Create a collection; another process may have been faster."""
+    try:
+        make()
+    except UnexpectedStatusCodeError as error:
+        if "already exists" not in str(error):
+            raise
+
+
+def _note_id(name: str) -> uuid.UUID:
+    return uuid.uuid5(NAMESPACE, f"note\0{name}")
