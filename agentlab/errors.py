@@ -13,9 +13,8 @@ AgentlabError                                     exit code 1
 |   |-- BudgetError          (TimeoutError)   124  a time limit passed before anything was said
 |   |-- JournalError         (OSError)          1  the journal cannot be written or read
 |   `-- MemoryStoreError     (OSError)          1  the conversations cannot be written or read
-`-- ToolError                (RuntimeError)     1  told to the model, which may try another way
-    |-- SearchError                               a search failed: bad answer, no connection
-    `-- RateLimitError                            the provider asks to wait
+`-- ToolError                (RuntimeError)     1  the model, which may try another way: its kin
+                                                  are in agentlab.tools.errors
 """
 
 from typing import ClassVar
@@ -88,15 +87,3 @@ class JournalError(OperatorError, OSError):
 
 class MemoryStoreError(OperatorError, OSError):
     """The conversations cannot be written or read."""
-
-
-class ToolError(AgentlabError, RuntimeError):
-    """A tool failed; its message is told to the model, which may try another way."""
-
-
-class SearchError(ToolError):
-    """A search brought an unusable answer or none."""
-
-
-class RateLimitError(ToolError):
-    """A search provider asks to wait."""

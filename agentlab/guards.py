@@ -1,0 +1,244 @@
+"""Guards: middleware around the model and the tools, so that every run ends with an answer.
+
+`ModelGuard` shows the model its view of the conversation, mends malformed calls, refuses repeated
+ones, keeps to the budget, and never passes on an empty message. `ToolGuard` turns whatever goes
+wrong in a tool into an observation. Both write what happens into the run's trace.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from langchain.agents.middleware.types import AgentMiddleware, ModelRequest, ModelResponse
+from langchain_core.messages import AIMessage, HumanMessage, ToolCall, ToolMessage
+from langgraph.errors import GraphBubbleUp
+from langgraph.prebuilt.tool_node import ToolCallRequest
+from langgraph.types import Command
+
+from agentlab import toolcalls
+from agentlab.answer import Observed, Step, Thought, ToolCalled
+from agentlab.errors import AgentlabError
+from agentlab.trace import RunCancelledError, Trace
+from agentlab.view import visible
+
+Handler = Callable[[ModelRequest[Any]], ModelResponse[Any]]
+Translate = Callable[[Exception], AgentlabError | None]
+
+EMPTY_ANSWER = "The model gave no answer. Ask again, or in other words."
+NO_TIME = "The time budget of {limit:g} s ran out before there was an answer. Raise timeout_s."
+REWRITE = (
+    "Your tool call could not be read. Write it again as one line of JSON: "
+    '{"name": "...", "arguments": {"query": "..."}}'
+)
+
+
+class ModelGuard(AgentMiddleware[Any, Any, Any]):
+    """Stands between the agent and its model."""
+
+    def __init__(
+        self, trace: Trace, schemas: Sequence[Mapping[str, Any]], *, translate: Translate
+    ) -> None:
+        super().__init__()
+        self.tools = []
+        self._trace = trace
+        self._schemas = [dict(schema) for schema in schemas]
+        self._names = [schema["function"]["name"] for schema in schemas]
+        self._translate = translate
+
+    def wrap_model_call(self, request: ModelRequest[Any], handler: Handler) -> AIMessage:
+        """Get a message that either calls tools rightly or answers."""
+        trace = self._trace
+        if len(trace.steps) >= trace.max_steps:
+            return self._last_answer(request, handler, "steps")
+        if trace.little_time:
+            return self._last_answer(request, handler, "time")
+        asked = self._request(request)
+        message = self._mended(self._call(asked, handler))
+        if message.invalid_tool_calls or self._meant_a_call(message):
+            message = self._asked_again(asked, message, handler)
+        if message.invalid_tool_calls or self._meant_a_call(message):
+            return self._last_answer(request, handler, None)
+        if message.tool_calls:
+            return self._admitted(message, request, handler)
+        if not message.text.strip() and not trace.out_of_time:
+            return self._last_answer(request, handler, None, retries=0)
+        return self._spoken(message)
+
+    def _request(self, request: ModelRequest[Any], *, last: bool = False) -> ModelRequest[Any]:
+        messages = visible(request.messages, self._trace.evidence, last=last)
+        return request.override(messages=messages, tools=[] if last else list(self._schemas))
+
+    def _call(self, request: ModelRequest[Any], handler: Handler) -> AIMessage:
+        trace = self._trace
+        trace.partial = ""
+        try:
+            message = handler(request).result[0]
+        except RunCancelledError:
+            if trace.cancelled.is_set():
+                raise
+            trace.stopped = "time"
+            trace.count(0, 0)
+            return AIMessage(trace.partial)
+        except AgentlabError:
+            raise
+        except Exception as error:
+            known = self._translate(error)
+            if known is None:
+                raise
+            raise known from error
+        if not isinstance(message, AIMessage):
+            raise TypeError(f"the model answered with {type(message).__name__}, not an AIMessage")
+        usage = message.usage_metadata
+        trace.count(usage["input_tokens"] if usage else 0, usage["output_tokens"] if usage else 0)
+        return message
+
+    def _mended(self, message: AIMessage) -> AIMessage:
+        """Read the calls that are nearly right; leave the message as it is if one is not."""
+        if message.invalid_tool_calls:
+            found = [
+                toolcalls.mend(each.get("args") or "", self._names, name=each.get("name"))
+                for each in message.invalid_tool_calls
+            ]
+            text = str(message.text)
+        elif self._meant_a_call(message):
+            found, text = [toolcalls.mend(message.text, self._names)], ""
+        else:
+            return message
+        calls = [call for call in found if call]
+        if not calls or len(calls) < len(found):
+            return message
+        mended = [*message.tool_calls, *(_tool_call(call) for call in calls)]
+        update = {"content": text, "tool_calls": mended, "invalid_tool_calls": []}
+        return message.model_copy(update=update)
+
+    def _meant_a_call(self, message: AIMessage) -> bool:
+        return not message.tool_calls and toolcalls.looks_like_call(message.text, self._names)
+
+    def _asked_again(
+        self, asked: ModelRequest[Any], message: AIMessage, handler: Handler
+    ) -> AIMessage:
+        self._say(asked, "The tool call could not be read; the model is asked to write it again.")
+        written = "\n".join(
+            [message.text, *(c.get("args") or "" for c in message.invalid_tool_calls)]
+        )
+        again = [*asked.messages, AIMessage(written.strip()), HumanMessage(REWRITE)]
+        return self._mended(self._call(asked.override(messages=again), handler))
+
+    def _admitted(
+        self, message: AIMessage, request: ModelRequest[Any], handler: Handler
+    ) -> AIMessage:
+        """Let new calls through, as many as the budget has left."""
+        trace = self._trace
+        new: list[ToolCall] = []
+        for call in message.tool_calls:
+            seen = [(each["name"], each["args"]) for each in new]
+            if not trace.has_asked(call["name"], call["args"]) and (
+                (call["name"], call["args"]) not in seen
+            ):
+                new.append(call if call["id"] else {**call, "id": _call_id()})
+        if not new:
+            self._say(request, "The same call came twice; the answer comes from what was found.")
+            return self._last_answer(request, handler, "repeat")
+        left = trace.max_steps - len(trace.steps)
+        return message.model_copy(update={"tool_calls": new[:left]})
+
+    def _last_answer(
+        self, request: ModelRequest[Any], handler: Handler, stopped: str | None, *, retries: int = 1
+    ) -> AIMessage:
+        """Ask without tools; what comes back is the answer."""
+        trace = self._trace
+        trace.stopped = trace.stopped or stopped
+        asked = self._request(request, last=True)
+        message = AIMessage("")
+        for _ in range(1 + retries):
+            if not trace.out_of_time and not self._spoke(message):
+                message = self._call(asked, handler)
+        return self._spoken(message)
+
+    def _spoke(self, message: AIMessage) -> bool:
+        calls = message.tool_calls or message.invalid_tool_calls or self._meant_a_call(message)
+        return not calls and bool(message.text.strip())
+
+    def _spoken(self, message: AIMessage) -> AIMessage:
+        """Pass an answer on, or say honestly that there is none."""
+        trace = self._trace
+        if self._spoke(message):
+            return message
+        trace.fallback = True
+        if trace.out_of_time:
+            trace.stopped = "time"
+            return AIMessage(NO_TIME.format(limit=trace.timeout_s))
+        return AIMessage(EMPTY_ANSWER)
+
+    @staticmethod
+    def _say(request: ModelRequest[Any], text: str) -> None:
+        request.runtime.stream_writer(Thought(text))
+
+
+class ToolGuard(AgentMiddleware[Any, Any, Any]):
+    """Stands between the agent and its tools."""
+
+    def __init__(self, trace: Trace, names: Sequence[str]) -> None:
+        super().__init__()
+        self.tools = []
+        self._trace = trace
+        self._names = names
+
+    def wrap_tool_call(
+        self,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]],
+    ) -> ToolMessage:
+        """Run a tool; what it raises becomes what the model reads."""
+        call = request.tool_call
+        write = request.runtime.stream_writer
+        write(ToolCalled(call["name"], call["args"]))
+        started = time.monotonic()
+        message = self._run(request, handler)
+        sources = message.artifact if isinstance(message.artifact, tuple) else ()
+        step = Step(
+            tool=call["name"],
+            arguments=call["args"],
+            observation=message.text,
+            sources=sources,
+            error=message.status == "error",
+            seconds=time.monotonic() - started,
+        )
+        self._trace.steps.append(step)
+        write(Observed(step))
+        # What is kept between turns is what the model read; the sources belong to this run.
+        return message.model_copy(update={"artifact": None})
+
+    def _run(
+        self,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]],
+    ) -> ToolMessage:
+        call = request.tool_call
+        if request.tool is None:
+            known = ", ".join(self._names)
+            return _failed(call, f"There is no tool {call['name']!r}. Tools: {known}.")
+        try:
+            result = handler(request)
+        except GraphBubbleUp:
+            raise
+        except Exception as error:  # noqa: BLE001 - a tool's failure is for the model to read
+            return _failed(
+                call, f"Error: {error}" if str(error) else f"Error: {type(error).__name__}"
+            )
+        if isinstance(result, ToolMessage):
+            return result
+        raise TypeError(f"the tool {call['name']} answered with {type(result).__name__}")
+
+
+def _tool_call(call: toolcalls.Call) -> ToolCall:
+    return ToolCall(name=call.name, args=call.arguments, id=_call_id(), type="tool_call")
+
+
+def _call_id() -> str:
+    return f"call_{uuid.uuid4().hex[:12]}"
+
+
+def _failed(call: ToolCall, reason: str) -> ToolMessage:
+    return ToolMessage(reason, name=call["name"], tool_call_id=call["id"], status="error")

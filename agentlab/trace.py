@@ -1,0 +1,85 @@
+"""Trace: what happens in one run, shared by the guards while it goes on."""
+
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentlab.answer import Source, Step, Usage
+from ingest.evidence import Evidence
+
+# The share of the time budget after which no more searches are offered.
+LAST_ANSWER_SHARE = 0.75
+
+
+class RunCancelledError(Exception):
+    """The person left, or the time ran out, while the model was writing."""
+
+
+@dataclass
+class Trace:
+    """The question, its budget, and everything that was done for it so far."""
+
+    question: str
+    thread: str
+    max_steps: int
+    timeout_s: float
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    started: float = field(default_factory=time.monotonic)
+    wall_clock: float = field(default_factory=time.time)
+    evidence: Evidence | None = None
+    steps: list[Step] = field(default_factory=list)
+    stopped: str | None = None
+    fallback: bool = False
+    usage: Usage = field(default_factory=Usage)
+    partial: str = ""
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def seconds(self) -> float:
+        """Tell how long the run has taken."""
+        return time.monotonic() - self.started
+
+    @property
+    def out_of_time(self) -> bool:
+        """Tell whether the whole budget is spent."""
+        return self.seconds >= self.timeout_s
+
+    @property
+    def little_time(self) -> bool:
+        """Tell whether what is left should go into the answer."""
+        return self.seconds >= LAST_ANSWER_SHARE * self.timeout_s
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """List the sources found so far by number."""
+        found = {source.number: source for step in self.steps for source in step.sources}
+        return tuple(found[number] for number in sorted(found))
+
+    def check(self) -> None:
+        """Raise RunCancelledError where the model should stop writing."""
+        if self.cancelled.is_set() or self.out_of_time:
+            raise RunCancelledError
+
+    def count(self, prompt_tokens: int, completion_tokens: int) -> None:
+        """Add one model call."""
+        self.usage = Usage(
+            self.usage.prompt_tokens + prompt_tokens,
+            self.usage.completion_tokens + completion_tokens,
+            self.usage.model_calls + 1,
+        )
+
+    def has_asked(self, tool: str, arguments: Mapping[str, Any]) -> bool:
+        """Tell whether this very call was made before in this run."""
+        wanted = (tool, canonical(arguments))
+        return any((step.tool, canonical(step.arguments)) == wanted for step in self.steps)
+
+
+def canonical(value: Any) -> Any:
+    """Reduce arguments to what makes two calls the same: case, blanks and order do not."""
+    if isinstance(value, Mapping):
+        return tuple(sorted((str(key), canonical(item)) for key, item in value.items()))
+    return " ".join(str(value).lower().rstrip("?!. ").split())
