@@ -60,11 +60,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens and calls that an answer cost."""
+    """Tokens and calls that an answer cost; `malformed_calls` had to be mended or written again."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     model_calls: int = 0
+    malformed_calls: int = 0
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,7 @@ def web_header(title: str, site: str) -> str:
     return f"{title} ({site})"
 
 
-def observation(
-    strength: str, passages: Sequence[Shown], *, recorded: str | None = None
-) -> str:
+def observation(strength: str, passages: Sequence[Shown], *, recorded: str | None = None) -> str:
     """Write the result of a search; `recorded` is the date of a result that is not live."""
     if not passages:
         return "No results."

@@ -18,7 +18,7 @@ class Collection:
         self.alpha = alpha
         self._calibration: Calibration | None = None
 
-    def search(self, query: str, *, limit: int = 5, where: Where = Where()) -> list[Hit]:  # noqa: B008 - frozen
+    def search(self, query: str, *, limit: int = 5, where: Where = Where()) -> list[Hit]:
         """Find the best passages by words and meaning, best first."""
         vector = self.embedder.encode([query])[0]
         return self.store.hybrid(query, vector, alpha=self.alpha, limit=limit, where=where)

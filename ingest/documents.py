@@ -63,7 +63,9 @@ class Chunk:
         return f"{self.header}\n{self.text}"
 
 
-def chunk_id(source: str, document: str, page: int, start: int, end: int, pipeline: str) -> str:
+def chunk_id(  # noqa: PLR0917 - in the order of the id
+    source: str, document: str, page: int, start: int, end: int, pipeline: str
+) -> str:
     """Name a chunk by what it is, so that ingesting again changes nothing.
 
     The parts are joined by NUL, which occurs in none of them: plain concatenation would collide.

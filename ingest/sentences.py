@@ -37,7 +37,9 @@ def _is_boundary(text: str, start: int, match: re.Match[str]) -> bool:
     before = text[start : match.start() + 1]
     rest = text[match.end() : match.end() + 3].lstrip()
     if match.group() == ".":
-        if _INITIAL.search(before) or (_ABBREVIATION.search(before) and not before[-2:-1].isdigit()):
+        if _INITIAL.search(before) or (
+            _ABBREVIATION.search(before) and not before[-2:-1].isdigit()
+        ):
             return False
         if re.fullmatch(r"\s*\d{1,3}\.", before):
             return False
@@ -63,7 +65,11 @@ def _blocks(text: str) -> list[tuple[int, int]]:
         wrapped = (
             bool(last)
             and not re.search(r"[.!?:][\"'”’)\]]*$", last)
-            and (len(last) >= 0.6 * wide and len(last) >= 40 or text[begin:end].lstrip()[:1].islower())
+            and (
+                (len(last) >= 0.6 * wide
+                and len(last) >= 40)
+                or text[begin:end].lstrip()[:1].islower()
+            )
             and end - blocks[-1][0] < _LONGEST * 4
         )
         if blocks and (wrapped or _continues(last, text[begin:end])):

@@ -14,6 +14,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 def _model(name: str) -> Path:
     from platformdirs import user_cache_path
+
     from serve.models import resolve
 
     return resolve(name, cache=user_cache_path("agentlab") / "models")

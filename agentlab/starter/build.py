@@ -31,8 +31,8 @@ from ingest.sentences import sentence_spans
 from ingest.stores.embedded import LanceStore
 
 LIBRARY_SIZES = (2, 3, 3, 4, 5, 6, 7, 8, 10)
-_HANDBOOK_ITEMS = 1500
-_HANDBOOK_LIBRARIES = 10
+_HANDBOOK_ITEMS = 1000
+_HANDBOOK_LIBRARIES = 20
 
 
 class RememberingEmbedder(Embedder):
@@ -77,16 +77,10 @@ def build_examples(
         for index, group in enumerate(_groups(articles, LIBRARY_SIZES, rng)):
             say(f"library {index}: {', '.join(article.title for article in group)}")
             libraries.append(_library(folder / f"articles-{index}", embedder, *_of_articles(group)))
-        by_title: dict[str, list[HandbookItem]] = {}
-        for item in items:
-            by_title.setdefault(item.title, []).append(item)
-        titles = sorted(by_title)
-        rng.shuffle(titles)
         for index in range(_HANDBOOK_LIBRARIES):
-            own = titles[index::_HANDBOOK_LIBRARIES]
-            say(f"handbook library {index}: {len(own)} handbooks")
-            held = [item for title in own for item in by_title[title]]
-            libraries.append(_library(folder / f"books-{index}", embedder, *_of_handbooks(held)))
+            say(f"handbook library {index}")
+            texts, facts = _of_handbooks(items[index::_HANDBOOK_LIBRARIES], rng)
+            libraries.append(_library(folder / f"books-{index}", embedder, texts, facts))
         web = _collection(folder / "web", embedder, _web_texts(articles, asked))
         say("writing")
         rows = write_conversations(libraries, web, _web_facts(asked), count=count, seed=seed)
@@ -145,17 +139,23 @@ def _of_articles(group: Sequence[Article]) -> tuple[list[Text], list[Fact]]:
     return texts, facts
 
 
-def _of_handbooks(items: Sequence[HandbookItem]) -> tuple[list[Text], list[Fact]]:
+def _of_handbooks(
+    items: Sequence[HandbookItem], rng: random.Random
+) -> tuple[list[Text], list[Fact]]:
+    """Bind the passages into a few handbooks, so that a library has much of the same kind."""
+    titles = sorted({item.title for item in items})[: rng.randint(2, 6)]
     texts: dict[str, Text] = {}
-    for item in items:
-        texts.setdefault(item.passage, Text(item.title, item.heading, len(texts) + 1, item.passage))
-    facts = [
-        Fact(
-            item.question, item.answer, item.sentence, item.title, item.follow_up,
-            item.follow_up_query, item.follow_up_answer, item.follow_up_sentence,
-        )
-        for item in items
-    ]  # fmt: skip
+    facts = []
+    for page, item in enumerate(items, start=1):
+        title = titles[page % len(titles)]
+        texts[item.passage] = Text(title, item.heading, page // len(titles) + 1, item.passage)
+        facts.append(
+            Fact(
+                item.question, item.answer, item.sentence, title, item.follow_up,
+                item.follow_up_query, item.follow_up_answer, item.follow_up_sentence,
+                item.near_miss,
+            )
+        )  # fmt: skip
     return list(texts.values()), facts
 
 
@@ -179,9 +179,7 @@ def _collection(folder: Path, embedder: Embedder, texts: Sequence[Text]) -> Coll
     return Collection(store, embedder)
 
 
-def _library(
-    folder: Path, embedder: Embedder, texts: Sequence[Text], facts: list[Fact]
-) -> Library:
+def _library(folder: Path, embedder: Embedder, texts: Sequence[Text], facts: list[Fact]) -> Library:
     collection = _collection(folder, embedder, texts)
     collection.calibrate()
     note = collection.store.note("calibration")

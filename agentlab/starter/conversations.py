@@ -26,8 +26,8 @@ PASSAGES = 3
 _LONGEST_QUOTE = 60
 _LONGEST_QUERY = 30
 _SITES = (
-    "en.wikipedia.org www.britannica.com www.reuters.example www.bbc.example news.example "
-    "www.history.example www.science.example answers.example"
+    "en.wikipedia.org britannica.com reuters.example bbc.example news.example "
+    "history.example science.example answers.example"
 ).split()
 
 
@@ -43,6 +43,7 @@ class Fact:
     follow_up_query: str | None = None
     follow_up_answer: str | None = None
     follow_up_sentence: str | None = None
+    near_miss: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,17 @@ class Writer:
         talk = self._open()
         self._ask_library(talk, fact, fact.question, fact.question, missing=True)
         return talk.row("near_miss", fact.title)
+
+    def absent(self, fact: Fact) -> dict[str, Any]:
+        """Ask what neither the library nor the web holds, though the library is close."""
+        question = fact.near_miss or fact.question
+        talk = self._open()
+        evidence = self._evidence(question, self._hits(question)[:5])
+        talk.ask(question, evidence)
+        if evidence.strength != "none":
+            self._search_library(talk, question, self._hits(question))
+        self._ask_web(talk, fact, question, answered=False)
+        return talk.row("absent", fact.title)
 
     def follow_up(self, first: Fact, second: Fact, query: str) -> dict[str, Any]:
         """Ask a second question that rests on the first; `query` is what it means in full."""
@@ -298,8 +310,8 @@ def as_query(question: str) -> str:
 
 # Shares of the kinds of conversation.
 _MIX = {
-    "documents": 0.42, "follow_up": 0.14, "outside": 0.18, "live": 0.09, "near_miss": 0.10,
-    "nothing": 0.04, "small_talk": 0.03,
+    "documents": 0.41, "follow_up": 0.14, "outside": 0.17, "live": 0.09, "near_miss": 0.08,
+    "absent": 0.04, "nothing": 0.04, "small_talk": 0.03,
 }  # fmt: skip
 
 
@@ -324,6 +336,9 @@ def write_conversations(
             yield writer.documents(fact)
         elif kind == "near_miss":
             yield writer.near_miss(fact)
+        elif kind == "absent":
+            close = [each for each in library.facts if each.near_miss]
+            yield writer.absent(rng.choice(close)) if close else writer.near_miss(fact)
         elif kind == "follow_up":
             yield _follow_up(writer, fact)
         elif kind == "live":
@@ -353,9 +368,7 @@ def _follow_up(writer: Writer, fact: Fact) -> dict[str, Any]:
     leaning_on = [each for each in facts if _pronoun(each)]
     second = rng.choice(leaning_on or [fact])
     first = rng.choice([each for each in facts if each.title == second.title])
-    short = Fact(
-        _pronoun(second) or second.question, second.answer, second.sentence, second.title
-    )
+    short = Fact(_pronoun(second) or second.question, second.answer, second.sentence, second.title)
     return writer.follow_up(first, short, second.question)
 
 

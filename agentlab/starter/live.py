@@ -2,6 +2,8 @@
 
 import random
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 
 
 @dataclass(frozen=True)
@@ -16,31 +18,6 @@ class LiveQuestion:
     answer: str
 
 
-# question | title of the page | site | sentence that answers | answer
-_TEMPLATES = (
-    "what's the weather like in {place} today?|{place} weather|weather.example|{place} is {sky} this {part} with {n} °C.|{sky} with {n} °C",
-    "will it rain in {place} tomorrow|Forecast for {place}|forecast.example|Tomorrow brings {sky} weather to {place}, with a {p} % chance of rain.|a {p} % chance of rain",
-    "What is the latest news about {topic}?|{topic}: news|dailypost.example|A new report on {topic} was published on {date}.|A new report was published on {date}",
-    "What happened with {topic} this week?|This week: {topic}|weekly.example|This week, {number} experts met to discuss {topic} in {place}.|{number} experts met in {place}",
-    "any news on {topic} today|Today in {topic}|headlines.example|Officials announced a review of {topic} this morning.|a review was announced",
-    "What does {thing} cost right now?|{thing} price today|pricewatch.example|The price of {thing} stands at {money} today.|{money}",
-    "current price of {thing}|Price of {thing}|markets.example|On {date}, {thing} traded at {money}.|{money}",
-    "What is the exchange rate of the {currency} today?|{currency} rate|rates.example|One euro buys {rate} {currency} today.|{rate}",
-    "How many people live in {place} now?|{place} population|census.example|The latest count puts the population of {place} at {big}.|{big}",
-    "Who is the current {role} of {place}?|{role} of {place}|citynews.example|{person} has been the {role} of {place} since {month}.|{person}",
-    "Is there a strike at {place} airport today?|{place} airport status|traffic.example|{place} airport reports {state} on {date}.|{state}",
-    "What time does the sun set in {place} today?|Sunset in {place}|almanac.example|Today the sun sets in {place} at {clock}.|{clock}",
-    "Who won the match in {place} last night?|Match report from {place}|sportsdesk.example|{team} won last night's match in {place} by {score}.|{team}",
-    "Are trains to {place} running on time this morning?|Trains to {place}|rail.example|Trains to {place} run with {delay} minutes of delay this morning.|{delay} minutes of delay",
-    "What is the current interest rate in {place}?|Interest rates|bank.example|The key interest rate in {place} currently stands at {pct} %.|{pct} %",
-    "what's new in {topic} as of today?|{topic} update|journal.example|The newest study on {topic} appeared {ago} days ago.|a study that appeared {ago} days ago",
-    "Has anything about {topic} changed since yesterday?|{topic} live|live.example|Since yesterday, {number} updates on {topic} have been posted.|{number} updates have been posted",
-    "What are people saying about {topic} these days?|Opinions on {topic}|forum.example|In a poll taken this month, {p} % found {topic} important.|{p} % found it important",
-    "What is the newest version of {software}?|{software} releases|software.example|{software} {version} was released on {date}.|{version}",
-    "how high is inflation in {place} this month|Inflation in {place}|stats.example|Inflation in {place} stood at {pct} % this month.|{pct} %",
-    "What is today's fuel price?|Fuel prices|fuel.example|A litre of diesel costs {litre} euros today.|{litre} euros",
-    "Which events take place in {place} this weekend?|{place} events|agenda.example|The {event} takes place in {place} this weekend.|The {event}",
-)  # fmt: skip
 _PLACES = (
     "Oslo Porto Lyon Turin Ghent Graz Malmö Riga Kraków Leeds Cork Bergen Basel Nairobi Lima Quito "
     "Osaka Hanoi Perth Denver Austin Boston Toronto Geneva Tampere Aarhus Split Valencia"
@@ -70,7 +47,7 @@ _OPENERS = (
 
 def live_question(rng: random.Random, topics: list[str]) -> LiveQuestion:
     """Make a question for today; `topics` are subjects that the library covers."""
-    question, title, site, sentence, answer = rng.choice(_TEMPLATES).split("|")
+    question, title, site, sentence, answer = rng.choice(_templates())
     values = {
         **{name: rng.choice(words) for name, words in _WORDS.items()},
         "place": rng.choice(_PLACES),
@@ -95,6 +72,13 @@ def live_question(rng: random.Random, topics: list[str]) -> LiveQuestion:
     extras = rng.sample(_OPENERS, 2)
     parts = [extras[0], held, extras[1]] if rng.random() < 0.5 else [held, *extras]
     return LiveQuestion(filled[0], filled[1], filled[2], " ".join(parts), held, filled[4])
+
+
+@cache
+def _templates() -> list[list[str]]:
+    """Read the lines of question | page's title | site | sentence that answers | answer."""
+    text = resources.files("agentlab.starter").joinpath("live.txt").read_text(encoding="utf-8")
+    return [line.split("|") for line in text.splitlines()]
 
 
 _GREETING = "Hello! Ask me about your documents, or about anything on the web."

@@ -4,6 +4,7 @@ import html
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -121,7 +122,7 @@ def _web_question(row: Mapping[str, Any]) -> WebQuestion | None:
     spans = [each for group in row["original_nq_answers"] for each in group]
     bounds = [*row["sentence_starts"], len(text)]
     for span in spans:
-        for a, b in zip(bounds, bounds[1:], strict=False):
+        for a, b in pairwise(bounds):
             if a <= span["start"] and span["end"] <= b and span["string"].strip():
                 return WebQuestion(
                     text=row["question_text"].strip(),
