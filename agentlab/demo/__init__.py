@@ -1,10 +1,10 @@
 """The demo: handbooks of an invented company, questions about them, and recorded web results.
 
-    texts/          what the handbooks say
-    handbooks/      the same as PDFs; `python -m agentlab.demo.render` makes them again
-    questions.json  the three questions that the demo asks
-    web.json        what the web answered on one day
-    fresh.json      questions that no tuning saw, for the evaluation
+texts/          what the handbooks say
+handbooks/      the same as PDFs; `python -m agentlab.demo.render` makes them again
+questions.json  the three questions that the demo asks
+web.json        what the web answered on one day
+fresh.json      questions that no tuning saw, for the evaluation
 """
 
 from pathlib import Path

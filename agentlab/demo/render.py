@@ -14,7 +14,7 @@ from agentlab.demo.manuscript import Block, Manuscript, read_manuscript
 
 COMPANY = "Marrowfin Tidal Care"
 A5 = (148.0, 210.0)
-MARGIN, FOOT, LINE = 16.0, 18.0, 4.9
+MARGIN, FOOT, LINE = 16.0, 16.0, 4.7
 NOTE_LINE, NOTE_ROOM = 3.6, 12.0
 TEAL, SAND, GREY = (15, 76, 92), (244, 238, 226), (110, 110, 110)
 
@@ -191,7 +191,7 @@ def _table(pdf: HandbookPDF, rows: Sequence[Sequence[str]]) -> None:
         headings_style=head,
         borders_layout=TableBordersLayout.HORIZONTAL_LINES,
         cell_fill_color=SAND,
-        cell_fill_mode="ROWS",
+        cell_fill_mode="ALL",
         line_height=LINE,
         text_align="LEFT",
         padding=(0.5, 1.2),
@@ -202,16 +202,18 @@ def _table(pdf: HandbookPDF, rows: Sequence[Sequence[str]]) -> None:
 
 def _columns(pdf: HandbookPDF, parts: Sequence[str]) -> None:
     """Set paragraphs in two columns; the words between ** are bold."""
-    pdf.body(size=9)
-    with pdf.text_columns(
-        text_align="LEFT", ncols=2, gutter=7, line_height=1.35, balance=True
-    ) as columns:
-        for part in parts:
+    half = len("".join(parts)) / 2
+    turn = min(range(len(parts)), key=lambda number: abs(half - len("".join(parts[:number]))))
+    with pdf.text_columns(text_align="LEFT", ncols=2, gutter=7, line_height=1.35) as columns:
+        for number, part in enumerate(parts):
+            if number == turn:
+                columns.new_column()
             _, lead, rest = part.split("**", 2)
-            pdf.body("B", 9)
-            columns.write(lead)
-            pdf.body(size=9)
-            columns.write(f"{rest}\n\n")
+            with columns.paragraph(bottom_margin=3) as paragraph:
+                pdf.body("B", 9)
+                paragraph.write(lead)
+                pdf.body(size=9)
+                paragraph.write(rest)
 
 
 def _notes(pdf: HandbookPDF, notes: Sequence[str]) -> None:
