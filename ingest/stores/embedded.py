@@ -1,9 +1,11 @@
 """The embedded store: LanceDB in a folder, nothing to start and nothing to run."""
 
+import errno
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +14,10 @@ from typing import Any
 import lancedb
 import numpy as np
 import pyarrow as pa
+from lancedb.index import FTS, IvfRq
 
 from ingest.documents import Chunk
+from ingest.errors import StoreAccessError, StoreError, StoreFullError, StoreMismatchError
 from ingest.stores.base import Hit, StoredDocument, Where, relative_score_fusion
 
 _FIELDS = [each.name for each in fields(Chunk)]
@@ -29,29 +33,33 @@ class LanceStore:
     def __init__(self, folder: Path, *, collection: str) -> None:
         self.folder = folder
         self._collection = collection
-        folder.mkdir(parents=True, exist_ok=True)
-        self._database = lancedb.connect(
-            str(folder), read_consistency_interval=timedelta(seconds=0)
-        )
         self._table: Any = None
+        with self._explained("open"):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._database = lancedb.connect(
+                str(folder), read_consistency_interval=timedelta(seconds=0)
+            )
 
     def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         """Insert or replace chunks by id."""
         if not chunks:
             return
-        table = self._create(vectors.shape[1])
-        rows = [
-            {**asdict(chunk), "embedded": chunk.embedded, "vector": vector}
+        rows = {
+            chunk.id: {**asdict(chunk), "embedded": chunk.embedded, "vector": vector}
             for chunk, vector in zip(chunks, vectors, strict=True)
-        ]
-        merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-        merge.execute(pa.Table.from_pylist(rows, schema=table.schema))
+        }
+        with self._explained("write"):
+            table = self._create(vectors.shape[1])
+            self._check_dimension(table, vectors.shape[1])
+            merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+            merge.execute(pa.Table.from_pylist(list(rows.values()), schema=table.schema))
 
     def delete(self, documents: Sequence[str]) -> None:
         """Remove every chunk of the documents with these ids."""
-        table = self._open()
-        if table is not None and documents:
-            table.delete(f"document IN ({_quoted(documents)})")
+        with self._explained("delete"):
+            table = self._open()
+            if table is not None and documents:
+                table.delete(f"document IN ({_quoted(documents)})")
 
     def hybrid(
         self,
@@ -60,12 +68,19 @@ class LanceStore:
         *,
         alpha: float,
         limit: int,
-        where: Where = Where(),  # noqa: B008 - frozen
+        where: Where = Where(),
     ) -> list[Hit]:
         """Search both arms and fuse them; every hit carries its true cosine."""
+        with self._explained("search"):
+            return self._hybrid(query, vector, alpha, limit, where)
+
+    def _hybrid(
+        self, query: str, vector: np.ndarray, alpha: float, limit: int, where: Where
+    ) -> list[Hit]:
         table = self._open()
         if table is None:
             return []
+        self._check_dimension(table, len(vector))
         depth = max(limit, _CANDIDATES)
         rows: dict[str, dict[str, Any]] = {}
         near = self._search(table, vector, "vector", where).distance_type("cosine").limit(depth)
@@ -89,10 +104,11 @@ class LanceStore:
 
     def documents(self) -> list[StoredDocument]:
         """List the documents, ordered by source."""
-        table = self._open()
-        if table is None:
-            return []
-        columns = table.search().select(["document", "source", "title", "page"]).to_list()
+        with self._explained("list documents"):
+            table = self._open()
+            if table is None:
+                return []
+            columns = table.search().select(["document", "source", "title", "page"]).to_list()
         pages: dict[tuple[str, str, str], list[int]] = {}
         for row in columns:
             key = (row["source"], row["document"], row["title"])
@@ -106,27 +122,29 @@ class LanceStore:
 
     def chunks(self) -> Iterator[Chunk]:
         """Iterate over all chunks."""
-        table = self._open()
-        if table is None:
-            return
-        for batch in table.search().select(_FIELDS).to_batches():
-            for row in batch.to_pylist():
-                yield Chunk(**row)
+        with self._explained("list chunks"):
+            table = self._open()
+            batches = [] if table is None else table.search().select(_FIELDS).to_batches()
+            for batch in batches:
+                for row in batch.to_pylist():
+                    yield Chunk(**row)
 
     def count(self) -> int:
         """Count the chunks."""
-        table = self._open()
-        return 0 if table is None else int(table.count_rows())
+        with self._explained("count"):
+            table = self._open()
+            return 0 if table is None else int(table.count_rows())
 
     def put_note(self, name: str, value: Mapping[str, Any]) -> None:
         """Keep a JSON value in a file beside the table, written whole or not at all."""
         path = self._note_path(name)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            temporary.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with self._explained("write"):
+            try:
+                temporary.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def note(self, name: str) -> dict[str, Any] | None:
         """Read a note back, or None."""
@@ -137,16 +155,17 @@ class LanceStore:
         return value
 
     def finish(self) -> None:
-        """Bring the full-text index up to date, index vectors of large tables, merge small files."""
-        table = self._open()
-        if table is None:
-            return
-        if self._has_words(table):
-            table.optimize()
-        else:
-            table.create_fts_index("embedded", replace=True, with_position=False)
-        if table.count_rows() >= _INDEX_FROM and not _indexed(table, "vector"):
-            table.create_index(metric="cosine", index_type="IVF_RQ")
+        """Bring the indexes up to date and merge small files; large tables get a vector index."""
+        with self._explained("index"):
+            table = self._open()
+            if table is None:
+                return
+            if self._has_words(table):
+                table.optimize()
+            else:
+                table.create_index("embedded", config=FTS(with_position=False))
+            if table.count_rows() >= _INDEX_FROM and not _indexed(table, "vector"):
+                table.create_index("vector", config=IvfRq(distance_type="cosine"))
 
     def close(self) -> None:
         """Forget the table; LanceDB holds no connection."""
@@ -168,6 +187,25 @@ class LanceStore:
             )
         return self._table
 
+    def _check_dimension(self, table: Any, dimension: int) -> None:
+        stored = table.schema.field("vector").type.list_size
+        if stored != dimension:
+            message = (
+                f"{self.folder} holds vectors of {stored} numbers in {self._collection!r}, not"
+                f" {dimension}: it was made by another embedder; use that one, or a new collection"
+            )
+            raise StoreMismatchError(message)
+
+    @contextmanager
+    def _explained(self, action: str) -> Iterator[None]:
+        """Turn what LanceDB and the file system raise into the errors of a store."""
+        try:
+            yield
+        except (StoreError, GeneratorExit):
+            raise
+        except Exception as error:
+            raise _store_error(error, f"cannot {action} in {self.folder}") from error
+
     @staticmethod
     def _search(table: Any, query: Any, kind: str, where: Where) -> Any:
         column = "vector" if kind == "vector" else "embedded"
@@ -185,6 +223,18 @@ class LanceStore:
 
 
 _NUMBERS = ("page", "start", "end")
+
+
+def _store_error(error: Exception, what: str) -> StoreError:
+    reason = " ".join(str(error).split())[:300]
+    number = error.errno if isinstance(error, OSError) else None
+    if number in {errno.ENOSPC, errno.EDQUOT} or "No space left" in reason:
+        return StoreFullError(f"{what}: the disk is full; free some space and ingest again")
+    if isinstance(error, PermissionError) or "Permission denied" in reason:
+        return StoreAccessError(f"{what}: no right to write there; choose another folder")
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return StoreMismatchError(f"{what}: it is no folder; choose another one")
+    return StoreError(f"{what}: {reason}; if it goes on, delete the folder and ingest again")
 
 
 def _remember(query: Any, rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
