@@ -1,0 +1,94 @@
+"""The base model: frozen, in bf16 or 4 bits, with a LoRA to train on it."""
+
+import warnings
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, TaskType, get_peft_model
+from peft.peft_model import PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from finetune.config import ATTENTION, SftConfig
+from finetune.errors import MissingPackageError, ModelError
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load the base model's tokenizer."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{folder} has no tokenizer that loads: {error}. Fetch it again."
+        ) from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(config: SftConfig, folder: Path) -> PreTrainedModel:
+    """Load the frozen base model."""
+    dtype = torch.bfloat16 if config.bf16 else torch.float32
+    quantization = _four_bits() if config.quantize_4bit else None
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, quantization_config=quantization, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder} holds no model that loads: {error}. Fetch it again.") from error
+
+
+def _four_bits() -> BitsAndBytesConfig:
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError(
+            "quantize_4bit needs bitsandbytes: pip install 'agentlab-rag[train]'."
+        ) from error
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def lora_config(config: SftConfig) -> LoraConfig:
+    """Translate the settings into PEFT's."""
+    modules: str | list[str]
+    match config.target_modules:
+        case "all":
+            modules = "all-linear"
+        case "attention":
+            modules = list(ATTENTION)
+        case names:
+            modules = list(names)
+    return LoraConfig(
+        task_type=TaskType.CAUSAL_LM,
+        r=config.lora_rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=modules,
+    )
+
+
+def add_lora(model: PreTrainedModel, config: SftConfig) -> PeftModel:
+    """Put an untrained LoRA on the model, in fp32: its small steps would vanish in bf16."""
+    try:
+        with warnings.catch_warnings():
+            # PEFT warns about the tied word embeddings, which no LoRA here touches
+            warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")
+            adapted = get_peft_model(model, lora_config(config))
+    except ValueError as error:
+        raise ModelError(
+            f"target_modules={config.target_modules!r} does not fit this model: {error}. "
+            "Use target_modules=all."
+        ) from error
+    if not isinstance(adapted, PeftModel):
+        raise ModelError(f"PEFT made a {type(adapted).__name__} instead of an adapted model.")
+    return adapted

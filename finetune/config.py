@@ -1,0 +1,142 @@
+"""SftConfig: everything that decides a supervised run, frozen and written beside its result."""
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from finetune.errors import ConfigError
+
+ATTENTION = ("q_proj", "k_proj", "v_proj")
+"""The `attention` preset: the modules' names in the Llama family and its many relatives."""
+
+PLACE = frozenset({"threads", "save_every", "out"})
+"""Settings that change where or how fast a run goes, not what it learns."""
+
+
+def _several(value: object) -> object:
+    return [value] if isinstance(value, str | Path) else value
+
+
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_several)]
+
+
+class SftConfig(BaseModel):
+    """Settings of one supervised run; `model` is a name or a folder, whatever `train` is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Paths = Field(min_length=1)
+    model: str
+    out: Path
+    eval_data: Paths = ()
+    chat_template: Path | None = None
+
+    lora_rank: int = Field(32, ge=1, le=512)
+    lora_alpha: int | None = Field(None, ge=1)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: Literal["all", "attention"] | tuple[str, ...] = "all"
+    quantize_4bit: bool = False
+    bf16: bool = True
+
+    learning_rate: float = Field(8e-4, gt=0)
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    batch: int = Field(8, ge=1)
+    epochs: float = Field(1.0, gt=0)
+    max_steps: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1)
+    max_length: int = Field(1024, ge=8)
+
+    seed: int = Field(0, ge=0)
+    save_every: int = Field(50, ge=1)
+    eval_every: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1)
+
+    @property
+    def alpha(self) -> int:
+        """Return LoRA's alpha: twice the rank unless it is set."""
+        return self.lora_alpha or 2 * self.lora_rank
+
+    @model_validator(mode="after")
+    def _agree(self) -> "SftConfig":
+        if self.max_steps and self.max_tokens:
+            msg = "max_steps and max_tokens both end the run: keep one of them"
+            raise ValueError(msg)
+        if self.eval_every and not self.eval_data:
+            msg = f"eval_every={self.eval_every} needs eval_data"
+            raise ValueError(msg)
+        if self.quantize_4bit and not self.bf16:
+            msg = "quantize_4bit computes in bf16: leave bf16 on"
+            raise ValueError(msg)
+        if self.target_modules == ():
+            msg = "target_modules names no module: use 'all', 'attention' or a list of names"
+            raise ValueError(msg)
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """Return every setting as plain data, derived ones filled in."""
+        return self.model_dump(mode="json") | {"lora_alpha": self.alpha}
+
+    def learned(self) -> dict[str, Any]:
+        """Return the settings that decide what is learned."""
+        return {key: value for key, value in self.resolved().items() if key not in PLACE}
+
+
+def read_recipe(name: str | Path) -> dict[str, Any]:
+    """Read a recipe: the name of one that is shipped, or the path of a YAML file."""
+    shipped = resources.files("finetune.recipes") / f"{name}.yaml"
+    path = Path(name)
+    if not path.suffix and shipped.is_file():
+        text = shipped.read_text(encoding="utf-8")
+    elif path.is_file():
+        text = path.read_text(encoding="utf-8")
+    else:
+        known = ", ".join(recipes())
+        raise ConfigError(f"No recipe {str(name)!r}. Give a YAML file or one of: {known}.")
+    try:
+        settings = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is no valid YAML: {error}. Mend that line.") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{name} holds a {type(settings).__name__}, not `setting: value` lines.")
+    return settings
+
+
+def recipes() -> tuple[str, ...]:
+    """Return the names of the recipes that are shipped."""
+    folder = resources.files("finetune.recipes")
+    return tuple(
+        sorted(
+            entry.name.removesuffix(".yaml")
+            for entry in folder.iterdir()
+            if entry.name.endswith(".yaml")
+        )
+    )
+
+
+def load_config(
+    recipe: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> SftConfig:
+    """Build the settings of a run: the recipe's, then what `overrides` sets (None sets nothing)."""
+    settings = read_recipe(recipe) if recipe is not None else {}
+    settings |= {key: value for key, value in (overrides or {}).items() if value is not None}
+    try:
+        return SftConfig(**settings)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from error
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors(include_url=False):
+        name = ".".join(str(part) for part in fault["loc"]) or "settings"
+        value = "" if fault["type"] in ("missing", "value_error") else f" (got {fault['input']!r})"
+        lines.append(f"{name}: {fault['msg']}{value}")
+    known = ", ".join(SftConfig.model_fields)
+    return "These settings do not hold:\n  " + "\n  ".join(lines) + f"\nKnown settings: {known}."

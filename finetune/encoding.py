@@ -1,0 +1,97 @@
+"""Encoded: a conversation as token ids, with labels on what the assistant writes."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finetune.errors import ExampleError, TemplateError
+from finetune.examples import Example
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of a whole conversation; a label of -100 is a token that is not learned."""
+
+    input_ids: tuple[int, ...]
+    labels: tuple[int, ...]
+
+    @property
+    def learned(self) -> int:
+        """Return how many tokens are predicted and learned (the first has nothing before it)."""
+        return sum(label != IGNORED for label in self.labels[1:])
+
+
+def read_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Return the chat template of the file, or the tokenizer's own; refuse one without marks."""
+    try:
+        template = path.read_text(encoding="utf-8") if path else tokenizer.chat_template
+    except FileNotFoundError as error:
+        raise TemplateError(f"{path} does not exist. Set chat_template to a Jinja file.") from error
+    name = str(path) if path else "the model's own chat template"
+    if not isinstance(template, str):
+        raise TemplateError(
+            f"{tokenizer.name_or_path} has no chat template. Set chat_template to a Jinja file."
+        )
+    if not GENERATION.search(template):
+        raise TemplateError(
+            f"{name} has no {{% generation %}} marks, so it cannot say what the assistant writes. "
+            "Put {% generation %} and {% endgeneration %} around the assistant's text and its end "
+            "mark, or set chat_template to a file that has them."
+        )
+    return template
+
+
+def encode(example: Example, tokenizer: "PreTrainedTokenizerBase", template: str) -> Encoded:
+    """Render one conversation and label what stands between the generation marks."""
+    rendered: Any = tokenizer.apply_chat_template(
+        [dict(message) for message in example.messages],
+        tools=[dict(tool) for tool in example.tools] if example.tools else None,
+        chat_template=template,
+        tokenize=True,
+        return_dict=True,
+        return_assistant_tokens_mask=True,
+    )
+    ids, mask = rendered["input_ids"], rendered["assistant_masks"]
+    labels = [token if learned else IGNORED for token, learned in zip(ids, mask, strict=True)]
+    encoded = Encoded(tuple(ids), tuple(labels))
+    if not encoded.learned:
+        raise TemplateError(
+            f"{example.place}: the chat template marks no token of this conversation as the "
+            "assistant's. Look at its {% generation %} marks and at the row."
+        )
+    return encoded
+
+
+def encode_all(
+    examples: Iterable[Example],
+    tokenizer: "PreTrainedTokenizerBase",
+    template: str,
+    *,
+    max_length: int,
+) -> tuple[list[Encoded], tuple[str, ...]]:
+    """Encode every conversation; return those that fit, and the places of those that do not.
+
+    A conversation which is too long is left out whole: cut, it would teach to stop half-way.
+    """
+    kept: list[Encoded] = []
+    left_out: list[str] = []
+    for example in examples:
+        encoded = encode(example, tokenizer, template)
+        if len(encoded.input_ids) > max_length:
+            left_out.append(example.place)
+        else:
+            kept.append(encoded)
+    if not kept:
+        raise ExampleError(
+            f"All {len(left_out)} conversations are longer than max_length={max_length} tokens. "
+            "Raise max_length or shorten them."
+        )
+    return kept, tuple(left_out)

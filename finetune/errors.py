@@ -1,0 +1,58 @@
+"""The tree of finetune's errors.
+
+FinetuneError
+|-- ConfigError        a recipe or an override that cannot be trained with (ValueError)
+|-- ExampleError       a row of the data that is no conversation (ValueError)
+|-- TemplateError      a chat template that cannot mark what to learn (ValueError)
+|-- ModelError         a base model or an adapter that cannot be loaded (ValueError)
+|-- MissingPackageError     an optional package is not installed (ImportError)
+|-- RunExistsError          the result folder already holds a run (FileExistsError)
+|-- RunChangedError         a run is to be continued with other data or settings (ValueError)
+|-- RunBusyError            another process works in the folder (BlockingIOError)
+|-- DivergedError   the loss is no number any more (ArithmeticError)
+`-- StoppedError    the person stopped the run, which can be continued (KeyboardInterrupt)
+"""
+
+
+class FinetuneError(Exception):
+    """Everything that finetune raises on purpose."""
+
+
+class ConfigError(FinetuneError, ValueError):
+    """A recipe or an override cannot be trained with."""
+
+
+class ExampleError(FinetuneError, ValueError):
+    """A row of the data is no conversation to learn from."""
+
+
+class TemplateError(FinetuneError, ValueError):
+    """The chat template cannot say which tokens the assistant writes."""
+
+
+class ModelError(FinetuneError, ValueError):
+    """A base model or an adapter cannot be loaded."""
+
+
+class MissingPackageError(FinetuneError, ImportError):
+    """An optional package is not installed."""
+
+
+class RunExistsError(FinetuneError, FileExistsError):
+    """The result folder already holds a run."""
+
+
+class RunChangedError(FinetuneError, ValueError):
+    """A run is to be continued with other data or settings."""
+
+
+class RunBusyError(FinetuneError, BlockingIOError):
+    """Another process works in the folder."""
+
+
+class DivergedError(FinetuneError, ArithmeticError):
+    """The loss or the gradient is no finite number any more."""
+
+
+class StoppedError(FinetuneError, KeyboardInterrupt):
+    """The person stopped the run; its checkpoint can be continued."""

@@ -1,0 +1,61 @@
+"""Event: what a training run tells while it goes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run begins; `left_out` names the rows which are longer than the model is to see."""
+
+    conversations: int
+    tokens: int
+    learned_tokens: int
+    left_out: tuple[str, ...]
+    steps: int
+    first_step: int
+    trainable: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step is done; `seconds_left` is an estimate, `memory` the peak so far in bytes."""
+
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    tokens: int
+    tokens_per_second: float
+    seconds_left: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The mean loss over the learned tokens of the held-out conversations."""
+
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that the run can be continued from is whole on the disk."""
+
+    step: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The adapter lies in `folder`."""
+
+    folder: Path
+    metrics: Mapping[str, Any]
+
+
+Event = Started | Progress | Evaluated | Saved | Finished

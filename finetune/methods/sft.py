@@ -1,0 +1,160 @@
+"""Supervised tuning on TRL's SFTTrainer: learn what the assistant writes."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft.peft_model import PeftModel
+from torch.nn import functional
+from transformers import PreTrainedTokenizerBase
+from transformers.trainer_callback import PrinterCallback
+from trl.trainer.sft_config import SFTConfig as TrlConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from finetune.config import SftConfig
+from finetune.encoding import IGNORED, Encoded
+from finetune.errors import DivergedError
+
+
+class SftTrainer(SFTTrainer):
+    """TRL's trainer with a cheap loss on the CPU, no model cards, and nothing sent anywhere."""
+
+    loss_is_scaled_for_ga: bool | None = True  # type: ignore[assignment]
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Return the mean loss over the labels, projecting to the vocabulary only where one stands.
+
+        On the CPU TRL projects every position, which for a small model with a large vocabulary
+        costs more than all of its layers; on a GPU it is TRL's own kernel that skips them.
+        """
+        if inputs["labels"].device.type != "cpu" or return_outputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        total, count = label_loss(model, inputs)
+        divisor = count if num_items_in_batch is None else num_items_in_batch
+        return total / torch.as_tensor(divisor).clamp(min=1)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Take one conversation's gradient; raise DivergedError where its loss is no number."""
+        loss = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            raise diverged(self.state.global_step + 1, "loss", loss.item())
+        return loss
+
+    def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
+        """Write no card: the run's own files say what it was."""
+
+    def _send_telemetry(self) -> None:
+        """Send nothing."""
+
+
+def diverged(step: int, what: str, value: float) -> DivergedError:
+    """Return the error that names the step at which training left the numbers."""
+    return DivergedError(
+        f"The {what} became {value} at step {step}. The last checkpoint is from before it: "
+        "lower learning_rate (try half) or max_grad_norm, and look at the rows of this step."
+    )
+
+
+def label_loss(model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the summed loss over the labelled tokens, and their number."""
+    labels = inputs["labels"][:, 1:]
+    learned = labels != IGNORED
+    positions = learned.any(dim=0).nonzero().squeeze(-1)
+    outputs = model(
+        input_ids=inputs["input_ids"],
+        attention_mask=inputs.get("attention_mask"),
+        use_cache=False,
+        logits_to_keep=positions,
+    )
+    total = functional.cross_entropy(
+        outputs.logits.flatten(0, 1).float(),
+        labels[:, positions].flatten(),
+        ignore_index=IGNORED,
+        reduction="sum",
+    )
+    return total, learned.sum()
+
+
+@torch.no_grad()
+def held_out_loss(model: PeftModel, conversations: Sequence[Encoded], *, bf16: bool) -> float:
+    """Return the mean loss over all learned tokens of the conversations."""
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    total, count = 0.0, 0
+    for conversation in conversations:
+        batch = {
+            "input_ids": torch.tensor([conversation.input_ids], device=device),
+            "labels": torch.tensor([conversation.labels], device=device),
+        }
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            loss, learned = label_loss(model, batch)
+        total += loss.item()
+        count += int(learned.item())
+    model.train(was_training)
+    return total / count
+
+
+def steps(config: SftConfig, conversations: Sequence[Encoded]) -> int:
+    """Return how many optimizer steps the settings ask for."""
+    if config.max_steps:
+        return config.max_steps
+    if config.max_tokens:
+        tokens = sum(len(conversation.input_ids) for conversation in conversations)
+        return max(1, math.ceil(config.max_tokens / (tokens / len(conversations) * config.batch)))
+    return max(1, math.ceil(len(conversations) * config.epochs / config.batch))
+
+
+def make_trainer(
+    config: SftConfig,
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    conversations: Sequence[Encoded],
+    folder: Path,
+) -> SftTrainer:
+    """Build the trainer; conversations go one at a time, so nothing is ever padded."""
+    total = steps(config, conversations)
+    arguments = TrlConfig(
+        output_dir=str(folder),
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=config.batch,
+        gradient_checkpointing=torch.cuda.is_available(),
+        max_steps=total,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=round(config.warmup_ratio * total),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        bf16=config.bf16,
+        use_cpu=not torch.cuda.is_available(),
+        seed=config.seed,
+        data_seed=config.seed,
+        save_strategy="steps",
+        save_steps=config.save_every,
+        save_total_limit=2,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        include_num_input_tokens_seen="all",
+        disable_tqdm=True,
+        report_to="none",
+        dataloader_pin_memory=torch.cuda.is_available(),
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    rows = Dataset.from_list(
+        [{"input_ids": list(c.input_ids), "labels": list(c.labels)} for c in conversations]
+    )
+    trainer = SftTrainer(
+        model=model, args=arguments, train_dataset=rows, processing_class=tokenizer
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
