@@ -15,6 +15,9 @@ from ingest.reading import BEST, NEXT
 
 NOT_FOUND = "I could not find an answer in the sources."
 EMPTY_LIBRARY = "0 documents"
+# How much of the card and of each passage is shown.
+CARD_WORDS = 40
+PASSAGE_WORDS = 60
 LAST_ANSWER = "(No more searches. Answer now from the results above.)"
 
 _SYSTEM = (
@@ -88,7 +91,12 @@ def observation(strength: str, passages: Sequence[Shown], *, recorded: str | Non
     if recorded:
         lines.insert(0, f"Recorded on {recorded}, not live.")
     lines += [f"[{each.number}] {each.header}: {each.text}" for each in passages]
-    return "\n".join(lines)
+    return _without_chat_markup("\n".join(lines))
+
+
+def _without_chat_markup(text: str) -> str:
+    """Break up chat markup in a document, which would otherwise open a turn of its own."""
+    return _MARKUP.sub(" ", text)
 
 
 def unmarked(text: str) -> str:
@@ -119,6 +127,7 @@ class ParsedAnswer:
     abstained: bool
 
 
+_MARKUP = re.compile(r"<\|[^|<>]{0,40}\|>|</?tool_call>")
 _QUOTE = re.compile(r'^\s*["“](?P<text>.+?)["”]\s*(?P<marks>(?:\[\d+\]\s*)+)\.?\s*$')
 _MARK = re.compile(r"\s*\[(\d+)\]")
 _CLAIM = re.compile(r"(?P<text>[^\[\]]+?)(?P<marks>(?:\s*\[\d+\])+)[.!?]?")

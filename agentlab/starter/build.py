@@ -3,10 +3,12 @@
 import random
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from agentlab import prompts
 from agentlab.starter.conversations import (
     Fact,
     Library,
@@ -31,8 +33,9 @@ from ingest.sentences import sentence_spans
 from ingest.stores.embedded import LanceStore
 
 LIBRARY_SIZES = (2, 3, 3, 4, 5, 6, 7, 8, 10)
-_HANDBOOK_ITEMS = 1000
-_HANDBOOK_LIBRARIES = 20
+_HANDBOOK_ITEMS = 700
+_HANDBOOK_LIBRARIES = 12
+_QUESTIONS_AN_ARTICLE = 60
 
 
 class RememberingEmbedder(Embedder):
@@ -66,7 +69,7 @@ def build_examples(
     `questions` is the folder of the question sets of `agentlab.starter.questions`.
     """
     rng = random.Random(seed)
-    articles = training_articles(questions)
+    articles = [_some_questions(each, rng) for each in training_articles(questions)]
     asked = training_web_questions(questions)
     items = handbook_items(seed, _HANDBOOK_ITEMS)
     embedder = RememberingEmbedder(embedder_folder, name="all-MiniLM-L6-v2")
@@ -81,7 +84,7 @@ def build_examples(
             say(f"handbook library {index}")
             texts, facts = _of_handbooks(items[index::_HANDBOOK_LIBRARIES], rng)
             libraries.append(_library(folder / f"books-{index}", embedder, texts, facts))
-        web = _collection(folder / "web", embedder, _web_texts(articles, asked))
+        web = _collection(folder / "web", embedder, _web_texts(articles, asked, items))
         say("writing")
         rows = write_conversations(libraries, web, _web_facts(asked), count=count, seed=seed)
         temporary = out.with_suffix(".tmp")
@@ -111,6 +114,12 @@ def _embed_ahead(
     say(f"embedding {len(sentences)} sentences, {len(asked_texts)} questions")
     embedder.encode(sentences)
     embedder.encode([*asked_texts, *map(as_query, asked_texts), *background_questions()])
+
+
+def _some_questions(article: Article, rng: random.Random) -> Article:
+    """Take as many questions of each article, since some have ten times as many as others."""
+    drawn = min(len(article.questions), _QUESTIONS_AN_ARTICLE)
+    return replace(article, questions=tuple(rng.sample(article.questions, drawn)))
 
 
 def _groups(
@@ -159,8 +168,11 @@ def _of_handbooks(
     return list(texts.values()), facts
 
 
-def _web_texts(articles: Sequence[Article], asked: Sequence[WebQuestion]) -> list[Text]:
+def _web_texts(
+    articles: Sequence[Article], asked: Sequence[WebQuestion], items: Sequence[HandbookItem]
+) -> list[Text]:
     texts = {each.passage: Text(each.title, "", 1, each.passage) for each in asked}
+    texts |= {each.passage: Text(each.title, "", 1, each.passage) for each in items}
     for article in articles:
         for number, passage in enumerate(article.passages, start=1):
             texts.setdefault(passage, Text(article.title, "", number, passage))
@@ -184,6 +196,6 @@ def _library(folder: Path, embedder: Embedder, texts: Sequence[Text], facts: lis
     collection.calibrate()
     note = collection.store.note("calibration")
     calibration = Calibration.from_dict(note or {})
-    card = build_card(collection.store).line()
+    card = build_card(collection.store).line(prompts.CARD_WORDS)
     titles = sorted({text.title for text in texts})
     return Library(collection, calibration, card, facts, titles)

@@ -21,7 +21,6 @@ from ingest.evidence import Calibration, Evidence
 from ingest.reading import mark
 from ingest.stores.base import Hit
 
-WINDOW = 75
 PASSAGES = 3
 _LONGEST_QUOTE = 60
 _LONGEST_QUERY = 30
@@ -93,6 +92,7 @@ class Writer:
     def documents(self, fact: Fact) -> dict[str, Any]:
         """Ask what the library holds."""
         talk = self._open()
+        self._earlier_turn(talk, share=0.1)
         self._ask_library(talk, fact, fact.question, fact.question)
         return talk.row("documents", fact.title)
 
@@ -123,9 +123,7 @@ class Writer:
     def outside(self, fact: Fact, *, answered: bool = True) -> dict[str, Any]:
         """Ask what the library has nothing on."""
         talk = self._open()
-        if self.rng.random() < 0.15:
-            earlier = self.rng.choice(self.library.facts)
-            talk.turn(earlier.question, earlier.answer)
+        self._earlier_turn(talk, share=0.15)
         evidence = self._evidence(fact.question, self._hits(fact.question))
         talk.ask(fact.question, evidence)
         if evidence.strength in ("good", "strong"):
@@ -155,9 +153,7 @@ class Writer:
     def small_talk(self) -> dict[str, Any]:
         """Chat, which needs no search."""
         talk = self._open()
-        if self.rng.random() < 0.4:
-            earlier = self.rng.choice(self.library.facts)
-            talk.turn(earlier.question, earlier.answer)
+        self._earlier_turn(talk, share=0.4)
         question, reply = self.rng.choice(SMALL_TALK)
         talk.ask(question, self._evidence(question, self._hits(question)))
         talk.say(reply)
@@ -166,6 +162,11 @@ class Writer:
     def _open(self) -> "Talk":
         day = dt.date(2024, 1, 1) + dt.timedelta(days=self.rng.randrange(1400))
         return Talk(self, prompts.system_prompt(card=self.library.card, today=day.isoformat()))
+
+    def _earlier_turn(self, talk: "Talk", *, share: float) -> None:
+        if self.rng.random() < share:
+            earlier = self.rng.choice(self.library.facts)
+            talk.turn(earlier.question, earlier.answer)
 
     def _hits(self, query: str) -> list[Hit]:
         return self.library.collection.search(query, limit=8)
@@ -234,7 +235,7 @@ class Talk:
 
     def turn(self, question: str, answer: str) -> None:
         """Add an earlier turn as the model sees it again."""
-        raw = prompts.cited_answer("", answer, 1)
+        raw = f"Answer: {answer} [1]"
         self._messages += [
             {"role": "user", "content": question},
             {"role": "assistant", "content": prompts.earlier_answer(raw)},
@@ -263,13 +264,18 @@ class Talk:
         """Add web results (title, site, text)."""
         day = dt.date(2024, 1, 1) + dt.timedelta(days=self._rng.randrange(1400))
         recorded = day.isoformat() if self._rng.random() < 0.2 else None
-        headers = [prompts.web_header(title, site) for title, site, _ in results]
+        headers = [
+            prompts.web_header(
+                f"{title}, {day.isoformat()}" if self._rng.random() < 0.1 else title, site
+            )
+            for title, site, _ in results
+        ]
         return self._observe(query, headers, [text for _, _, text in results], recorded)
 
     def _observe(
         self, query: str, headers: list[str], texts: list[str], recorded: str | None = None
     ) -> list[prompts.Shown]:
-        reading = mark(query, texts, self._encoder, words=WINDOW)
+        reading = mark(query, texts, self._encoder, words=prompts.PASSAGE_WORDS)
         shown = [
             prompts.Shown(self._shown + 1 + index, header, passage.shown)
             for index, (header, passage) in enumerate(zip(headers, reading.passages, strict=True))
