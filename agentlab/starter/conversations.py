@@ -9,15 +9,16 @@ and says so when nothing does.
 import datetime as dt
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agentlab import prompts
+from agentlab.probing import probe
 from agentlab.starter.live import SMALL_TALK, live_question
 from ingest.collection import Collection
 from ingest.documents import Chunk, chunk_id
-from ingest.evidence import Calibration, Evidence
+from ingest.evidence import TOP, Calibration, Evidence
 from ingest.reading import mark
 from ingest.stores.base import Hit
 
@@ -106,7 +107,7 @@ class Writer:
         """Ask what neither the library nor the web holds, though the library is close."""
         question = fact.near_miss or fact.question
         talk = self._open()
-        evidence = self._evidence(question, self._hits(question)[:5])
+        evidence = self._probe(talk, question)
         talk.ask(question, evidence)
         if evidence.strength != "none":
             self._search_library(talk, question, self._hits(question))
@@ -117,14 +118,14 @@ class Writer:
         """Ask a second question that rests on the first; `query` is what it means in full."""
         talk = self._open()
         talk.turn(first.question, first.answer)
-        self._ask_library(talk, second, second.question, query, earlier=first.question)
+        self._ask_library(talk, second, second.question, query)
         return talk.row("follow_up", first.title)
 
     def outside(self, fact: Fact, *, answered: bool = True) -> dict[str, Any]:
         """Ask what the library has nothing on."""
         talk = self._open()
         self._earlier_turn(talk, share=0.15)
-        evidence = self._evidence(fact.question, self._hits(fact.question))
+        evidence = self._probe(talk, fact.question)
         talk.ask(fact.question, evidence)
         if evidence.strength in ("good", "strong"):
             self._search_library(talk, fact.question, self._hits(fact.question))
@@ -135,7 +136,7 @@ class Writer:
         """Ask what changes from day to day, often about something that the library covers."""
         talk = self._open()
         live = live_question(self.rng, self.library.titles)
-        talk.ask(live.text, self._evidence(live.text, self._hits(live.text)))
+        talk.ask(live.text, self._probe(talk, live.text))
         query = as_query(live.text)
         talk.call("search_web", query)
         others = [
@@ -155,7 +156,7 @@ class Writer:
         talk = self._open()
         self._earlier_turn(talk, share=0.4)
         question, reply = self.rng.choice(SMALL_TALK)
-        talk.ask(question, self._evidence(question, self._hits(question)))
+        talk.ask(question, self._probe(talk, question))
         talk.say(reply)
         return talk.row("small_talk", "")
 
@@ -171,8 +172,15 @@ class Writer:
     def _hits(self, query: str) -> list[Hit]:
         return self.library.collection.search(query, limit=8)
 
-    def _evidence(self, question: str, hits: Sequence[Hit]) -> Evidence:
-        return self.library.calibration.evidence(question, hits[:5])
+    def _probe(
+        self, talk: "Talk", question: str, find: Callable[[str], Sequence[Hit]] | None = None
+    ) -> Evidence:
+        find = find or self._hits
+        return probe(
+            lambda text: self.library.calibration.evidence(text, find(text)[:TOP]),
+            question,
+            talk.earlier,
+        )
 
     def _ask_library(
         self,
@@ -182,18 +190,12 @@ class Writer:
         full: str,
         *,
         missing: bool = False,
-        earlier: str = "",
     ) -> None:
         def reachable(text: str) -> list[Hit]:
             found = self._hits(text)
             return [h for h in found if not (missing and fact.sentence in h.chunk.text)][:5]
 
-        evidence = self._evidence(question, reachable(question))
-        if earlier:
-            joined = f"{earlier} {question}"
-            evidence = max(
-                evidence, self._evidence(joined, reachable(joined)), key=lambda e: e.score
-            )
+        evidence = self._probe(talk, question, reachable)
         talk.ask(question, evidence)
         query = as_query(full)
         if evidence.strength != "none":
@@ -232,10 +234,12 @@ class Talk:
         self._messages: list[dict[str, Any]] = [{"role": "system", "content": system}]
         self._shown = 0
         self._calls = 0
+        self.earlier: str | None = None
 
     def turn(self, question: str, answer: str) -> None:
         """Add an earlier turn as the model sees it again."""
         raw = f"Answer: {answer} [1]"
+        self.earlier = question
         self._messages += [
             {"role": "user", "content": question},
             {"role": "assistant", "content": prompts.earlier_answer(raw)},
