@@ -28,6 +28,13 @@ def open_collection(
 
     `progress` hears of a model that must be fetched first.
     """
-    folder = resolve(settings.embedder, cache=settings.models_folder, progress=progress)
-    embedder = Embedder(folder, name=settings.embedder)
+    embedder = open_embedder(settings, progress=progress)
     return Collection(open_store(store_config(settings)), embedder, alpha=settings.alpha)
+
+
+def open_embedder(
+    settings: Settings, *, progress: Callable[[str], None] | None = None
+) -> Embedder:
+    """Load the embedder that the settings name."""
+    folder = resolve(settings.embedder, cache=settings.models_folder, progress=progress)
+    return Embedder(folder, name=settings.embedder)

@@ -13,6 +13,7 @@ from agentlab.cli import (
     config,
     demo,
     doctor,
+    evaluate,
     failures,
     finetune,
     ingest,
@@ -50,6 +51,7 @@ app.command(epilog=chat.EXAMPLES)(chat.chat)
 app.command(epilog=ask.EXAMPLES)(ask.ask)
 app.command(epilog=search.EXAMPLES)(search.search)
 app.command()(demo.demo)
+app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=config.EXAMPLES)(config.config)
 app.add_typer(models.app, name="models")

@@ -4,10 +4,10 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from agentlab.demo import FRESH
 from agentlab.starter.conversations import Text
 from agentlab.starter.live import SMALL_TALK, live_question
 from agentlab.starter.questions import (
@@ -82,8 +82,7 @@ _SITE = "en.wikipedia.org"
 
 def handbook_cases() -> list[Case]:
     """Read the cases on the demo's handbooks, which no training saw either."""
-    text = resources.files("agentlab.demo").joinpath("fresh.json").read_text(encoding="utf-8")
-    return [_handbook_case(row) for row in json.loads(text)]
+    return [_handbook_case(row) for row in json.loads(FRESH.read_text(encoding="utf-8"))]
 
 
 def article_parts(folder: Path, *, count: int, seed: int = 11) -> list[Part]:
@@ -156,5 +155,5 @@ def _texts(articles: Sequence[Article], withheld: set[str]) -> tuple[Text, ...]:
     )
 
 
-def _handbook_case(row: dict[str, object]) -> Case:
-    return Case(**row)  # type: ignore[arg-type]
+def _handbook_case(row: dict[str, Any]) -> Case:
+    return Case(**{**row, "earlier": tuple(row["earlier"]), "answers": tuple(row["answers"])})

@@ -100,7 +100,7 @@ SMALL_TALK = (
         "Thanks!", "thank you", "Great, thanks", "Thank you very much.", "ok thanks", "perfect",
         "Nice work", "That helps, thank you", "cool", "Got it", "Well done!", "that's all I needed",
     )),
-    *((text, _BYE) for text in ("Bye", "goodbye", "See you later", "Good night", "bye bye", "ciao")),
+    *((text, _BYE) for text in ("Bye", "goodbye", "See you", "Good night", "bye bye", "ciao")),
     *((text, _WELL) for text in (
         "How are you?", "how's it going", "How are you today?", "you ok?", "how do you do",
     )),
