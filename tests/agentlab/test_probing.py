@@ -1,0 +1,32 @@
+import pytest
+
+from agentlab.probing import leans_on_earlier, probe
+from ingest.evidence import Evidence
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["And for managers?", "what about Sundays", "How much is it abroad?", "Why?", "managers?"],
+)
+def test_a_question_that_points_back_leans_on_the_one_before(question: str) -> None:
+    assert leans_on_earlier(question)
+
+
+@pytest.mark.parametrize(
+    "question", ["Who discovered penicillin?", "What is the hotel limit for managers in Oslo?"]
+)
+def test_a_whole_question_stands_alone(question: str) -> None:
+    assert not leans_on_earlier(question)
+
+
+def grade(text: str) -> Evidence:
+    return Evidence("strong", 0.9) if "allowance" in text else Evidence("none", 0.1)
+
+
+def test_a_follow_up_is_probed_together_with_its_question() -> None:
+    assert probe(grade, "And for managers?", "What is the allowance?").strength == "strong"
+    assert probe(grade, "And for managers?").strength == "none"
+
+
+def test_a_new_subject_is_probed_alone() -> None:
+    assert probe(grade, "Who discovered penicillin?", "What is the allowance?").strength == "none"

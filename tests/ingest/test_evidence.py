@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from ingest.documents import Chunk
+from ingest.evidence import Calibration, background_questions, calibrate
+from ingest.stores.base import Hit, relative_score_fusion
+from ingest.words import content_words
+
+
+def hit(text: str, *, cosine: float, title: str = "Guide") -> Hit:
+    chunk = Chunk("1", text, "d", "guide.pdf", title, 1, 0, len(text), "Meals", "fake")
+    return Hit(chunk, 1.0, cosine, 0.0)
+
+
+PASSAGES = [f"page {index} about pumps and valves" for index in range(20)]
+
+
+def test_a_rare_word_weighs_more_than_a_common_one() -> None:
+    calibration = calibrate([*PASSAGES, "the allowance of a diver"], lambda _: [])
+    assert calibration.idf("allowance") > calibration.idf("pump")
+
+
+def test_coverage_is_the_weighted_share_of_the_questions_words() -> None:
+    calibration = calibrate(PASSAGES, lambda _: [])
+    assert calibration.coverage("pumps and valves?", PASSAGES[0]) == pytest.approx(1.0)
+    assert calibration.coverage("opera singers?", PASSAGES[0]) == 0.0
+    assert 0 < calibration.coverage("pumps at the opera?", PASSAGES[0]) < 1
+
+
+def test_a_question_that_matches_beats_every_background_question() -> None:
+    def search(question: str) -> list[Hit]:
+        known = "pump" in question
+        return [hit(PASSAGES[0], cosine=0.8 if known else 0.1)]
+
+    calibration = calibrate(PASSAGES, search)
+    asked = "Which pumps have valves?"
+    assert calibration.evidence(asked, search(asked)).strength == "strong"
+    assert calibration.evidence("who sang", [hit("x", cosine=0.0)]).strength == "none"
+
+
+def test_an_empty_search_is_no_evidence() -> None:
+    calibration = calibrate(PASSAGES, lambda _: [hit("x", cosine=0.1)])
+    evidence = calibration.evidence("anything", [])
+    assert (evidence.strength, evidence.titles) == ("none", ())
+
+
+def test_the_words_for_evidence_follow_the_percentiles() -> None:
+    calibration = Calibration(10, {}, weak=0.4, good=0.6, strong=0.8)
+    grades = [calibration.grade(score) for score in (0.1, 0.4, 0.6, 0.8)]
+    assert grades == ["none", "weak", "good", "strong"]
+
+
+def test_a_calibration_survives_json() -> None:
+    calibration = calibrate(PASSAGES, lambda _: [])
+    assert Calibration.from_dict(calibration.to_dict()) == calibration
+
+
+def test_there_are_enough_background_questions_and_none_twice() -> None:
+    questions = background_questions()
+    assert len(questions) >= 200
+    assert len(set(questions)) == len(questions)
+
+
+def test_content_words_meet_across_endings() -> None:
+    asked = content_words("Which allowances do the managers get?")
+    assert asked == content_words("an allowance of the manager")
+    assert content_words("boxes stored") == content_words("box store")
+    assert content_words("policies") == content_words("policy")
+
+
+def test_fusion_scales_each_arm_and_weighs_them() -> None:
+    fused = relative_score_fusion({"a": 0.9, "b": 0.1}, {"b": 12.0, "c": 2.0}, 0.5)
+    assert fused == {"a": 0.5, "b": 0.5, "c": 0.0}
+    assert relative_score_fusion({"a": 0.3}, {}, 1.0) == {"a": 1.0}
+
+
+@pytest.mark.slow
+def test_real_vectors_tell_a_covered_question_from_an_uncovered_one(minilm, tmp_path) -> None:
+    from ingest.collection import Collection
+    from ingest.stores.embedded import LanceStore
+
+    texts = [
+        "The daily meal allowance of a diver is 48 euros on the islands.",
+        "A pump of the north field is serviced every 400 hours by two fitters.",
+        "The harbour crane may lift at most nine tonnes in a calm sea.",
+    ]
+    chunks = [
+        Chunk(str(i), text, "d", "guide.pdf", "Guide", i, 0, len(text), "", "minilm")
+        for i, text in enumerate(texts, start=1)
+    ]
+    store = LanceStore(tmp_path, collection="guide")
+    store.write(chunks, minilm.encode([chunk.embedded for chunk in chunks]))
+    store.finish()
+    collection = Collection(store, minilm)
+    assert collection.probe("anything").strength == "none"
+    collection.calibrate()
+    assert collection.probe("How much can a diver spend on meals?").strength in ("good", "strong")
+    assert collection.probe("Who wrote the opera Carmen?").strength in ("none", "weak")
+    assert np.isclose(np.linalg.norm(minilm.encode(["a"])[0]), 1.0, atol=1e-5)
