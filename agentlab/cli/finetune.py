@@ -15,6 +15,11 @@ Examples:
   agentlab finetune sft --data talks.jsonl --model smollm2-135m --out a --set lora_rank=8
 """
 
+CONVERSATION_EXAMPLES = """\b
+Example:
+  agentlab finetune conversations --questions data/qa --out runs/starter.jsonl
+"""
+
 app = typer.Typer(
     help="Tune a model on conversations (pip install 'agentlab-rag[train]').",
     no_args_is_help=True,
@@ -72,6 +77,32 @@ def sft(
         ) from error
     folder = draw_training(train(plan, base=base, resume=resume))
     sys.stdout.write(f"{folder}\n")
+
+
+@app.command(epilog=CONVERSATION_EXAMPLES)
+def conversations(
+    questions: Annotated[
+        Path, typer.Option("--questions", help="Folder of the question sets (SQuAD's shape, QED).")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSONL file to write.")],
+    *,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many conversations.")] = 2100,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same ones.")] = 7,
+    config: options.Config = None,
+) -> None:
+    """Write the starter model's training conversations.
+
+    Questions on articles and invented handbooks are asked of real, calibrated collections, with
+    the prompts, the searches and the evidence that the agent uses at run time.
+    """
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from agentlab.starter.build import build_examples
+    from serve.models import resolve
+
+    embedder = resolve(settings.embedder, cache=settings.models_folder, progress=tell)
+    build_examples(questions, embedder, out, count=count, seed=seed, say=tell)
+    sys.stdout.write(f"{out}\n")
 
 
 def parse_changes(changes: list[str]) -> dict[str, Any]:
