@@ -111,6 +111,9 @@ class FakeWeaviate:
             ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)], maximum_concurrent_rpcs=None
         )
         weaviate_pb2_grpc.add_WeaviateServicer_to_server(_Servicer(self), self._grpc)
+        serving = grpc.unary_unary_rpc_method_handler(lambda request, context: b"\x08\x01")
+        health = grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": serving})
+        self._grpc.add_generic_rpc_handlers((health,))
         self.grpc_port = self._grpc.add_insecure_port(f"127.0.0.1:{self.grpc_port}")
         self._grpc.start()
 

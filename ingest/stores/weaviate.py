@@ -83,7 +83,7 @@ class WeaviateStore:
         *,
         alpha: float,
         limit: int,
-        where: Where = Where(),  # noqa: B008 - frozen
+        where: Where = Where(),
     ) -> list[Hit]:
         """Search by words and vector on the server, best first.
 

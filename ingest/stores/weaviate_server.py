@@ -163,8 +163,11 @@ class Server:
             channel = grpc.insecure_channel(target)
         with channel:
             try:
-                grpc.channel_ready_future(channel).result(timeout=min(self.timeout_s, 10.0))
-            except grpc.FutureTimeoutError:
+                channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=self.timeout_s)
+            except grpc.RpcError as error:
+                # Any other answer, a refused key too, comes from a server that is there.
+                if not set(_codes(error)) & _UNREACHABLE:
+                    return
                 message = (
                     f"Weaviate at {self.url} answers by HTTP, but not by gRPC at {target}; publish"
                     " that port, or name the right one: "
