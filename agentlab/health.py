@@ -104,9 +104,10 @@ def check_model(settings: Settings) -> Check:
 
 def check_library(settings: Settings) -> Check:
     """Open the store and count what it holds."""
-    from agentlab.library import open_library_store
+    from agentlab.library import store_config
+    from ingest.stores import open_store
 
-    store = open_library_store(settings)
+    store = open_store(store_config(settings))
     try:
         documents = store.documents()
         passages = store.count()

@@ -65,7 +65,7 @@ class Settings(BaseModel):
     timeout_s: float = Field(180.0, gt=0, description="Wall-clock budget of one question.")
     max_steps: int = Field(4, gt=0, description="Tool calls allowed before the last answer.")
     passages: int = Field(3, gt=0, le=20, description="Passages shown to the model by a search.")
-    passage_words: int = Field(75, gt=0, description="Words shown of each passage.")
+    passage_words: int = Field(60, gt=0, description="Words shown of each passage.")
     evidence: bool = Field(True, description="Show the model how well the library matches.")
     web: Literal["auto", "serpapi", "serper", "tavily", "ddgs", "recorded", "off"] = Field(
         "auto", description="Web search; `auto` takes the first key that is set, else ddgs."
@@ -160,6 +160,13 @@ def load_settings(
             _refuse_unknown(name, "a flag")
             values[name], origins[name] = value, "flag"
     return Resolved(_build(values, origins), origins, path, _stray_variables(environ))
+
+
+def with_changes(settings: Settings, **values: Any) -> Settings:
+    """Return the settings with some values changed and checked. Raises SettingsError."""
+    for name in values:
+        _refuse_unknown(name, "a flag")
+    return _build(dict(settings) | values, {})
 
 
 def _build(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:

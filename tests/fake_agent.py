@@ -17,7 +17,7 @@ from agentlab.answer import (
     ToolCalled,
     Usage,
 )
-from agentlab.errors import UnknownThreadError
+from agentlab.errors import BackendDownError, UnknownThreadError
 from agentlab.memory import Conversation
 from agentlab.settings import Settings
 from ingest.evidence import Evidence
@@ -80,8 +80,8 @@ class FakeAgent:
     settings: Settings
     script: list[Event | BaseException] | None = None
     asked: list[tuple[str, str | None]] = field(default_factory=list)
-    feedback: list[tuple[object, ...]] = field(default_factory=list)
-    threads: list[Conversation] = field(default_factory=list)
+    said: list[tuple[object, ...]] = field(default_factory=list)
+    known: list[Conversation] = field(default_factory=list)
     closed: bool = False
     stream_closed: bool = False
 
@@ -99,11 +99,20 @@ class FakeAgent:
     def memory(self) -> "FakeAgent":
         return self
 
-    def conversations(self, limit: int = 50) -> list[Conversation]:
-        return self.threads[:limit]
+    @property
+    def model(self) -> str:
+        if self.settings.model == "broken":
+            raise BackendDownError("broken does not answer: start it.")
+        return self.settings.model
+
+    def threads(self, limit: int = 50) -> list[Conversation]:
+        return self.known[:limit]
+
+    def feedback(self, given: Answer, kind: str, *, text: str | None = None) -> None:
+        self.said.append((given.run, kind, text))
 
     def conversation(self, thread: str) -> Conversation:
-        for each in self.threads:
+        for each in self.known:
             if each.thread == thread:
                 return each
         raise UnknownThreadError(f"There is no conversation {thread!r}.")

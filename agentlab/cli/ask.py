@@ -57,14 +57,14 @@ def ask(
         recorded=recorded,
     ).settings
     from agentlab.agent import Agent
-    from agentlab.cli.threads import latest_thread
+    from agentlab.cli.models import tell
     from agentlab.console import RunScreen, draw_support, make_console, summary
 
     screen = make_console(stderr=True, quiet=quiet)
-    with Agent(settings) as agent:
-        chosen = thread or (latest_thread(settings) if resume else None)
-        events = agent.stream(text, thread=chosen)
-        drawn = RunScreen(screen).draw(events)
+    with Agent(settings, progress=None if quiet else tell) as agent:
+        if thread is None and resume:
+            thread = next((each.thread for each in agent.threads(limit=1)), None)
+        drawn = RunScreen(screen).draw(agent.stream(text, thread=thread))
     if drawn.interrupted or drawn.answer is None:
         sys.stdout.write(drawn.partial + "\n" if drawn.partial else "")
         raise typer.Exit(INTERRUPTED)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -59,13 +60,15 @@ def talk(
     """Run the REPL on the terminal, or over the lines of a pipe; return the exit code."""
     from agentlab.agent import Agent
     from agentlab.cli.lines import Lines, PlainLines, PromptLines
+    from agentlab.cli.models import tell
     from agentlab.cli.repl import Repl
     from agentlab.cli.slash import choices
     from agentlab.console import make_console
 
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     lines: Lines = PromptLines(settings.history_path, choices()) if terminal else PlainLines()
-    with Repl(settings, screen=make_console(), open_agent=Agent) as repl:
+    open_agent = partial(Agent, progress=tell)
+    with Repl(settings, screen=make_console(), open_agent=open_agent) as repl:
         if thread or resume:
             repl.resume(thread)
         repl.greet(hints)

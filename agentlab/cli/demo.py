@@ -2,13 +2,13 @@
 
 import json
 import sys
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from agentlab.cli import options
+from agentlab.demo import HANDBOOKS, QUESTIONS, WEB
 
 if TYPE_CHECKING:
     from agentlab.settings import Resolved, Settings
@@ -44,27 +44,22 @@ def demo(
 
 def demo_settings(resolved: "Resolved", home: Path | None) -> "Settings":
     """Give the demo its own home, and recorded web results unless a key or a choice is there."""
-    from agentlab.settings import Settings
+    from agentlab.settings import with_changes
 
     settings = resolved.settings
-    values = dict(settings) | {"home": home or settings.home / "demo"}
+    changes: dict[str, object] = {"home": home or settings.home / "demo"}
     has_key = any(getattr(settings, name) for name in WEB_KEYS)
+    web = settings.web
     if resolved.origins["web"] == "default" and not has_key:
-        values |= {"web": "recorded"}
-    if values["web"] == "recorded" and settings.recorded is None:
-        values |= {"recorded": demo_folder() / "web.json"}
-    return Settings(**values)
-
-
-def demo_folder() -> Path:
-    """Return the folder of the handbooks, the recorded results and the questions."""
-    return Path(str(resources.files("agentlab"))) / "demo"
+        web = "recorded"
+    if web == "recorded" and settings.recorded is None:
+        changes["recorded"] = WEB
+    return with_changes(settings, web=web, **changes)
 
 
 def questions() -> list[str]:
     """Read the demo's questions; the last one follows up on an earlier one."""
-    text = (demo_folder() / "questions.json").read_text(encoding="utf-8")
-    return [str(question) for question in json.loads(text)]
+    return [str(each) for each in json.loads(QUESTIONS.read_text(encoding="utf-8"))]
 
 
 def prepare(settings: "Settings") -> None:
@@ -74,7 +69,7 @@ def prepare(settings: "Settings") -> None:
 
     fetch_embedder(settings)
     fetch(settings.model, settings)
-    read_into_library(settings, [demo_folder() / "handbooks"])
+    read_into_library(settings, [HANDBOOKS])
 
 
 def ask_all(settings: "Settings", asked: list[str]) -> None:

@@ -65,8 +65,8 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         place = f" ({error.filename})" if error.filename else ""
         return f"No space is left on the disk{place}: free some and run the command again."
-    if isinstance(error, PermissionError) and error.filename:
-        return f"{error.filename} may not be read or written: check its permissions, or --home."
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}. Check the path and its permissions."
     kind = type(error).__name__
     return f"Unexpected {kind}: {error}. Run again with --debug to see where it comes from."
 

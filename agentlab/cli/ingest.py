@@ -36,12 +36,15 @@ def ingest(
 
 def read_into_library(settings: "Settings", paths: Sequence[Path], *, quiet: bool = False) -> int:
     """Ingest with a progress bar and a report; return the report's exit code."""
+    from agentlab.cli.models import tell
     from agentlab.library import open_collection
     from agentlab.progress import draw_ingest
     from ingest.config import IngestConfig
+    from ingest.pipeline import find_pdfs
     from ingest.pipeline import ingest as read
 
-    collection = open_collection(settings)
+    find_pdfs(paths)  # a wrong path should be told before the embedder is loaded
+    collection = open_collection(settings, progress=tell)
     try:
         events = read(paths, collection=collection, config=IngestConfig())
         return draw_ingest(events, quiet=quiet)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 from agentlab.answer import Answer, Source
@@ -11,7 +11,7 @@ from agentlab.cli.lines import Lines
 from agentlab.cli.slash import COMMANDS
 from agentlab.console import RunScreen, clean
 from agentlab.errors import INTERRUPTED, OK
-from agentlab.settings import Settings
+from agentlab.settings import Settings, with_changes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -101,33 +101,40 @@ class Repl:
         """Print a remark of the program itself."""
         self.screen.print(f"  {text}", style="step", markup=False)
 
+    def waiting(self, what: str) -> AbstractContextManager[object]:
+        """Show that something takes its time, on a terminal."""
+        return self.screen.status(what) if self.screen.is_terminal else nullcontext()
+
     def change(self, **values: Any) -> None:
         """Go on with other settings; the old agent stays where the new one cannot start."""
-        settings = Settings(**(dict(self.settings) | values))
-        agent = self._open_agent(settings)
-        self._stack.close()
-        self._stack = ExitStack()
-        self.agent = self._stack.enter_context(agent)
-        self.settings = settings
+        settings = with_changes(self.settings, **values)
+        with ExitStack() as opening:
+            agent = opening.enter_context(self._open_agent(settings))
+            with self.waiting("opening the model"):
+                _ = agent.model
+            self._stack.close()
+            self._stack = opening.pop_all()
+        self.agent, self.settings = agent, settings
 
     def resume(self, thread: str | None) -> None:
         """Go on with a conversation, the latest one unless it is named.
 
         Raises UnknownThreadError.
         """
-        memory = self.agent.memory
-        latest = memory.conversations(limit=1)
+        latest = self.agent.threads(limit=1)
         if thread is None and not latest:
             self.say("There is no conversation yet; this one is new.")
             return
-        found = memory.conversation(thread) if thread else latest[0]
+        found = self.agent.memory.conversation(thread) if thread else latest[0]
         self.start_thread(found.thread)
         self.say(f"Going on with {found.thread} ({found.turns} turns): {clean(found.title)}")
 
     def greet(self, hints: Sequence[str] = ()) -> None:
         """Say what can be asked, and what to ask first."""
         web = "web off" if self.settings.web == "off" else f"web {self.settings.web}"
-        self.say(f"{self._library_line()} · {self.settings.model} · {web}")
+        with self.waiting("opening the library"):
+            library = self._library_line()
+        self.say(f"{library} · {self.settings.model} · {web}")
         self.say("Ask a question, or /help.")
         for hint in hints:
             self.say(f"  try: {hint}")

@@ -36,12 +36,13 @@ def search(
 ) -> None:
     """Show the passages of the library that match, best first, with their scores."""
     settings = options.resolve(config, home=home).settings
+    from agentlab.cli.models import tell
     from agentlab.console import draw_hits, make_console
     from agentlab.library import open_collection
     from ingest.stores.base import Where
 
     text = " ".join(query)
-    collection = open_collection(settings)
+    collection = open_collection(settings, progress=tell)
     try:
         where = Where(tuple(str(each) for each in source or ()), tuple(page or ()))
         hits = collection.search(text, limit=limit, where=where)

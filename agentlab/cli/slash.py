@@ -16,6 +16,7 @@ from agentlab.console import (
 if TYPE_CHECKING:
     from agentlab.answer import Answer
     from agentlab.cli.repl import Repl
+    from agentlab.journal import Kind
 
 WEB_CHOICES = ("on", "off", "auto", "serpapi", "serper", "tavily", "ddgs", "recorded")
 
@@ -80,22 +81,22 @@ def _web(repl: "Repl", argument: str) -> None:
 
 
 def _good(repl: "Repl", _: str) -> None:
-    _feedback(repl, good=True)
+    _feedback(repl, "good")
 
 
 def _bad(repl: "Repl", _: str) -> None:
-    _feedback(repl, good=False)
+    _feedback(repl, "bad")
 
 
 def _fix(repl: "Repl", argument: str) -> None:
     if not argument:
         repl.say("Write the better answer after /fix: /fix Three nights.")
     else:
-        _feedback(repl, good=False, better=argument)
+        _feedback(repl, "better", argument)
 
 
 def _threads(repl: "Repl", _: str) -> None:
-    found = repl.agent.memory.conversations()
+    found = repl.agent.threads()
     rows = [
         (each.thread, f"{each.turns} turns", each.changed[:16].replace("T", " "), each.title)
         for each in found
@@ -132,8 +133,11 @@ def _clear(repl: "Repl", _: str) -> None:
     repl.say("A new conversation.")
 
 
-def _feedback(repl: "Repl", *, good: bool, better: str | None = None) -> None:
-    raise NotImplementedError
+def _feedback(repl: "Repl", kind: "Kind", text: str | None = None) -> None:
+    answer = _last(repl)
+    if answer:
+        repl.agent.feedback(answer, kind, text=text)
+        repl.say(f"Kept in the journal: {kind}.")
 
 
 def _last(repl: "Repl") -> "Answer | None":
