@@ -1,4 +1,7 @@
-"""Command: what is typed, so to speak, to start vLLM. Pure functions of a ServerConfig."""
+"""Command: what is typed, so to speak, to start vLLM. Pure functions of a ServerConfig.
+
+They take the device "auto" for a GPU: `serve.server` looks at the machine and says which it is.
+"""
 
 from serve.config import ServerConfig
 
@@ -20,7 +23,7 @@ def vllm_argv(config: ServerConfig, *, port: int) -> list[str]:
         argv += ["--max-model-len", str(config.context)]
     if not _compiled(config):
         argv += ["--enforce-eager"]
-    if config.device == "cuda":
+    if config.device != "cpu":
         argv += ["--gpu-memory-utilization", str(config.gpu_memory)]
     if config.tensor_parallel > 1:
         argv += ["--tensor-parallel-size", str(config.tensor_parallel)]
@@ -50,7 +53,7 @@ def _dtype(config: ServerConfig) -> str:
 
 
 def _compiled(config: ServerConfig) -> bool:
-    return config.device == "cuda" if config.compiled is None else config.compiled
+    return config.device != "cpu" if config.compiled is None else config.compiled
 
 
 def _adapters(config: ServerConfig) -> list[str]:

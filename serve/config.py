@@ -22,7 +22,8 @@ class ServerConfig(BaseModel):
 
     python: Path = Path(sys.executable)
     """The interpreter of the environment that vLLM is installed in."""
-    device: Literal["cuda", "cpu"] = "cuda"
+    device: Literal["auto", "gpu", "cpu"] = "auto"
+    """`auto` is decided as the server starts: a GPU where the machine has one."""
     port: int = Field(default=0, ge=0, le=65535)
     """0 takes a free one."""
     context: int | None = Field(default=None, ge=16)
@@ -45,7 +46,7 @@ class ServerConfig(BaseModel):
     adapter_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 32
     """The largest rank among the adapters."""
 
-    start_timeout_s: float = Field(default=600, gt=0)
+    start_timeout_s: float = Field(default=900, gt=0)
     stop_timeout_s: float = Field(default=15, gt=0)
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ their beginning, so only what is new in a prompt is computed. Greedy unless aske
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,7 +53,7 @@ class LocalModel:
         self._cache = DynamicCache(config=self._model.config)
         self._cached: list[int] = []
         self._turn = threading.Lock()
-        self._running: tuple[int, Iterator[str]] | None = None
+        self._running: tuple[int, Generator[str]] | None = None
         self._cancelled = threading.Event()
 
     def __repr__(self) -> str:
@@ -69,7 +69,7 @@ class LocalModel:
         temperature: float = 0.0,
         seed: int | None = None,
         stop: Sequence[str] | None = None,
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         """Yield the answer to OpenAI-shaped messages piece by piece, tool calls as their text.
 
         Closing the iterator ends the work. `max_tokens` is cut to what the context leaves. Raises
@@ -113,11 +113,11 @@ class LocalModel:
     def _close_what_this_thread_left_open(self) -> None:
         # An iterator that was dropped half-way still holds the turn; its own thread cannot wait.
         if self._running and self._running[0] == threading.get_ident():
-            self._running[1].close()  # type: ignore[attr-defined]
+            self._running[1].close()
 
     def _answer(
         self, prompt: list[int], limit: int, sampler: "_Sampler", stop: StopText
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         with self._turn:
             self._cancelled.clear()
             self.usage, self.finish = (len(prompt), 0), "length"

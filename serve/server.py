@@ -39,6 +39,8 @@ class Server:
         command: Command | None = None,
     ) -> None:
         """Describe the server; `command` serves with another program than vLLM."""
+        if config.device == "auto":
+            config = config.model_copy(update={"device": "gpu" if has_gpu() else "cpu"})
         self.config = config
         self.port = config.port
         self._progress = progress or (lambda _message: None)
@@ -168,6 +170,12 @@ class Server:
             f"the server for {self.config.name} ended with exit code {code} while it started; "
             f"its log {self.config.log} ends with\n{self.log_tail() or '(nothing)'}"
         )
+
+
+def has_gpu() -> bool:
+    """Say whether the machine has a GPU that vLLM runs on, without loading torch."""
+    # NVIDIA's driver, AMD's, and the one of Windows for Linux.
+    return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
 
 
 def require_vllm(python: Path) -> None:

@@ -1,7 +1,6 @@
 """A model in this process: a tiny one with random weights, whose every token is one byte."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -172,7 +171,7 @@ def test_a_closed_iterator_does_no_more_work(model: LocalModel) -> None:
     stream = model.stream(HELLO, max_tokens=100)
     next(stream)
     done = model.usage[1]
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert model.usage[1] == done
     assert said(model)
 
@@ -264,8 +263,8 @@ def test_broken_weights_are_told_with_the_folder(folder: Path, tmp_path: Path) -
 
 
 @pytest.fixture(scope="module")
-def starter(starter_base: Path) -> Iterator[LocalModel]:
-    return LocalModel(starter_base)  # type: ignore[return-value]
+def starter(starter_base: Path) -> LocalModel:
+    return LocalModel(starter_base)
 
 
 @pytest.mark.slow

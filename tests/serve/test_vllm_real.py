@@ -1,20 +1,38 @@
-"""vLLM itself, on the CPU: `make test-vllm` builds its environment and runs these."""
+"""vLLM itself, on the CPU: `make test-vllm` builds its environment and runs these.
+
+The server offers the tuned starter model: the folder that AGENTLAB_TEST_STARTER names, else the
+base with the adapter of the repository. Without either it offers the base, which cannot hold the
+conversation at the end.
+"""
 
 import json
+import operator
 import os
 from collections.abc import Iterator
+from contextlib import closing
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pytest
-from langchain_core.messages import BaseMessageChunk
+from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
+from openai import BadRequestError
+from pydantic import SecretStr
 
+from agentlab.agent import Agent
+from agentlab.answer import Answer, Answered, Event, Token
+from agentlab.library import open_collection
+from agentlab.model import STARTER, model_folder, starter_adapter
+from agentlab.settings import Settings
+from ingest.pipeline import ingest
 from serve.config import ServerConfig
 from serve.server import Server
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("AGENTLAB_VLLM_PYTHON", ROOT / ".venv-vllm" / "bin" / "python"))
 TEMPLATE = ROOT / "agentlab" / "chat_template.jinja"
+DEMO = ROOT / "agentlab" / "demo"
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,10 +61,23 @@ QUESTION = [
 ]
 
 
+def tuned() -> Path | None:
+    """Find the folder of the tuned starter model."""
+    if named := os.environ.get("AGENTLAB_TEST_STARTER"):
+        return Path(named)
+    return model_folder(STARTER, Settings()) if starter_adapter() else None
+
+
+needs_tuning = pytest.mark.skipif(
+    not os.environ.get("AGENTLAB_TEST_STARTER") and starter_adapter() is None,
+    reason="no tuned starter model: name its folder in AGENTLAB_TEST_STARTER",
+)
+
+
 @pytest.fixture(scope="module")
 def server(starter_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     config = ServerConfig(
-        model=starter_base,
+        model=tuned() or starter_base,
         name="starter",
         log=tmp_path_factory.mktemp("vllm") / "vllm.log",
         python=PYTHON,
@@ -63,7 +94,7 @@ def server(starter_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def model(server: Server) -> ChatOpenAI:
     return ChatOpenAI(
         base_url=server.base_url,
-        api_key="none",
+        api_key=SecretStr("none"),
         model="starter",
         temperature=0,
         max_tokens=120,
@@ -79,7 +110,7 @@ def test_an_answer_is_streamed_in_pieces(model: ChatOpenAI) -> None:
     assert "river" in "".join(map(str, pieces)).lower()
 
 
-def test_a_strict_tool_call_is_valid_even_from_an_untuned_model(model: ChatOpenAI) -> None:
+def test_a_strict_tool_call_is_always_valid(model: ChatOpenAI) -> None:
     bound = model.bind_tools([SEARCH], tool_choice="search_documents", strict=True)
 
     answer = bound.invoke(QUESTION)
@@ -91,11 +122,9 @@ def test_a_strict_tool_call_is_valid_even_from_an_untuned_model(model: ChatOpenA
 
 def test_a_streamed_tool_call_adds_up_to_the_same_arguments(model: ChatOpenAI) -> None:
     bound = model.bind_tools([SEARCH], tool_choice="search_documents", strict=True)
-    whole: BaseMessageChunk | None = None
-    for chunk in bound.stream(QUESTION):
-        whole = chunk if whole is None else whole + chunk
+    whole = reduce(operator.add, bound.stream(QUESTION))
 
-    assert whole is not None
+    assert isinstance(whole, AIMessageChunk)
     assert [call["name"] for call in whole.tool_calls] == ["search_documents"]
 
 
@@ -106,7 +135,7 @@ def test_a_turn_with_a_tool_result_is_rendered_by_our_template(model: ChatOpenAI
         "type": "function",
         "function": {"name": "search_documents", "arguments": arguments},
     }
-    conversation = [
+    conversation: list[dict[str, Any]] = [
         {"role": "system", "content": QUESTION[0][1]},
         {"role": "user", "content": QUESTION[1][1]},
         {"role": "assistant", "content": None, "tool_calls": [call]},
@@ -119,5 +148,50 @@ def test_a_turn_with_a_tool_result_is_rendered_by_our_template(model: ChatOpenAI
 
 
 def test_a_prompt_longer_than_the_context_is_refused_with_both_lengths(model: ChatOpenAI) -> None:
-    with pytest.raises(ValueError, match="2048"):
+    with pytest.raises(BadRequestError, match="2048"):
         model.invoke("word " * 3000)
+
+
+@pytest.fixture
+def agent(server: Server, tmp_path: Path) -> Iterator[Agent]:
+    """Give an agent whose library holds the demo's handbooks and whose model vLLM serves."""
+    settings = Settings(
+        home=tmp_path,
+        engine="openai",
+        base_url=server.base_url,
+        model="starter",
+        web="recorded",
+        recorded=DEMO / "web.json",
+    )
+    with closing(open_collection(settings)) as collection:
+        for _event in ingest([DEMO / "handbooks"], collection=collection):
+            pass
+    with Agent(settings) as agent:
+        yield agent
+
+
+def answered(events: list[Event]) -> Answer:
+    assert isinstance(events[-1], Answered)
+    return events[-1].answer
+
+
+@needs_tuning
+def test_a_conversation_is_streamed_and_its_answers_are_cited(agent: Agent) -> None:
+    first, follow_up, web = json.loads((DEMO / "questions.json").read_text(encoding="utf-8"))
+
+    events = list(agent.stream(first))
+    answer = answered(events)
+    assert len([event for event in events if isinstance(event, Token)]) > 5
+    assert_found(answer, tool="search_documents", kind="page")
+
+    assert_found(agent.ask(follow_up, thread=answer.thread), tool="search_documents", kind="page")
+    assert_found(agent.ask(web), tool="search_web", kind="web")
+
+
+def assert_found(answer: Answer, *, tool: str, kind: str) -> None:
+    """Assert a valid call of the right tool and a citation that its source supports."""
+    assert answer.steps, answer
+    assert answer.steps[0].tool == tool
+    assert not any(step.error for step in answer.steps)
+    assert any(c.supported and c.source.kind == kind for c in answer.citations), answer
+    assert not answer.abstained
