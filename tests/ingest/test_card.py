@@ -1,0 +1,88 @@
+"""The card: what a collection is about, in few words."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from ingest.card import CollectionCard, build_card
+from ingest.documents import Chunk
+
+
+class ListStore:
+    """As much of a store as a card needs."""
+
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
+        self._chunks = chunks
+
+    def chunks(self) -> Iterator[Chunk]:
+        return iter(self._chunks)
+
+
+def chunk(title: str, heading: str, text: str, page: int = 1) -> Chunk:
+    source = f"{title}.pdf"
+    return Chunk(f"{title}{page}{text}", text, title, source, title, page, 0, 9, heading, "words")
+
+
+TRAVEL = [
+    chunk("Travel Handbook", "1 Hotels", "Hotel rooms in Northhaven. Hotel rooms elsewhere."),
+    chunk("Travel Handbook", "2 Meals", "Meals on the ferry. Meals at sea.", page=2),
+    chunk("Travel Handbook", "2 Meals", "Meals at home are not paid.", page=3),
+]
+SAFETY = [
+    chunk("Safety Manual", "A. Fire doors", "Fire doors stay shut. Fire doors are checked."),
+    chunk("Safety Manual", "B. Cranes", "Cranes lift crates. Cranes need a licence."),
+]
+
+
+def card(*chunks: Chunk) -> CollectionCard:
+    return build_card(ListStore(chunks))  # type: ignore[arg-type]
+
+
+def test_the_card_counts_documents_pages_and_chunks() -> None:
+    made = card(*TRAVEL, *SAFETY)
+    assert (made.documents, made.pages, made.chunks) == (2, 4, 5)
+    assert made.titles == ("Safety Manual", "Travel Handbook")
+    assert made.sections == ("Fire doors", "Cranes", "Hotels", "Meals")
+
+
+def test_the_line_names_each_document_with_its_topics() -> None:
+    line = card(*TRAVEL, *SAFETY).line()
+    assert line.startswith("2 documents: Safety Manual (fire doors, cranes")
+    assert "; Travel Handbook (hotels, meals" in line
+
+
+def test_phrases_are_what_one_document_has_and_the_others_lack() -> None:
+    common = "The staff reads this manual. The staff signs this manual."
+    made = card(
+        chunk("One", "", f"Cargo nets are folded. Cargo nets are dried. {common}"),
+        chunk("Two", "", f"Tide tables are printed. Tide tables hang here. {common}"),
+    )
+    assert made.entries[0].phrases[0] == "cargo nets"
+    assert made.entries[1].phrases[0] == "tide tables"
+
+
+def test_the_line_keeps_to_its_words_however_many_documents() -> None:
+    for count in (1, 5, 20, 300):
+        made = card(
+            *(chunk(f"Manual {n} of the yard", "Cranes", f"Word{n} x") for n in range(count))
+        )
+        for words in (10, 30, 60, 200):
+            line = made.line(words)
+            assert len(line.split()) <= words
+            assert line.startswith(f"{count} document")
+
+
+def test_many_documents_are_told_by_their_first_titles_and_phrases() -> None:
+    made = card(
+        *(chunk(f"Manual {n}", "", "Harbour cranes lift. Harbour cranes.") for n in range(90))
+    )
+    assert made.line(30).startswith("90 documents on harbour cranes, among them Manual 0; Manual 1")
+
+
+def test_a_single_document_is_singular_and_an_empty_store_says_so() -> None:
+    assert card(*SAFETY).line().startswith("1 document: Safety Manual (")
+    assert card().line() == "no documents"
+
+
+def test_a_card_survives_json() -> None:
+    made = card(*TRAVEL, *SAFETY)
+    assert CollectionCard.from_dict(json.loads(json.dumps(made.to_dict()))) == made
