@@ -67,6 +67,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
 
     def _request(self, request: ModelRequest[Any], *, last: bool = False) -> ModelRequest[Any]:
         messages = visible(request.messages, self._trace.evidence, last=last)
+        self._trace.messages[1:] = messages
         return request.override(messages=messages, tools=[] if last else list(self._schemas))
 
     def _call(self, request: ModelRequest[Any], handler: Handler) -> AIMessage:
@@ -105,6 +106,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
             found, text = [toolcalls.mend(message.text, self._names)], ""
         else:
             return message
+        self._trace.count_malformed()
         calls = [call for call in found if call]
         if not calls or len(calls) < len(found):
             return message
@@ -163,13 +165,14 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
     def _spoken(self, message: AIMessage) -> AIMessage:
         """Pass an answer on, or say honestly that there is none."""
         trace = self._trace
-        if self._spoke(message):
-            return message
-        trace.fallback = True
-        if trace.out_of_time:
-            trace.stopped = "time"
-            return AIMessage(NO_TIME.format(limit=trace.timeout_s))
-        return AIMessage(EMPTY_ANSWER)
+        if not self._spoke(message):
+            trace.fallback = True
+            message = AIMessage(EMPTY_ANSWER)
+            if trace.out_of_time:
+                trace.stopped = "time"
+                message = AIMessage(NO_TIME.format(limit=trace.timeout_s))
+        trace.raw = str(message.text)
+        return message
 
     @staticmethod
     def _say(request: ModelRequest[Any], text: str) -> None:

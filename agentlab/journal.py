@@ -25,8 +25,8 @@ CREATE TABLE runs (
     id TEXT PRIMARY KEY, thread TEXT NOT NULL, started TEXT NOT NULL, status TEXT NOT NULL,
     question TEXT NOT NULL, answer TEXT, raw TEXT, abstained INTEGER, stopped TEXT, error TEXT,
     evidence TEXT, model TEXT NOT NULL, adapter TEXT, engine TEXT NOT NULL, index_version TEXT,
-    prompt_tokens INTEGER, completion_tokens INTEGER, model_calls INTEGER, seconds REAL,
-    messages TEXT
+    prompt_tokens INTEGER, completion_tokens INTEGER, model_calls INTEGER,
+    malformed_calls INTEGER, seconds REAL, messages TEXT
 );
 CREATE INDEX runs_by_thread ON runs (thread, started);
 CREATE TABLE steps (

@@ -4,8 +4,10 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from langchain_core.messages import BaseMessage
 
 from agentlab.answer import Source, Step, Usage
 from ingest.evidence import Evidence
@@ -28,15 +30,19 @@ class Trace:
     timeout_s: float
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
     started: float = field(default_factory=time.monotonic)
-    wall_clock: float = field(default_factory=time.time)
     evidence: Evidence | None = None
     steps: list[Step] = field(default_factory=list)
     stopped: str | None = None
     fallback: bool = False
     usage: Usage = field(default_factory=Usage)
     partial: str = ""
-    messages: list[dict[str, Any]] = field(default_factory=list)
+    raw: str = ""
+    messages: list[BaseMessage] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self) -> None:
+        """Start the clock: loading a model is not part of a question's budget."""
+        self.started = time.monotonic()
 
     @property
     def seconds(self) -> float:
@@ -66,11 +72,16 @@ class Trace:
 
     def count(self, prompt_tokens: int, completion_tokens: int) -> None:
         """Add one model call."""
-        self.usage = Usage(
-            self.usage.prompt_tokens + prompt_tokens,
-            self.usage.completion_tokens + completion_tokens,
-            self.usage.model_calls + 1,
+        self.usage = replace(
+            self.usage,
+            prompt_tokens=self.usage.prompt_tokens + prompt_tokens,
+            completion_tokens=self.usage.completion_tokens + completion_tokens,
+            model_calls=self.usage.model_calls + 1,
         )
+
+    def count_malformed(self) -> None:
+        """Add one tool call that could not be read as it was written."""
+        self.usage = replace(self.usage, malformed_calls=self.usage.malformed_calls + 1)
 
     def has_asked(self, tool: str, arguments: Mapping[str, Any]) -> bool:
         """Tell whether this very call was made before in this run."""

@@ -1,0 +1,348 @@
+"""Agent: answers questions from the library and the web, and remembers the conversation."""
+
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Self, cast
+
+from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    HumanMessage,
+    SystemMessage,
+)
+from langchain_core.tools import BaseTool
+
+from agentlab.answer import (
+    Answer,
+    Answered,
+    Cited,
+    Event,
+    EvidenceSeen,
+    Thought,
+    ToolCalled,
+)
+from agentlab.citations import check
+from agentlab.errors import AgentlabError, JournalError, MemoryStoreError
+from agentlab.guards import ModelGuard, ToolGuard
+from agentlab.journal import Journal, Kind, Setup, Status
+from agentlab.library import open_collection
+from agentlab.local_chat import as_openai
+from agentlab.memory import Conversation, Memory
+from agentlab.model import OpenModel, open_model
+from agentlab.probing import probe
+from agentlab.prompts import CARD_WORDS, TOOLS, parse_answer, system_prompt
+from agentlab.relay import Relay
+from agentlab.settings import Settings, load_settings
+from agentlab.speech import Speech
+from agentlab.tools.documents import document_tool
+from agentlab.tools.providers import Provider, choose_provider
+from agentlab.tools.sources import SourceBook
+from agentlab.tools.web import web_tool
+from agentlab.trace import Trace
+from agentlab.view import questions
+from ingest.collection import Collection
+
+EMPTY_HINT = "The library is empty: `agentlab ingest PATH` reads PDFs into it."
+UNSEARCHED = "The model answered without searching: nothing in this answer was checked."
+_log = logging.getLogger(__name__)
+
+
+class Agent:
+    """Answers questions; a context manager that opens what it needs when it is first needed.
+
+    Settings come from `settings`, or else from the environment and agentlab.toml; keywords stand
+    above both. `chat`, `collection` and `provider` put a model, a library or a web search of your
+    own in the place of the ones that the settings name.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        chat: BaseChatModel | None = None,
+        collection: Collection | None = None,
+        provider: Provider | None = None,
+        progress: Callable[[str], None] | None = None,
+        **overrides: Any,
+    ) -> None:
+        if settings is None:
+            settings = load_settings(overrides).settings
+        elif overrides:
+            settings = Settings(**{**dict(settings), **overrides})
+        self.settings = settings
+        self._chat = chat
+        self._collection = collection
+        self._provider = provider
+        self._progress = progress
+        self._warned: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close whatever was opened: the library, the model's server, the journal, the memory."""
+        opened = self.__dict__
+        if "collection" in opened and self._collection is None:
+            self.collection.close()
+        for name in ("model", "journal", "memory"):
+            if opened.get(name) is not None:
+                opened[name].close()
+            opened.pop(name, None)
+        opened.pop("collection", None)
+
+    @cached_property
+    def collection(self) -> Collection:
+        """The library."""
+        return self._collection or open_collection(self.settings, progress=self._progress)
+
+    @cached_property
+    def model(self) -> OpenModel:
+        """The language model."""
+        if self._chat is not None:
+            return OpenModel(self._chat, self._chat.name or type(self._chat).__name__, "own")
+        return open_model(self.settings, progress=self._progress)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """The conversations."""
+        return Memory(self.settings.memory_path)
+
+    @cached_property
+    def journal(self) -> Journal | None:
+        """The journal; None where it is switched off."""
+        return Journal(self.settings.journal_path) if self.settings.journal else None
+
+    def ask(self, question: str, *, thread: str | None = None) -> Answer:
+        """Answer a question; `thread` of an earlier answer goes on with its conversation."""
+        for event in self.stream(question, thread=thread):
+            if isinstance(event, Answered):
+                return event.answer
+        raise AgentlabError("The run ended without an answer: look at the log and ask again.")
+
+    def stream(self, question: str, *, thread: str | None = None) -> Iterator[Event]:
+        """Answer a question and tell what happens on the way; closing the iterator ends the run.
+
+        The tokens since the last ToolCalled, Observed or Thought are the answer as it is written.
+        """
+        if not question.strip():
+            raise ValueError("The question is empty: ask something.")
+        trace = Trace(
+            question=question.strip(),
+            thread=thread or new_thread(),
+            max_steps=self.settings.max_steps,
+            timeout_s=self.settings.timeout_s,
+        )
+        try:
+            with Relay(lambda: self._events(trace), cancel=trace.cancelled.set) as events:
+                for event in events:
+                    if isinstance(event, Answered):
+                        yield from map(Thought, self._finish(trace, event.answer))
+                    yield event
+        except (KeyboardInterrupt, GeneratorExit):
+            self._cut_short(trace, "interrupted")
+            raise
+        except Exception as error:
+            self._cut_short(trace, "failed", str(error))
+            raise
+
+    def feedback(
+        self, answer: Answer | str, kind: Kind, *, text: str | None = None, other: str | None = None
+    ) -> None:
+        """Keep what a person thinks of an answer (or of the run of that id).
+
+        "better" comes with the better answer in `text`, "preference" with the run in `other` that
+        this one is preferred to.
+        """
+        if self.journal is None:
+            raise JournalError("Feedback needs the journal, which is off: set journal = true.")
+        run = answer.run if isinstance(answer, Answer) else answer
+        self.journal.add_feedback(run, kind, text=text, other=other)
+
+    def threads(self, limit: int = 50) -> list[Conversation]:
+        """List the conversations, the latest first."""
+        return self.memory.conversations(limit)
+
+    def _events(self, trace: Trace) -> Iterator[Event]:
+        """Run the agent; called in a thread of its own."""
+        collection, model = self.collection, self.model
+        trace.begin()
+        card = collection.card
+        yield from map(Thought, self._begin(trace))
+        if card is None:
+            yield Thought(EMPTY_HINT)
+        memory, warnings = self._usable_memory()
+        yield from map(Thought, warnings)
+        if self.settings.evidence:
+            earlier = questions(memory.messages(trace.thread)) if memory else []
+            trace.evidence = probe(
+                collection.probe, trace.question, earlier[-1] if earlier else None
+            )
+            yield EvidenceSeen(trace.evidence)
+        prompt = system_prompt(card=card.line(CARD_WORDS) if card else "", today=_today())
+        trace.messages = [SystemMessage(prompt)]
+        yield from self._run(trace, memory, model, prompt)
+        answer = self._answer(trace)
+        yield from map(Cited, answer.citations)
+        matches = trace.evidence and trace.evidence.strength in ("good", "strong")
+        if matches and not trace.steps and not trace.fallback:
+            yield Thought(UNSEARCHED)
+        yield Answered(answer)
+
+    def _run(
+        self, trace: Trace, memory: Memory | None, model: OpenModel, prompt: str
+    ) -> Iterator[Event]:
+        tools, schemas = self._tools()
+        names = [tool.name for tool in tools]
+        graph = create_agent(
+            model.chat,
+            tools,
+            system_prompt=prompt,
+            middleware=[
+                ModelGuard(trace, schemas, translate=model.translate),
+                ToolGuard(trace, names),
+            ],
+            checkpointer=memory,
+        )
+        speech = Speech(names)
+        stream = graph.stream(
+            {"messages": [HumanMessage(trace.question)]},
+            {
+                "configurable": {"thread_id": trace.thread},
+                "callbacks": [_Listener(trace)],
+                "recursion_limit": 4 * self.settings.max_steps + 20,
+            },
+            stream_mode=["messages", "custom"],
+        )
+        for mode, payload in cast("Iterator[tuple[str, Any]]", stream):
+            if mode == "messages" and isinstance(payload[0], AIMessageChunk):
+                yield from speech.hear(payload[0])
+            elif mode == "custom":
+                if isinstance(payload, ToolCalled | Thought):
+                    yield from speech.take_back()
+                yield payload
+        yield from speech.finish(trace.raw)
+
+    def _tools(self) -> tuple[list[BaseTool], list[dict[str, Any]]]:
+        """Build the tools of one question, which share a numbering, and what is told of them."""
+        settings, book = self.settings, SourceBook()
+        shape = {"passages": settings.passages, "passage_words": settings.passage_words}
+        tools = [document_tool(self.collection, book, **shape)]
+        provider = self._provider or choose_provider(settings)
+        if provider:
+            tools.append(web_tool(provider, self.collection.embedder, book, **shape))
+        return tools, TOOLS[: len(tools)]
+
+    def _answer(self, trace: Trace, *, stopped: str | None = None) -> Answer:
+        raw = (trace.raw or trace.partial).strip()
+        parsed = parse_answer(raw)
+        return Answer(
+            question=trace.question,
+            text=parsed.text,
+            raw=raw,
+            citations=check(raw, trace.sources),
+            sources=trace.sources,
+            steps=tuple(trace.steps),
+            evidence=trace.evidence,
+            usage=trace.usage,
+            seconds=round(trace.seconds, 3),
+            model=self.model.name,
+            abstained=parsed.abstained or trace.fallback,
+            stopped=stopped or trace.stopped,
+            thread=trace.thread,
+            run=trace.run,
+        )
+
+    def _usable_memory(self) -> tuple[Memory | None, list[str]]:
+        try:
+            return self.memory, []
+        except MemoryStoreError as error:
+            return None, self._once(f"{error} This turn will not be remembered.")
+
+    def _begin(self, trace: Trace) -> list[str]:
+        setup = Setup(
+            model=self.model.name,
+            engine=self.model.engine,
+            adapter=self.model.adapter,
+            index_version=index_version(self.collection),
+        )
+        return self._write(
+            lambda journal: journal.begin(
+                trace.run, thread=trace.thread, question=trace.question, setup=setup
+            )
+        )
+
+    def _finish(self, trace: Trace, answer: Answer) -> list[str]:
+        messages = [as_openai(each) for each in (*trace.messages, AIMessage(answer.raw))]
+        warnings = self._write(lambda journal: journal.end(answer, messages=messages))
+        memory = self.__dict__.get("memory")
+        return warnings + (self._once(memory.warning) if memory and memory.warning else [])
+
+    def _cut_short(self, trace: Trace, status: Status, error: str | None = None) -> None:
+        """Write what there is of a run that did not come to its end."""
+        if "model" not in self.__dict__:
+            return
+        answer = self._answer(trace, stopped="interrupted" if status == "interrupted" else None)
+        messages = [as_openai(each) for each in trace.messages]
+        self._write(lambda j: j.end(answer, messages=messages, status=status, error=error))
+
+    def _write(self, write: Callable[[Journal], None]) -> list[str]:
+        """Write into the journal; what goes wrong is said once and never costs an answer."""
+        try:
+            if self.journal:
+                write(self.journal)
+        except JournalError as error:
+            return self._once(f"{error} The answer is not affected.")
+        return []
+
+    def _once(self, warning: str) -> list[str]:
+        if warning in self._warned:
+            return []
+        self._warned.add(warning)
+        _log.warning(warning)
+        return [warning]
+
+
+class _Listener(BaseCallbackHandler):
+    """Hears every token and stops the model when nobody listens or the time is up."""
+
+    raise_error = True
+    run_inline = True
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    def on_llm_new_token(self, token: str | list[Any], **_: Any) -> None:
+        self._trace.partial += token if isinstance(token, str) else ""
+        self._trace.check()
+
+
+def index_version(collection: Collection) -> str:
+    """Name the state of a library, for the journal."""
+    state = [collection.store.note("card"), collection.store.count()]
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def new_thread() -> str:
+    """Name a new conversation; names sort by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def _today() -> str:
+    return datetime.now().astimezone().date().isoformat()

@@ -1,0 +1,52 @@
+"""Speech: a model's tokens as events, held back or taken back where they are no answer."""
+
+from collections.abc import Iterator, Sequence
+
+from langchain_core.messages import AIMessageChunk
+
+from agentlab.answer import Event, Thought, Token
+
+_CALL_STARTS = ("{", "[{", "```", "<tool", "Action:")
+
+
+class Speech:
+    """Turns the chunks of one run's messages into tokens.
+
+    What begins like a tool call is held until the message is over. What was said before another
+    message or a tool call is repeated as a Thought: it was not the answer.
+    """
+
+    def __init__(self, tools: Sequence[str]) -> None:
+        self._starts = (*_CALL_STARTS, *(f"{name}(" for name in tools))
+        self._message: str | None = None
+        self._held = ""
+        self._spoken = ""
+
+    def hear(self, chunk: AIMessageChunk) -> Iterator[Event]:
+        """Take the next chunk in."""
+        if chunk.id != self._message:
+            yield from self.take_back()
+            self._message = chunk.id
+        self._held += str(chunk.text)
+        if self._held and (self._spoken or not self._may_be_call()):
+            yield Token(self._held)
+            self._spoken += self._held
+            self._held = ""
+
+    def take_back(self) -> Iterator[Event]:
+        """Declare what was said to be a thought."""
+        if self._spoken.strip():
+            yield Thought(self._spoken.strip())
+        self._held = self._spoken = ""
+
+    def finish(self, answer: str) -> Iterator[Event]:
+        """Say what is left of the answer."""
+        if not answer.startswith(self._spoken):
+            yield from self.take_back()
+        rest = answer[len(self._spoken) :]
+        if rest:
+            yield Token(rest)
+
+    def _may_be_call(self) -> bool:
+        text = self._held.lstrip()
+        return not text or any(text.startswith(s) or s.startswith(text) for s in self._starts)

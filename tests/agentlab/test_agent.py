@@ -1,0 +1,144 @@
+"""The agent from question to answer, with a scripted model through the real create_agent."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import ScriptedModel, ScriptedWeb, call, small_library
+
+from agentlab.agent import EMPTY_HINT, Agent
+from agentlab.answer import (
+    Answered,
+    Cited,
+    EvidenceSeen,
+    Observed,
+    Thought,
+    Token,
+    ToolCalled,
+)
+from agentlab.prompts import NOT_FOUND
+from agentlab.settings import Settings
+from agentlab.tools.providers.base import WebResult
+
+HOTEL = '"A hotel night may cost 140 euros at most." [1]\nAnswer: 140 euros [1]'
+QUESTION = "What may a hotel night cost?"
+
+
+def make_agent(tmp_path: Path, *lines: Any, **values: Any) -> Agent:
+    given = {"collection": small_library(), "provider": ScriptedWeb()} | {
+        name: values.pop(name) for name in ("collection", "provider") if name in values
+    }
+    chat = ScriptedModel(lines=list(lines))
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", **values)
+    return Agent(settings, chat=chat, **given)
+
+
+def test_a_question_is_answered_from_the_library_with_a_checked_citation(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("hotel night cost"), HOTEL) as agent:
+        answer = agent.ask(QUESTION)
+    assert answer.text == "140 euros [1]"
+    assert [each.supported for each in answer.citations] == [True, True]
+    assert answer.citations[0].source.page == 4
+    assert answer.sources[0].location == "/docs/Travel Handbook.pdf"
+    assert (answer.usage.model_calls, answer.usage.prompt_tokens) == (2, 20)
+    assert not answer.abstained
+    assert answer.stopped is None
+
+
+def test_the_events_tell_the_run_in_order(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("hotel night cost"), HOTEL) as agent:
+        events = list(agent.stream(QUESTION))
+    kinds = [type(event) for event in events if not isinstance(event, Token)]
+    assert kinds == [EvidenceSeen, ToolCalled, Observed, Cited, Cited, Answered]
+    written = "".join(event.text for event in events if isinstance(event, Token))
+    assert written.strip() == HOTEL
+    observed = next(event for event in events if isinstance(event, Observed))
+    assert observed.step.sources[0].number == 1
+    assert "[1] Travel Handbook, p. 4, Hotels:" in observed.step.observation
+
+
+def test_the_model_sees_the_evidence_and_the_memory_keeps_the_bare_question(
+    tmp_path: Path,
+) -> None:
+    with make_agent(tmp_path, call("hotel"), HOTEL) as agent:
+        answer = agent.ask(QUESTION)
+        shown = agent.model.chat.seen[0][-1].text
+        kept = agent.memory.messages(answer.thread)
+    assert shown.startswith(f"{QUESTION}\n(Library match: strong; Travel Handbook")
+    assert kept[0].text == QUESTION
+
+
+def test_evidence_can_be_switched_off(tmp_path: Path) -> None:
+    with make_agent(tmp_path, HOTEL, evidence=False) as agent:
+        events = list(agent.stream(QUESTION))
+        assert agent.model.chat.seen[0][-1].text == QUESTION
+    assert not [event for event in events if isinstance(event, EvidenceSeen)]
+
+
+def test_pages_and_web_results_share_one_numbering(tmp_path: Path) -> None:
+    found = WebResult("Weather", "https://weather.example/today", "It rains 4 mm today.")
+    web = ScriptedWeb([found])
+    lines = [call("kestrel rain"), call("rain today", "search_web", key="c2")]
+    final = '"It rains 4 mm today." [4]\nAnswer: 4 mm [4]'
+    with make_agent(tmp_path, *lines, final, provider=web) as agent:
+        answer = agent.ask("Can the Kestrel fly in the rain today?")
+    assert [source.number for source in answer.sources] == [1, 2, 3, 4]
+    assert answer.sources[3].kind == "web"
+    assert answer.supported
+
+
+def test_a_follow_up_sees_the_earlier_turn_bare_and_is_probed_with_it(tmp_path: Path) -> None:
+    lines = [call("hotel"), HOTEL, call("breakfast hotel"), "Answer: free [1]"]
+    with make_agent(tmp_path, *lines) as agent:
+        first = agent.ask(QUESTION)
+        second = agent.ask("And the night before?", thread=first.thread)
+        shown = agent.model.chat.seen[2]
+    assert [message.text for message in shown[1:3]] == [QUESTION, "140 euros"]
+    assert second.evidence is not None
+    assert second.evidence.strength in ("good", "strong")
+
+
+def test_a_conversation_goes_on_after_a_restart(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("hotel"), HOTEL) as agent:
+        thread = agent.ask(QUESTION).thread
+    with make_agent(tmp_path, "Answer: yes") as agent:
+        agent.ask("Really?", thread=thread)
+        assert agent.model.chat.seen[0][1].text == QUESTION
+        assert [each.turns for each in agent.threads()] == [2]
+
+
+def test_an_answer_without_a_thread_begins_a_new_conversation(tmp_path: Path) -> None:
+    with make_agent(tmp_path, "Hello.", "Hello again.") as agent:
+        assert agent.ask("Hi").thread != agent.ask("Hi").thread
+        assert len(agent.model.chat.seen[1]) == 2
+
+
+def test_an_empty_library_gives_a_hint_and_evidence_none(tmp_path: Path) -> None:
+    with make_agent(tmp_path, NOT_FOUND, collection=small_library(())) as agent:
+        events = list(agent.stream(QUESTION))
+    assert Thought(EMPTY_HINT) in events
+    assert next(e for e in events if isinstance(e, EvidenceSeen)).evidence.strength == "none"
+    assert events[-1].answer.abstained
+
+
+def test_the_not_found_sentence_is_an_abstention(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("x"), NOT_FOUND) as agent:
+        assert agent.ask(QUESTION).abstained
+
+
+def test_without_web_search_only_the_library_is_offered(tmp_path: Path) -> None:
+    with make_agent(tmp_path, "Hi.", provider=None, web="off") as agent:
+        agent.ask("Hello")
+        assert agent.model.chat.offered == [["search_documents"]]
+
+
+def test_an_empty_question_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with make_agent(tmp_path) as agent, pytest.raises(ValueError, match="question is empty"):
+        agent.ask("  ")
+
+
+def test_the_store_is_closed_only_if_the_agent_opened_it(tmp_path: Path) -> None:
+    library = small_library()
+    with make_agent(tmp_path, "Hi.", collection=library) as agent:
+        agent.ask("Hello")
+    assert not library.store.closed
