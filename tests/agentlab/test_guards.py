@@ -1,0 +1,212 @@
+"""The guards, each against what it is there for, through the real create_agent."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from scripted import ScriptedModel, ScriptedWeb, call, small_library
+
+from agentlab.agent import UNSEARCHED, Agent
+from agentlab.answer import Observed, Thought, Token, ToolCalled
+from agentlab.guards import EMPTY_ANSWER
+from agentlab.prompts import LAST_ANSWER, NOT_FOUND
+from agentlab.settings import Settings
+from agentlab.tools.errors import SearchUnavailableError
+
+HOTEL = '"A hotel night may cost 140 euros at most." [1]\nAnswer: 140 euros [1]'
+QUESTION = "What may a hotel night cost?"
+
+
+def make_agent(tmp_path: Path, *lines: Any, pause_s: float = 0.0, **values: Any) -> Agent:
+    chat = ScriptedModel(lines=list(lines), pause_s=pause_s)
+    provider = values.pop("provider", ScriptedWeb())
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", **values)
+    return Agent(settings, chat=chat, collection=small_library(), provider=provider)
+
+
+def invalid(arguments: str, name: str | None = "search_documents") -> AIMessage:
+    broken = {"name": name, "args": arguments, "id": "b1", "error": "bad", "type": None}
+    return AIMessage("", invalid_tool_calls=[{**broken, "type": "invalid_tool_call"}])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        invalid('{"query": "hotel cost",}'),
+        invalid("hotel cost"),
+        invalid(
+            '<tool_call>\n{"name": "search_documents", "arguments": {"query": "hotel cost', None
+        ),
+        AIMessage('{"name": "search_documents", "arguments": {"query": "hotel cost"}}'),
+        AIMessage('```json\n{"tool": "search_documents", "input": "hotel cost"}\n```'),
+        AIMessage("search_documents('hotel cost')"),
+        AIMessage("Action: search_documents\nAction Input: hotel cost"),
+    ],
+)
+def test_a_call_that_is_nearly_right_is_mended_without_asking_again(
+    tmp_path: Path, message: AIMessage
+) -> None:
+    with make_agent(tmp_path, message, HOTEL) as agent:
+        answer = agent.ask(QUESTION)
+    assert answer.steps[0].arguments == {"query": "hotel cost"}
+    assert answer.supported
+    assert (answer.usage.malformed_calls, answer.usage.model_calls) == (1, 2)
+
+
+def test_a_call_beyond_mending_is_asked_for_once_more(tmp_path: Path) -> None:
+    with make_agent(tmp_path, invalid("[1, 2]", "search"), call("hotel"), HOTEL) as agent:
+        answer = agent.ask(QUESTION)
+        asked = agent.model.chat.seen[1]
+    assert "could not be read" in asked[-1].text
+    assert answer.supported
+
+
+def test_a_call_malformed_twice_leads_to_an_answer_without_tools(tmp_path: Path) -> None:
+    broken = invalid("[1, 2]", "search")
+    with make_agent(tmp_path, broken, broken, NOT_FOUND) as agent:
+        answer = agent.ask(QUESTION)
+        assert agent.model.chat.offered[-1] == []
+    assert answer.abstained
+
+
+def test_a_repeated_call_is_not_run_again(tmp_path: Path) -> None:
+    lines = [call("hotel cost"), call("Hotel  cost?", key="c2"), HOTEL]
+    with make_agent(tmp_path, *lines) as agent:
+        answer = agent.ask(QUESTION)
+        last = agent.model.chat.seen[-1][-1]
+        assert agent.model.chat.offered[-1] == []
+    assert len(answer.steps) == 1
+    assert answer.stopped == "repeat"
+    assert answer.supported
+    assert last.text.endswith(LAST_ANSWER)
+
+
+def test_a_model_that_always_searches_is_stopped_at_the_limit(tmp_path: Path) -> None:
+    searches = [call(f"hotel {n}", key=f"c{n}") for n in range(2)]
+    with make_agent(tmp_path, *searches, HOTEL, max_steps=2) as agent:
+        answer = agent.ask(QUESTION)
+    assert len(answer.steps) == 2
+    assert answer.stopped == "steps"
+    assert answer.supported
+
+
+def test_calls_beyond_the_limit_in_one_message_are_dropped(tmp_path: Path) -> None:
+    calls = [
+        {"name": "search_documents", "args": {"query": f"hotel {n}"}, "id": f"c{n}"}
+        for n in range(6)
+    ]
+    with make_agent(tmp_path, AIMessage("", tool_calls=calls), HOTEL, max_steps=3) as agent:
+        answer = agent.ask(QUESTION)
+    assert len(answer.steps) == 3
+
+
+def test_a_model_that_calls_tools_to_the_end_gets_an_honest_fallback(tmp_path: Path) -> None:
+    lines = [call("a"), call("b", key="c2"), call("c", key="c3"), call("d", key="c4")]
+    with make_agent(tmp_path, *lines, max_steps=1) as agent:
+        answer = agent.ask(QUESTION)
+    assert answer.text == EMPTY_ANSWER
+    assert answer.abstained
+
+
+def test_an_empty_message_is_asked_for_once_more(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("hotel"), "", HOTEL) as agent:
+        assert agent.ask(QUESTION).supported
+
+
+def test_two_empty_messages_end_in_words_that_say_so(tmp_path: Path) -> None:
+    with make_agent(tmp_path, "", " ") as agent:
+        events = list(agent.stream(QUESTION))
+    answer = events[-1].answer
+    assert answer.text == EMPTY_ANSWER
+    assert answer.abstained
+    assert answer.usage.model_calls == 2
+    assert "".join(e.text for e in events if isinstance(e, Token)).strip() == EMPTY_ANSWER
+
+
+def test_an_unknown_tool_is_named_to_the_model_with_the_ones_there_are(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("x", "calculator"), call("hotel", key="c2"), HOTEL) as agent:
+        answer = agent.ask(QUESTION)
+    assert answer.steps[0].error
+    assert answer.steps[0].observation == (
+        "There is no tool 'calculator'. Tools: search_documents, search_web."
+    )
+    assert answer.supported
+
+
+def test_wrong_arguments_are_told_to_the_model(tmp_path: Path) -> None:
+    wrong = AIMessage("", tool_calls=[{"name": "search_documents", "args": {"q": "x"}, "id": "c0"}])
+    with make_agent(tmp_path, wrong, call("hotel"), HOTEL) as agent:
+        answer = agent.ask(QUESTION)
+    assert answer.steps[0].error
+    assert "query" in answer.steps[0].observation
+    assert answer.supported
+
+
+@pytest.mark.parametrize("error", [SearchUnavailableError("Serper is down"), KeyError()])
+def test_what_a_tool_raises_becomes_an_observation(tmp_path: Path, error: Exception) -> None:
+    web = ScriptedWeb(error=error)
+    with make_agent(tmp_path, call("rain", "search_web"), NOT_FOUND, provider=web) as agent:
+        events = list(agent.stream(QUESTION))
+    observed = next(event for event in events if isinstance(event, Observed))
+    assert observed.step.error
+    assert observed.step.observation.startswith("Error: ")
+    assert events[-1].answer.abstained
+
+
+def test_the_clock_cuts_a_slow_model_off_and_keeps_its_words(tmp_path: Path) -> None:
+    slow = "The night costs " + "and costs " * 200
+    started = time.monotonic()
+    with make_agent(tmp_path, slow, pause_s=0.05, timeout_s=0.6) as agent:
+        agent.collection.probe("warm")
+        answer = agent.ask(QUESTION)
+    assert answer.stopped == "time"
+    assert answer.text.startswith("The night costs and")
+    assert time.monotonic() - started < 30
+
+
+def test_little_time_left_goes_into_the_answer(tmp_path: Path) -> None:
+    def late(_: Any) -> AIMessage:
+        time.sleep(3.2)
+        return call("hotel")
+
+    with make_agent(tmp_path, late, HOTEL, timeout_s=4.0) as agent:
+        answer = agent.ask(QUESTION)
+        assert agent.model.chat.offered[-1] == []
+    assert answer.stopped == "time"
+    assert answer.supported
+
+
+def test_no_time_at_all_is_said_in_words(tmp_path: Path) -> None:
+    def late(_: Any) -> AIMessage:
+        time.sleep(0.4)
+        return call("hotel")
+
+    with make_agent(tmp_path, late, HOTEL, timeout_s=0.3) as agent:
+        answer = agent.ask(QUESTION)
+    assert answer.stopped == "time"
+    assert answer.abstained
+    assert "time budget of 0.3 s" in answer.text
+
+
+def test_words_beside_a_call_become_a_thought(tmp_path: Path) -> None:
+    thinking = AIMessage("Let me look.", tool_calls=call("hotel").tool_calls)
+    with make_agent(tmp_path, thinking, HOTEL) as agent:
+        events = list(agent.stream(QUESTION))
+    thought = events.index(Thought("Let me look."))
+    assert isinstance(events[thought + 1], ToolCalled)
+
+
+def test_the_text_of_a_call_is_never_streamed(tmp_path: Path) -> None:
+    written = AIMessage('{"name": "search_documents", "arguments": {"query": "hotel"}}')
+    with make_agent(tmp_path, written, HOTEL) as agent:
+        events = list(agent.stream(QUESTION))
+    assert "arguments" not in "".join(e.text for e in events if isinstance(e, Token | Thought))
+
+
+def test_an_answer_without_a_search_is_remarked_on_where_the_library_matches(
+    tmp_path: Path,
+) -> None:
+    with make_agent(tmp_path, "About 200 euros.") as agent:
+        assert Thought(UNSEARCHED) in list(agent.stream(QUESTION))
