@@ -96,6 +96,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Enter from the shell."""
+    if "models" not in sys.argv[1:2]:
+        # Its bars for weights that are read from the disk would run through what is drawn here.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     sys.exit(run(sys.argv[1:]))
 
 

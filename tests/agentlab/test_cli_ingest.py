@@ -1,0 +1,72 @@
+"""`agentlab ingest` and `agentlab search` on real files, the bad ones among them."""
+
+import json
+
+import fpdf
+import pytest
+
+from agentlab.cli.main import run
+
+SENTENCE = "Employees may book up to three hotel nights without approval."
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory, minilm_folder):
+    """A folder with one good PDF and two bad ones, and the settings to read it with."""
+    folder = tmp_path_factory.mktemp("library")
+    papers = folder / "papers"
+    papers.mkdir()
+    pdf = fpdf.FPDF()
+    pdf.set_title("Travel Handbook")
+    pdf.add_page()
+    pdf.set_font("helvetica", size=11)
+    pdf.multi_cell(0, 6, f"{SENTENCE} Longer stays need the consent of the desk in Tarn.")
+    pdf.output(str(papers / "travel.pdf"))
+    (papers / "notes.pdf").write_text("not a PDF at all")
+    (papers / "empty.pdf").touch()
+    (folder / "agentlab.toml").write_text(f'home = "home"\nembedder = "{minilm_folder}"\n')
+    return folder
+
+
+@pytest.fixture
+def inside(library, monkeypatch):
+    monkeypatch.chdir(library)
+
+
+def test_a_path_that_does_not_exist_ends_with_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["ingest", "nowhere"]) == 2
+    assert capsys.readouterr().err == ("agentlab: nowhere does not exist: check the path.\n")
+
+
+def test_an_empty_folder_says_what_to_give(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert run(["ingest", "empty"]) == 1
+    assert "no PDF in empty" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_library_is_filled_filled_again_and_searched(inside, capsys):
+    assert run(["search", "anything"]) == 5
+    assert "run agentlab ingest PATH first" in capsys.readouterr().err
+
+    assert run(["ingest", "papers"]) == 1
+    out, err = capsys.readouterr()
+    assert "read 1 document: 1 page, 1 passage; 2 left out" in out
+    assert "the library holds 1 document, 1 passage" in out
+    assert "left out: papers/notes.pdf (unsupported)" in err
+    assert "left out: papers/empty.pdf (unsupported)" in err
+    assert "convert it to PDF" in err
+    assert "Traceback" not in err
+
+    assert run(["ingest", "papers/travel.pdf"]) == 0
+    assert "1 unchanged" in capsys.readouterr().out
+
+    assert run(["search", "hotel nights", "--json"]) == 0
+    hit = json.loads(capsys.readouterr().out)[0]
+    assert (hit["page"], hit["source"]) == (1, "papers/travel.pdf")
+    assert SENTENCE in hit["text"]
+
+    assert run(["search", "hotel nights"]) == 0
+    assert "library match:" in capsys.readouterr().out
