@@ -126,6 +126,73 @@ def _hold_together(sources: Sequence[Source], claim: str) -> bool:
     wanted = _Wanted.of(claim)
     if not wanted.words or wanted.quotes:
         return False
+    best = [_nearest(each.text, wanted) for each in sources]
+    parts = [part for part in map(normalised, _ELLIPSIS.split(quote)) if part]
+    for part in parts:
+        found = _find(where, part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return bool(parts)
+
+
+def holds_claim(text: str, claim: str, *, context: str = "") -> bool:
+    """Tell whether a text says a claim, as it stands or in nearly its words.
+
+    `context` is what the text is about (its title and heading): words found there need not be
+    repeated in the text.
+    """
+    wanted = _Wanted.of(claim)
+    if not wanted.text or not all(holds_quote(text, quote) for quote in wanted.quotes):
+        return False
+    if _stands_in(normalised(text), wanted.text):
+        return True
+    return any(_says(each, wanted, context) for each in _windows(text))
+
+
+def normalised(text: str) -> str:
+    """Reduce a text to what must agree: no ligatures, typographic marks, line breaks or case."""
+    text = _THOUSANDS.sub("", _HYPHENATED.sub("", text.translate(_MARKS)))
+    text = unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY).lower().replace('"', "")
+    return " ".join(text.split()).strip(" .,;:!?'")
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a source must hold for a claim."""
+
+    text: str
+    words: frozenset[str]
+    numbers: frozenset[str]
+    names: frozenset[str]
+    quotes: tuple[str, ...]
+    negated: bool
+
+    @classmethod
+    def of(cls, claim: str) -> "_Wanted":
+        text = normalised(claim)
+        quoted = tuple(each for each in _QUOTED.findall(claim) if len(each.split()) > 2)
+        names = frozenset(word for name in _NAME.findall(claim) for word in _words(name))
+        return cls(text, _words(text), _numbers(text), names, quoted, _is_negated(text))
+
+
+def _check_claim(claim: Claim, known: Mapping[int, Source]) -> list[Citation]:
+    sources = list(_cited(claim, known))
+    said = _last_sentence(claim.text)
+    alone = [holds_claim(each.text, said, context=_context(each)) for each in sources]
+    if not any(alone) and len(sources) > 1 and _hold_together(sources, said):
+        alone = [True] * len(sources)
+    return [
+        Citation(source, "", said, supported)
+        for source, supported in zip(sources, alone, strict=True)
+    ]
+
+
+def _hold_together(sources: Sequence[Source], claim: str) -> bool:
+    """Tell whether several sources hold a claim between them, each a part of its own."""
+    wanted = _Wanted.of(claim)
+    if not wanted.words or wanted.quotes:
+        return False
     best = [
         max(_windows(each.text), key=lambda w: len(_words(w) & wanted.words), default="")
         for each in sources
@@ -137,6 +204,12 @@ def _hold_together(sources: Sequence[Source], claim: str) -> bool:
             return False
     context = " ".join(_context(each) for each in sources)
     return _says(" ".join(best), wanted, context)
+
+
+def _nearest(text: str, wanted: _Wanted) -> str:
+    """Pick the part of a text that shares most with a claim and does not speak against it."""
+    fit = [each for each in _windows(text) if wanted.negated or not _is_negated(each)]
+    return max(fit, key=lambda each: len(_words(each) & wanted.words), default="")
 
 
 def _says(window: str, wanted: _Wanted, context: str) -> bool:
