@@ -148,7 +148,8 @@ class Writer:
         if self.rng.random() < 0.3:
             self.rng.shuffle(results)
         shown = talk.web(query, results)
-        talk.answer(live.sentence, live.answer, shown)
+        if not talk.answer(live.sentence, live.answer, shown):
+            talk.say(prompts.NOT_FOUND)
         return talk.row("live", live.title)
 
     def small_talk(self) -> dict[str, Any]:
