@@ -209,7 +209,8 @@ def _shared_phrases(tallies: Iterable[_Tally]) -> tuple[str, ...]:
     votes: Counter[str] = Counter()
     for tally in tallies:
         votes.update(phrase for phrase, _ in tally.counts.most_common(40))
-    return _distinct([phrase for phrase, _ in votes.most_common(60)])
+    best = sorted(votes, key=lambda each: (-votes[each] * (1.6 if " " in each else 1.0), each))
+    return _distinct(best)
 
 
 def _distinct(phrases: Iterable[str]) -> tuple[str, ...]:
