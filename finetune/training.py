@@ -197,7 +197,7 @@ def save_adapter(model: PeftModel, folder: Path, config: SftConfig) -> Path:
     dtype = torch.bfloat16 if config.bf16 else torch.float32
     weights = {
         name: tensor.detach().to("cpu", dtype).contiguous()
-        for name, tensor in get_peft_model_state_dict(model).items()
+        for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()
     }
     path = folder / "adapter_model.safetensors"
     temporary = path.with_name(f".{path.name}")

@@ -1,0 +1,86 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from finetune.config import load_config, read_recipe, recipes
+from finetune.errors import ConfigError
+
+NEEDED = {"data": "a.jsonl", "model": "base", "out": "adapter"}
+
+
+def test_the_starter_recipe_needs_only_data_model_and_place() -> None:
+    config = load_config("starter", NEEDED)
+    assert config.data == (Path("a.jsonl"),)
+    assert (config.lora_rank, config.learning_rate, config.batch) == (32, 8e-4, 8)
+
+
+def test_every_shipped_recipe_is_valid() -> None:
+    assert "starter" in recipes()
+    for name in recipes():
+        load_config(name, NEEDED)
+
+
+def test_an_override_wins_over_the_recipe_and_none_overrides_nothing() -> None:
+    config = load_config("starter", NEEDED | {"lora_rank": 8, "batch": None})
+    assert (config.lora_rank, config.batch) == (8, 8)
+
+
+def test_a_recipe_may_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(NEEDED | {"data": ["a.jsonl", "b.jsonl"]}), encoding="utf-8")
+    assert len(load_config(path).data) == 2
+
+
+def test_alpha_is_twice_the_rank_unless_set() -> None:
+    assert load_config(None, NEEDED | {"lora_rank": 4}).resolved()["lora_alpha"] == 8
+    assert load_config(None, NEEDED | {"lora_rank": 4, "lora_alpha": 4}).alpha == 4
+
+
+def test_the_resolved_settings_make_the_same_config_again() -> None:
+    config = load_config("starter", NEEDED)
+    again = load_config(None, json.loads(json.dumps(config.resolved())))
+    assert again.resolved() == config.resolved()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"lora_rnak": 8}, "lora_rnak"),
+        ({"lora_rank": 0}, "got 0"),
+        ({"max_steps": 3, "max_tokens": 100}, "keep one of them"),
+        ({"eval_every": 5}, "needs eval_data"),
+        ({"quantize_4bit": True, "bf16": False}, "leave bf16 on"),
+        ({"target_modules": []}, "names no module"),
+        ({"learning_rate": "fast"}, "'fast'"),
+        ({"data": []}, "data"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(None, NEEDED | wrong)
+
+
+def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="starter"):
+        read_recipe("strater")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n"])
+def test_a_recipe_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        read_recipe(path)
+
+
+def test_the_light_modules_import_no_torch() -> None:
+    code = (
+        "import sys, finetune, finetune.config, finetune.errors, finetune.events, finetune.export,"
+        " finetune.examples, finetune.encoding, finetune.run_folder\n"
+        "assert not {'torch', 'transformers', 'peft', 'trl'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -1,0 +1,297 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl")
+
+import torch
+import yaml
+from filelock import FileLock
+from peft.peft_model import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from finetune.config import SftConfig, load_config
+from finetune.errors import ModelError, RunBusyError, RunChangedError, RunExistsError, StoppedError
+from finetune.events import Evaluated, Finished, Progress, Saved, Started
+from finetune.training import train
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def settings(
+    tiny_base: Path, template: Path, conversations: Callable[..., Path], tmp_path: Path
+) -> Callable[..., SftConfig]:
+    def make(**changed: Any) -> SftConfig:
+        return load_config(
+            None,
+            {
+                "data": conversations(),
+                "model": str(tiny_base),
+                "out": tmp_path / "adapter",
+                "chat_template": template,
+                "lora_rank": 4,
+                "batch": 4,
+                "learning_rate": 5e-3,
+                "max_steps": 6,
+                "save_every": 2,
+            }
+            | changed,
+        )
+
+    return make
+
+
+def losses(folder: Path) -> dict[int, float]:
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return {line["step"]: line["loss"] for line in map(json.loads, lines)}
+
+
+def test_a_run_tells_its_steps_and_leaves_an_adapter_with_its_lineage(
+    settings: Callable[..., SftConfig], conversations: Callable[..., Path]
+) -> None:
+    held_out = conversations(4, first=100, name="eval.jsonl")
+    config = settings(max_steps=40, save_every=20, eval_data=held_out, eval_every=20)
+    events = list(train(config))
+    started, finished = events[0], events[-1]
+    assert isinstance(started, Started)
+    assert isinstance(finished, Finished)
+    assert (started.conversations, started.steps, started.first_step) == (24, 40, 0)
+    assert 0 < started.learned_tokens < started.tokens
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert [event.step for event in progress] == list(range(1, 41))
+    assert progress[-1].loss < 0.6 * progress[0].loss
+    assert progress[-1].seconds_left == 0
+    assert [event.step for event in events if isinstance(event, Evaluated)] == [20, 40]
+    assert [event.step for event in events if isinstance(event, Saved)] == [20, 40]
+
+    files = {path.name for path in config.out.iterdir()} - {".lock"}
+    assert files == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "chat_template.jinja",
+        "loss.png",
+        "metrics.json",
+        "metrics.jsonl",
+        "resolved.yaml",
+    }
+    weights = load_file(config.out / "adapter_model.safetensors")
+    assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
+    assert sum(weight.numel() for weight in weights.values()) == started.trainable
+    assert json.loads((config.out / "metrics.json").read_text()) == finished.metrics
+    assert set(finished.metrics["lineage"]) == {str(config.data[0]), str(held_out), "chat_template"}
+    assert finished.metrics["held_out_loss"] < finished.metrics["first_loss"]
+    resolved = yaml.safe_load((config.out / "resolved.yaml").read_text())
+    assert SftConfig(**resolved).resolved() == config.resolved()
+    assert (config.out / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_adapter_loads_on_the_base_and_names_the_model_as_it_was_given(
+    settings: Callable[..., SftConfig], tiny_base: Path
+) -> None:
+    config = settings(model="someone/some-model")
+    list(train(config, base=tiny_base))
+    base = AutoModelForCausalLM.from_pretrained(tiny_base)
+    before = base(torch.tensor([[5, 6, 7]])).logits
+    adapted = PeftModel.from_pretrained(base, str(config.out))
+    assert not torch.equal(adapted(torch.tensor([[5, 6, 7]])).logits, before)
+    written = json.loads((config.out / "adapter_config.json").read_text())
+    assert written["base_model_name_or_path"] == "someone/some-model"
+    assert written["inference_mode"] is True
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_one_others(
+    settings: Callable[..., SftConfig], tmp_path: Path
+) -> None:
+    for out, seed in (("a", 0), ("b", 0), ("c", 1)):
+        list(train(settings(out=tmp_path / out, seed=seed)))
+    assert losses(tmp_path / "a") == losses(tmp_path / "b") != losses(tmp_path / "c")
+
+
+RUN = """
+import json, sys, time
+from pathlib import Path
+from finetune.config import load_config
+from finetune.events import Progress
+from finetune.training import train
+config = load_config(None, json.loads(Path(sys.argv[1]).read_text()))
+for event in train(config, resume="resume" in sys.argv):
+    print(type(event).__name__, getattr(event, "step", ""), flush=True)
+    if isinstance(event, Progress) and "slow" in sys.argv:
+        time.sleep(0.2)
+"""
+
+
+def start(config: SftConfig, tmp_path: Path, *words: str) -> subprocess.Popen[str]:
+    recipe = tmp_path / "settings.json"
+    recipe.write_text(json.dumps(config.resolved()), encoding="utf-8")
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(recipe), *words],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdout is not None
+    for told in process.stdout:
+        if told.strip() == line:
+            return
+    assert process.stderr is not None
+    pytest.fail(f"{line!r} was never told: {process.stderr.read()[-2000:]}")
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_once_goes_on_with_the_losses_of_one_that_was_not(
+    settings: Callable[..., SftConfig], tmp_path: Path
+) -> None:
+    config = settings(max_steps=60, save_every=3)
+    process = start(config, tmp_path)
+    wait_for(process, "Saved 6")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.communicate()
+    assert not (config.out / "adapter_model.safetensors").exists()
+    told = list(train(config, resume=True))
+    first = told[0]
+    assert isinstance(first, Started)
+    assert first.first_step >= 6
+    whole = settings(max_steps=60, save_every=3, out=tmp_path / "whole")
+    list(train(whole))
+    assert losses(config.out) == pytest.approx(losses(whole.out), abs=1e-6)
+    resumed = load_file(config.out / "adapter_model.safetensors")
+    for name, weight in load_file(whole.out / "adapter_model.safetensors").items():
+        torch.testing.assert_close(resumed[name], weight)
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_says_how_to_go_on(
+    settings: Callable[..., SftConfig], tmp_path: Path
+) -> None:
+    config = settings(max_steps=5000, save_every=1000)
+    process = start(config, tmp_path)
+    wait_for(process, "Progress 3")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    said = re.search(r"StoppedError: Stopped after step (\d+); .* with resume goes on", errors)
+    assert said, errors[-2000:]
+    assert (config.out / f"checkpoints/checkpoint-{said[1]}" / "whole.json").exists()
+
+
+def test_a_run_that_is_left_by_its_reader_is_saved_and_continued(
+    settings: Callable[..., SftConfig], tmp_path: Path
+) -> None:
+    config = settings(max_steps=30, save_every=100)
+    events = train(config)
+    for event in events:
+        if isinstance(event, Progress) and event.step == 3:
+            break
+    events.close()
+    (checkpoint,) = (config.out / "checkpoints").iterdir()
+    step = int(checkpoint.name.split("-")[1])
+    assert 3 <= step < 30
+    started = next(train(config, resume=True))
+    assert isinstance(started, Started)
+    assert started.first_step == step
+
+
+def test_ctrl_c_while_waiting_becomes_an_error_that_says_how_to_go_on(
+    settings: Callable[..., SftConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = train(settings(max_steps=500, save_every=100))
+    assert isinstance(next(events), Started)
+    with pytest.raises(StoppedError, match="Stopped "):
+        events.throw(KeyboardInterrupt)
+
+
+def test_a_checkpoint_that_was_not_written_to_its_end_is_ignored(
+    settings: Callable[..., SftConfig],
+) -> None:
+    config = settings(max_steps=30, save_every=100)
+    events = train(config)
+    next(event for event in events if isinstance(event, Progress))
+    events.close()
+    (checkpoint,) = (config.out / "checkpoints").iterdir()
+    broken = checkpoint.with_name("checkpoint-29")
+    broken.mkdir()
+    (broken / "trainer_state.json").write_text("{", encoding="utf-8")
+    started = next(train(config, resume=True))
+    assert isinstance(started, Started)
+    assert 0 < started.first_step < 29
+    assert not broken.exists()
+
+
+def test_a_finished_run_is_never_overwritten(settings: Callable[..., SftConfig]) -> None:
+    config = settings(max_steps=1)
+    list(train(config))
+    for resume in (False, True):
+        with pytest.raises(RunExistsError, match="finished run"):
+            list(train(config, resume=resume))
+
+
+def test_an_unfinished_run_is_neither_overwritten_nor_mixed_with_another(
+    settings: Callable[..., SftConfig], conversations: Callable[..., Path]
+) -> None:
+    config = settings(max_steps=30, save_every=100)
+    events = train(config)
+    next(event for event in events if isinstance(event, Progress))
+    events.close()
+    with pytest.raises(RunExistsError, match="unfinished run"):
+        list(train(config))
+    with pytest.raises(RunChangedError, match=r"learning_rate was 0.005, now 0.1"):
+        list(train(settings(max_steps=30, learning_rate=0.1), resume=True))
+    conversations(25)
+    with pytest.raises(RunChangedError, match=r"train\.jsonl has other content"):
+        list(train(config, resume=True))
+
+
+def test_two_processes_never_train_into_one_folder(settings: Callable[..., SftConfig]) -> None:
+    config = settings()
+    config.out.mkdir()
+    with FileLock(config.out / ".lock"), pytest.raises(RunBusyError, match="Another process"):
+        list(train(config))
+
+
+def test_a_missing_model_is_named_before_anything_is_written(
+    settings: Callable[..., SftConfig], tmp_path: Path
+) -> None:
+    config = settings(model=str(tmp_path / "none"))
+    with pytest.raises(ModelError, match="none is no model folder"):
+        list(train(config))
+    assert not (config.out / "resolved.yaml").exists()
+
+
+@pytest.mark.slow
+def test_four_bits_learn_too(settings: Callable[..., SftConfig]) -> None:
+    pytest.importorskip("bitsandbytes")
+    events = list(train(settings(quantize_4bit=True, max_steps=25)))
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert progress[-1].loss < 0.9 * progress[0].loss
+
+
+@pytest.mark.slow
+def test_the_real_starter_base_learns(
+    settings: Callable[..., SftConfig], starter_base: Path
+) -> None:
+    begun = time.monotonic()
+    config = settings(
+        model="starter", lora_rank=32, learning_rate=8e-4, max_steps=6, batch=2, save_every=100
+    )
+    events = list(train(config, base=starter_base))
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert progress[-1].loss < 0.5 * progress[0].loss, time.monotonic() - begun
+    assert (config.out / "adapter_model.safetensors").stat().st_size < 25 * 2**20
