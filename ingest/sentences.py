@@ -8,10 +8,14 @@ _ABBREVIATION = re.compile(
     r"jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec)|\b[A-Z]|\b(?:[A-Za-z]\.)+[A-Za-z])\.$",
     re.IGNORECASE,
 )
-_INITIAL = re.compile(r"\b[A-Z]\.$")
 _END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|\n[ \t]*\n|\n(?=[ \t]*(?:[-•*–]|\d+[.)])[ \t])")
-_BREAK = re.compile(r"\n")
-_LONGEST = 400
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_NUMBERING = re.compile(r"\s*\d{1,3}\.")
+_STOPPED = re.compile(r"[.!?:][\"'”’)\]]*$")
+# Characters from which on a line that ends in a stop is taken for the middle of a paragraph, and
+# below which a line without one is taken for a heading or a row.
+_FULL_LINE = 60
+_SHORTEST_WRAPPED = 40
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -36,52 +40,35 @@ def _is_boundary(text: str, start: int, match: re.Match[str]) -> bool:
         return True
     before = text[start : match.start() + 1]
     rest = text[match.end() : match.end() + 3].lstrip()
-    if match.group() == ".":
-        if _INITIAL.search(before) or (
-            _ABBREVIATION.search(before) and not before[-2:-1].isdigit()
-        ):
-            return False
-        if re.fullmatch(r"\s*\d{1,3}\.", before):
-            return False
+    if match.group() == "." and (_ABBREVIATION.search(before) or _NUMBERING.fullmatch(before)):
+        return False
     return not rest[:1].islower()
 
 
 def _blocks(text: str) -> list[tuple[int, int]]:
     """Split where lines are rows or headings of their own, and keep wrapped prose together."""
-    lines: list[tuple[int, int]] = []
-    start = 0
-    for match in _BREAK.finditer(text):
-        lines.append((start, match.end()))
-        start = match.end()
-    lines.append((start, len(text)))
-    if len(lines) == 1:
-        return lines
-    widths = sorted(len(text[a:b].strip()) for a, b in lines)
-    wide = widths[int(len(widths) * 0.8)]
+    lines = [(match.start(), match.end()) for match in _LINE.finditer(text)]
+    lengths = sorted(len(text[start:end].strip()) for start, end in lines)
+    wide = lengths[int(len(lengths) * 0.8)] if lengths else 0
     blocks: list[tuple[int, int]] = []
-    for begin, end in lines:
-        previous = text[blocks[-1][0] : blocks[-1][1]].rstrip("\n") if blocks else ""
-        last = previous.rsplit("\n", 1)[-1].strip()
-        wrapped = (
-            bool(last)
-            and not re.search(r"[.!?:][\"'”’)\]]*$", last)
-            and (
-                (len(last) >= 0.6 * wide
-                and len(last) >= 40)
-                or text[begin:end].lstrip()[:1].islower()
-            )
-            and end - blocks[-1][0] < _LONGEST * 4
-        )
-        if blocks and (wrapped or _continues(last, text[begin:end])):
+    for start, end in lines:
+        line = text[start:end].strip()
+        if blocks and _goes_on(text[slice(*blocks[-1])], line, wide):
             blocks[-1] = (blocks[-1][0], end)
         else:
-            blocks.append((begin, end))
+            blocks.append((start, end))
     return blocks
 
 
-def _continues(last: str, line: str) -> bool:
-    """Tell whether a full line of prose ends in a stop and the paragraph goes on."""
-    return len(last) >= 60 and bool(re.search(r"[.!?][\"'”’)\]]*$", last)) and bool(line.strip())
+def _goes_on(block: str, line: str, wide: int) -> bool:
+    """Tell whether a line continues the paragraph before it; `wide` is how long full lines are."""
+    last = block.rstrip("\n").rsplit("\n", 1)[-1].strip()
+    if not last or not line:
+        return False
+    if _STOPPED.search(last):
+        return len(last) >= _FULL_LINE
+    full = len(last) >= max(0.6 * wide, _SHORTEST_WRAPPED)
+    return full or line[0].islower()
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

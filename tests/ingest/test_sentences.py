@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,9 +49,6 @@ def test_wrapped_prose_is_put_together() -> None:
 @given(st.text(max_size=300))
 def test_spans_are_in_order_trimmed_and_lose_no_word(text: str) -> None:
     spans = sentence_spans(text)
-    assert all(
-        first_end <= second_start
-        for (_, first_end), (second_start, _) in zip(spans, spans[1:], strict=False)
-    )
+    assert all(first_end <= second_start for (_, first_end), (second_start, _) in pairwise(spans))
     assert all(text[start:end] == text[start:end].strip() for start, end in spans)
     assert "".join("".join(split(text)).split()) == "".join(text.split())
