@@ -207,10 +207,16 @@ def _telling(counts: Counter[str], spread: Mapping[str, int], documents: int) ->
 def _shared_phrases(tallies: Iterable[_Tally]) -> tuple[str, ...]:
     """Choose the phrases that most documents have, each document with one vote for its best."""
     votes: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for tally in tallies:
-        votes.update(phrase for phrase, _ in tally.counts.most_common(40))
-    best = sorted(votes, key=lambda each: (-votes[each] * (1.6 if " " in each else 1.0), each))
-    return _distinct(best)
+        best = dict(tally.counts.most_common(40))
+        votes.update(best.keys())
+        counts.update(best)
+
+    def weight(phrase: str) -> float:
+        return votes[phrase] * (1.6 if " " in phrase else 1.0)
+
+    return _distinct(sorted(votes, key=lambda each: (-weight(each), -counts[each], each)))
 
 
 def _distinct(phrases: Iterable[str]) -> tuple[str, ...]:
