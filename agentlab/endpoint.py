@@ -55,9 +55,12 @@ def open_endpoint(
 
 
 def translate(  # noqa: PLR0911 - one answer for each kind of failure
-    error: Exception, *, where: str, model: str
+    error: Exception, *, where: str, model: str, writing: bool = False
 ) -> AgentlabError | None:
-    """Turn a failure of an endpoint into one line for whoever can mend it; None for others."""
+    """Turn a failure of an endpoint into one line for whoever can mend it; None for others.
+
+    `writing` tells that the answer had begun.
+    """
     host = urlsplit(where).netloc or where
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return KeyRejectedError(
@@ -78,7 +81,7 @@ def translate(  # noqa: PLR0911 - one answer for each kind of failure
             f"The model server at {host} did not answer in time: see whether it is busy, or raise "
             "timeout_s."
         )
-    if isinstance(error, openai.APIConnectionError):
+    if isinstance(error, openai.APIConnectionError) and not writing:
         return BackendDownError(
             f"The model server at {host} cannot be reached: start it, or correct base_url."
         )

@@ -8,7 +8,7 @@ wrong in a tool into an observation. Both write what happens into the run's trac
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from langchain.agents.middleware.types import AgentMiddleware, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, HumanMessage, ToolCall, ToolMessage
@@ -23,7 +23,14 @@ from agentlab.trace import RunCancelledError, Trace
 from agentlab.view import visible
 
 Handler = Callable[[ModelRequest[Any]], ModelResponse[Any]]
-Translate = Callable[[Exception], AgentlabError | None]
+
+
+class Translate(Protocol):
+    """What turns a failure of the model into one line; None for what it does not know."""
+
+    def __call__(self, error: Exception, *, writing: bool) -> AgentlabError | None:
+        """Translate an error; `writing` tells that the answer had begun."""
+
 
 EMPTY_ANSWER = "The model gave no answer. Ask again, or in other words."
 NO_TIME = "The time budget of {limit:g} s ran out before there was an answer. Raise timeout_s."
@@ -84,7 +91,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         except AgentlabError:
             raise
         except Exception as error:
-            known = self._translate(error)
+            known = self._translate(error, writing=bool(trace.partial))
             if known is None:
                 raise
             raise known from error

@@ -36,13 +36,13 @@ class OpenModel:
     where: str = "this process"
     close: Callable[[], None] = _nothing
 
-    def translate(self, error: Exception) -> AgentlabError | None:
+    def translate(self, error: Exception, *, writing: bool) -> AgentlabError | None:
         """Turn a failure of the model into one line for whoever can mend it; None for others."""
         if self.engine == "transformers":
             return None
         from agentlab.endpoint import translate
 
-        return translate(error, where=self.where, model=self.name)
+        return translate(error, where=self.where, model=self.name, writing=writing)
 
 
 def chat_model(settings: Settings, *, progress: Progress | None = None) -> "BaseChatModel":
