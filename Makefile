@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help demo test test-fast check lint types contracts starter evaluate test-vllm bench notebooks clean
+.PHONY: help demo test test-fast check lint types contracts starter test-vllm clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ demo: $(VENV)/.installed ## Set up everything, ingest three handbooks, and chat 
 
 test: $(VENV)/.installed-dev ## Set up everything and run all checks and tests (the second command)
 	@$(MAKE) --no-print-directory lint types contracts
-	$(BIN)/pytest -m 'not vllm' $(ARGS)
+	$(BIN)/pytest -m 'not vllm' --nbmake tests notebooks $(ARGS)
 
 test-fast: $(VENV)/.installed-dev ## Run the tests that need no model
 	$(BIN)/pytest -m 'not slow and not vllm' $(ARGS)
@@ -45,6 +45,11 @@ types: $(VENV)/.installed-dev ## mypy
 
 contracts: $(VENV)/.installed-dev ## Who may import whom
 	$(BIN)/lint-imports
+
+starter: $(VENV)/.installed-dev ## Train the starter adapter again: QUESTIONS=folder of the question sets
+	$(BIN)/agentlab finetune conversations --questions $(QUESTIONS) --out runs/starter.jsonl
+	$(BIN)/agentlab finetune sft --recipe starter --data runs/starter.jsonl \
+	  --model HuggingFaceTB/SmolLM2-135M-Instruct --out runs/adapter
 
 test-vllm: $(VENV)/.installed-dev ## Build vLLM's own environment and run the agent on it, on the CPU
 	VLLM_VENV=.venv-vllm bash tests/serve/vllm_environment.sh
