@@ -142,13 +142,16 @@ def check_gpu(_: Settings) -> Check:
 
 def check_tool_call(settings: Settings) -> Check:
     """Ask the model something that needs a search, and see whether it calls a tool."""
-    from agentlab.model import chat_model
+    from agentlab.model import open_model
     from agentlab.prompts import TOOLS, system_prompt
 
     prompt = system_prompt(card="1 document: Travel Handbook (hotels, trains)", today="2026-01-05")
     question = "What does the Travel Handbook say about hotels?"
-    model = chat_model(settings).bind_tools(TOOLS)
-    reply = model.invoke([("system", prompt), ("user", question)])
+    model = open_model(settings)
+    try:
+        reply = model.chat.bind_tools(TOOLS).invoke([("system", prompt), ("user", question)])
+    finally:
+        model.close()
     if reply.tool_calls:
         call = reply.tool_calls[0]
         return Check("tool call", "ok", f"{settings.model} called {call['name']}({call['args']})")

@@ -1,0 +1,103 @@
+"""The doctor: every finding is ok, a note or a problem with something to do about it."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from langchain_core.messages import AIMessage
+
+from agentlab import health
+from agentlab.cli.main import run
+from agentlab.settings import Resolved, Settings
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(home=tmp_path / "home", cache=tmp_path / "cache", web="off")
+
+
+def test_the_four_packages_lie_in_one_folder():
+    check = health.check_one_folder()
+    assert check.state == "ok"
+    assert str(Path(health.__file__).parent.parent) in check.detail
+
+
+def test_a_shadowed_package_is_a_problem(monkeypatch):
+    monkeypatch.setattr(health, "_folder_of", lambda name: Path("/x" if name == "ingest" else "/y"))
+    check = health.check_one_folder()
+    assert check.state == "problem"
+    assert "ingest is in /x" in check.detail
+    assert "virtual environment" in check.advice
+
+
+def test_a_model_that_is_not_here_names_the_command_that_fetches_it(settings):
+    check = health.check_embedder(settings)
+    assert check.state == "problem"
+    assert check.advice == f"agentlab models pull {settings.embedder}"
+
+
+def test_an_endpoint_needs_no_folder(settings):
+    served = settings.model_copy(update={"base_url": "http://127.0.0.1:9/v1", "model": "big"})
+    assert health.check_model(served).detail == "big at http://127.0.0.1:9/v1"
+
+
+def test_an_empty_library_is_a_note_with_the_next_step(settings):
+    check = health.check_library(settings)
+    assert (check.state, check.detail) == ("note", "empty")
+    assert "agentlab ingest" in check.advice
+
+
+def test_a_weaviate_that_does_not_answer_is_a_problem(settings):
+    down = settings.model_copy(
+        update={"store": "weaviate", "weaviate_url": "http://127.0.0.1:9", "cache": settings.cache}
+    )
+    resolved = Resolved(down, {})
+    found = {check.name: check for check in health.checks(resolved, probe=False)}
+    assert found["library"].state == "problem"
+    assert "127.0.0.1:9" in found["library"].detail
+
+
+def test_web_search_names_its_provider_and_a_missing_key(settings):
+    assert health.check_web(settings).state == "note"
+    keyed = settings.model_copy(update={"web": "auto", "serper_api_key": "k"})
+    assert "serper" in health.check_web(keyed).detail.lower()
+    resolved = Resolved(settings.model_copy(update={"web": "serpapi"}), {})
+    found = {check.name: check for check in health.checks(resolved, probe=False)}
+    assert found["web search"].state == "problem"
+    assert "SERPAPI_API_KEY" in found["web search"].detail
+
+
+def test_unknown_variables_are_a_problem(settings):
+    check = health.check_settings(Resolved(settings, {}, unknown_variables=("AGENTLAB_MODLE",)))
+    assert check.state == "problem"
+
+
+@pytest.mark.parametrize(
+    ("reply", "state"),
+    [
+        (
+            AIMessage(
+                "", tool_calls=[{"name": "search_documents", "args": {"query": "x"}, "id": "1"}]
+            ),
+            "ok",
+        ),
+        (AIMessage("I do not know."), "problem"),
+    ],
+)
+def test_the_probe_tells_whether_the_model_calls_a_tool(settings, monkeypatch, reply, state):
+    closed = []
+    chat = SimpleNamespace(bind_tools=lambda tools: SimpleNamespace(invoke=lambda _: reply))
+    opened = SimpleNamespace(chat=chat, close=lambda: closed.append(True))
+    monkeypatch.setattr("agentlab.model.open_model", lambda settings: opened)
+    assert health.check_tool_call(settings).state == state
+    assert closed
+
+
+def test_the_command_ends_with_1_where_something_is_wrong(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AGENTLAB_CACHE", str(tmp_path / "cache"))
+    assert run(["doctor", "--fast", "--home", str(tmp_path / "home"), "--web", "off"]) == 1
+    out = capsys.readouterr().out
+    assert "✓ packages" in out
+    assert "✗ embedder" in out
+    assert "agentlab models pull" in out
