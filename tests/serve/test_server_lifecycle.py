@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ def fake(pids: Path, mode: str = "good") -> Command:
 
 
 def running(pids: Path) -> list[int]:
-    return [pid for pid in map(int, pids.read_text().split()) if is_running(pid)]
+    listed = pids.read_text().split() if pids.exists() else []
+    return [pid for pid in map(int, listed) if is_running(pid)]
 
 
 def is_running(pid: int) -> bool:
@@ -44,10 +46,10 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def wait_until(condition: "object", seconds: float = 15) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 15) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if condition():  # type: ignore[operator]
+        if condition():
             return True
         time.sleep(0.05)
     return False
@@ -79,7 +81,7 @@ def test_a_crash_while_starting_is_told_with_the_end_of_the_log(tmp_path: Path, 
 def test_a_server_that_never_gets_healthy_is_given_up_and_stopped(
     tmp_path: Path, pids: Path
 ) -> None:
-    server = Server(config(tmp_path, start_timeout_s=1.5), command=fake(pids, "slow"))
+    server = Server(config(tmp_path, start_timeout_s=5), command=fake(pids, "slow"))
     with pytest.raises(ServerTimeoutError, match="not healthy"):
         server.start()
     assert running(pids) == []
@@ -154,7 +156,7 @@ def test_no_orphan_is_left_however_the_parent_ends(
 
 def test_ctrl_c_while_the_server_starts_leaves_no_orphan(tmp_path: Path, pids: Path) -> None:
     with parent(tmp_path, pids, "slow") as process:
-        assert wait_until(lambda: pids.exists() and len(running(pids)) == 2)
+        assert wait_until(lambda: len(running(pids)) == 2)
         process.send_signal(signal.SIGINT)
         process.wait(15)
     assert wait_until(lambda: not running(pids))
@@ -163,6 +165,16 @@ def test_ctrl_c_while_the_server_starts_leaves_no_orphan(tmp_path: Path, pids: P
 def test_a_missing_vllm_is_told_with_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(EngineMissingError, match=r"agentlab-rag\[serve\]"):
         require_vllm(tmp_path / "python")
+
+
+@pytest.mark.parametrize(("gpu", "device"), [(True, "gpu"), (False, "cpu")])
+def test_the_device_is_that_of_the_machine_unless_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool, device: str
+) -> None:
+    monkeypatch.setattr("serve.server.has_gpu", lambda: gpu)
+
+    assert Server(config(tmp_path)).config.device == device
+    assert Server(config(tmp_path, device="cpu")).config.device == "cpu"
 
 
 def test_stopping_twice_or_before_the_start_does_nothing(tmp_path: Path, pids: Path) -> None:

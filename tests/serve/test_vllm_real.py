@@ -30,7 +30,7 @@ from serve.config import ServerConfig
 from serve.server import Server
 
 ROOT = Path(__file__).parents[2]
-PYTHON = Path(os.environ.get("AGENTLAB_VLLM_PYTHON", ROOT / ".venv-vllm" / "bin" / "python"))
+PYTHON = Path(os.environ.get("VLLM_PYTHON", ROOT / ".venv-vllm" / "bin" / "python"))
 TEMPLATE = ROOT / "agentlab" / "chat_template.jinja"
 DEMO = ROOT / "agentlab" / "demo"
 

