@@ -173,7 +173,12 @@ class LanceStore:
 
     def _open(self) -> Any:
         if self._table is None and self._collection in self._database.list_tables().tables:
-            self._table = self._database.open_table(self._collection)
+            try:
+                self._table = self._database.open_table(self._collection)
+            except ValueError as error:
+                # While another process creates the table, its folder is there before its content.
+                if "was not found" not in str(error):
+                    raise
         return self._table
 
     def _create(self, dimension: int) -> Any:

@@ -404,16 +404,17 @@ from ingest.config import StoreConfig
 from ingest.stores import open_store
 
 store = open_store(StoreConfig.model_validate_json(sys.stdin.read()))
-seen, until = 0, time.monotonic() + 60
+seen, until = 0, time.monotonic() + 240
 print("ready", flush=True)
-while seen < 200:
-    assert time.monotonic() < until, f"only {seen} chunks after a minute"
+while seen < 80:
+    assert time.monotonic() < until, f"only {seen} chunks in time"
     count = store.count()
     assert count >= seen, f"{seen} chunks became {count}"
     seen = count
     hits = store.hybrid("rule", np.ones(4, dtype=np.float32), alpha=0.5, limit=5)
-    assert len(hits) == min(5, len(hits)) and (hits or count == seen)
+    assert len(hits) >= min(5, count), f"{len(hits)} hits among {count} chunks"
     assert store.note("card") is None or store.note("card")["batch"] >= 0
+    time.sleep(0.02)
 store.close()
 print(seen, flush=True)
 """
@@ -435,13 +436,15 @@ def _reader(config: StoreConfig) -> "subprocess.Popen[str]":
     return process
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_two_processes_read_while_one_writes(store: Store, config: StoreConfig) -> None:
     readers = [_reader(config) for _ in range(2)]
     try:
         for each in readers:
             assert each.stdout is not None
             assert each.stdout.readline() == "ready\n", each.communicate()[1]
-        for batch in range(20):
+        for batch in range(8):
             chunks = [
                 passage(f"Rule {batch}.{number}.", source=f"{batch}.pdf", page=number)
                 for number in range(10)
@@ -450,8 +453,8 @@ def test_two_processes_read_while_one_writes(store: Store, config: StoreConfig) 
             store.finish()
             store.put_note("card", {"batch": batch})
         for each in readers:
-            output, errors = each.communicate(timeout=60)
-            assert (each.returncode, output) == (0, "200\n"), errors
+            output, errors = each.communicate(timeout=240)
+            assert (each.returncode, output) == (0, "80\n"), errors
     finally:
         for each in readers:
             each.kill()
