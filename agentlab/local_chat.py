@@ -151,13 +151,11 @@ def as_openai(message: BaseMessage) -> dict[str, Any]:
 
 def _speakable(written: str) -> int:
     """Tell how much of a text can be shown: up to a tool call, or what may become one."""
-    at = written.find(OPEN)
-    if at >= 0:
-        return len(written[:at].rstrip())
-    for length in range(min(len(OPEN) - 1, len(written)), 0, -1):
-        if written.endswith(OPEN[:length]):
-            return len(written) - length
-    return len(written)
+    end = written.find(OPEN)
+    if end < 0:
+        lengths = range(min(len(OPEN) - 1, len(written)), 0, -1)
+        end = len(written) - next((n for n in lengths if written.endswith(OPEN[:n])), 0)
+    return len(written[:end].rstrip())
 
 
 def _calls(written: Written, usage: UsageMetadata) -> AIMessageChunk:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from langchain_core.language_models import BaseChatModel
@@ -40,7 +41,7 @@ class WordEmbedder:
         rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
             for word in content_words(text):
-                row[sum(ord(c) * 31**i for i, c in enumerate(word)) % self.dimension] = 1.0
+                row[crc32(word.encode()) % self.dimension] = 1.0
         return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
 
 

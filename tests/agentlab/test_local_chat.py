@@ -1,0 +1,127 @@
+"""The model in this process as a LangChain chat model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from scripted import ScriptedWeb, call, small_library
+
+from agentlab.agent import Agent
+from agentlab.local_chat import LocalChatModel, as_openai
+from agentlab.prompts import TOOLS
+from agentlab.settings import Settings
+
+CALL = (
+    '<tool_call>\n{"name": "search_documents", "arguments": {"query": "hotel cost"}}\n</tool_call>'
+)
+
+
+class Typist:
+    """Writes a text in pieces of a few characters."""
+
+    usage = (40, 9)
+
+    def __init__(self, *texts: str, size: int = 4) -> None:
+        self.texts = list(texts)
+        self.size = size
+        self.asked: list[dict[str, Any]] = []
+        self.closed = 0
+
+    def stream(self, messages: Any, tools: Any = None, **options: Any) -> Iterator[str]:
+        self.asked.append({"messages": messages, "tools": tools, **options})
+        text = self.texts.pop(0)
+        try:
+            for start in range(0, len(text), self.size):
+                yield text[start : start + self.size]
+        finally:
+            self.closed += 1
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 500])
+def test_a_call_is_held_back_and_the_prose_before_it_is_streamed(size: int) -> None:
+    model = LocalChatModel(generator=Typist(f"Let me < look.\n{CALL}", size=size))
+    chunks = list(model.bind_tools(TOOLS).stream("hotel?"))
+    assert "".join(str(chunk.text) for chunk in chunks) == "Let me < look."
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole += chunk
+    assert whole.tool_calls[0]["args"] == {"query": "hotel cost"}
+    assert whole.usage_metadata["total_tokens"] == 49
+
+
+def test_two_calls_in_one_message_are_both_read() -> None:
+    other = CALL.replace("search_documents", "search_web")
+    message = LocalChatModel(generator=Typist(f"{CALL}\n{other}")).invoke("hotel?")
+    assert [each["name"] for each in message.tool_calls] == ["search_documents", "search_web"]
+    assert len({each["id"] for each in message.tool_calls}) == 2
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        '<tool_call>\n{"name": "search_documents", "arguments": {"query": "a very long',
+        "<tool_call>\nsearch hotels\n</tool_call>",
+        '<tool_call>\n{"name": "search_documents", "arguments": "hotel"}\n</tool_call>',
+        '<tool_call>\n{"tool": "search_documents"}\n</tool_call>',
+    ],
+)
+def test_a_broken_call_is_an_invalid_call_with_its_text(block: str) -> None:
+    message = LocalChatModel(generator=Typist(block)).invoke("hotel?")
+    assert not message.tool_calls
+    assert message.invalid_tool_calls[0]["args"].startswith("<tool_call>")
+    assert message.text == ""
+
+
+def test_text_that_only_begins_like_a_call_is_spoken_in_the_end() -> None:
+    assert LocalChatModel(generator=Typist("a <tool_")).invoke("x").text == "a <tool_"
+
+
+def test_messages_keep_their_bytes_on_the_way_to_the_template() -> None:
+    asked = call("Größe “x”")
+    messages = [
+        SystemMessage("sys"),
+        HumanMessage("q"),
+        asked,
+        ToolMessage("found", name="search_documents", tool_call_id="c1"),
+        AIMessage("done"),
+    ]
+    system, user, spoken, tool, last = map(as_openai, messages)
+    assert (system["role"], user["role"], last["content"]) == ("system", "user", "done")
+    assert spoken["tool_calls"][0]["function"]["arguments"] == '{"query": "Größe “x”"}'
+    assert (tool["role"], tool["tool_call_id"]) == ("tool", "c1")
+    assert "tool_calls" not in last
+
+
+def test_without_tools_none_are_passed_on() -> None:
+    typist = Typist("Hello.")
+    LocalChatModel(generator=typist, max_tokens=9).invoke("hi")
+    assert typist.asked[0]["tools"] is None
+    assert typist.asked[0]["max_tokens"] == 9
+
+
+def test_leaving_the_stream_closes_the_generator() -> None:
+    typist = Typist("word " * 100)
+    stream = LocalChatModel(generator=typist).stream("hi")
+    next(stream)
+    stream.close()
+    assert typist.closed == 1
+
+
+def test_a_choice_of_tool_that_cannot_be_forced_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be made to call"):
+        LocalChatModel(generator=Typist()).bind_tools(TOOLS, tool_choice="any")
+
+
+@pytest.mark.slow
+def test_the_untuned_base_runs_and_every_run_ends_with_words(
+    tmp_path: Path, starter_base: Path
+) -> None:
+    settings = Settings(home=tmp_path, cache=tmp_path, model=str(starter_base), max_tokens=24)
+    with Agent(settings, collection=small_library(), provider=ScriptedWeb()) as agent:
+        answer = agent.ask("What may a hotel night cost?")
+        again = agent.ask("And breakfast?", thread=answer.thread)
+    assert answer.text
+    assert again.text
+    assert answer.usage.prompt_tokens > 50
