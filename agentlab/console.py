@@ -201,7 +201,7 @@ def draw_answer(console: Console, answer: Answer) -> None:
 def draw_support(console: Console, answer: Answer) -> None:
     """Draw the checked citations of an answer, one quote with its source at a time."""
     wrap = not console.is_terminal
-    for citation in answer.citations:
+    for citation in _telling(answer.citations):
         console.print(citation_text(citation), soft_wrap=wrap)
         console.print(Text(f"        {source_text(citation.source)}", style="step"), soft_wrap=wrap)
     if answer.stopped:
@@ -210,6 +210,20 @@ def draw_support(console: Console, answer: Answer) -> None:
         )
     if not answer.citations and not answer.abstained:
         console.print(Text("  no source is cited for this answer", style="note"))
+
+
+def _telling(citations: Sequence[Citation]) -> list[Citation]:
+    """Leave out supported claims whose words stand in a quote that is shown for the same source."""
+    quoted = [(each.source.number, each.quote.lower()) for each in citations if each.supported]
+    return [
+        each
+        for each in citations
+        if each.quote
+        or not each.supported
+        or not any(
+            number == each.source.number and each.claim.lower() in quote for number, quote in quoted
+        )
+    ]
 
 
 def citation_text(citation: Citation) -> Text:

