@@ -56,7 +56,7 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreConf
         yield StoreConfig(folder=tmp_path / "store")
     elif request.param == "weaviate-fake":
         with running() as fake:
-            yield StoreConfig(kind="weaviate", url=fake.url, timeout_s=20)
+            yield StoreConfig(kind="weaviate", url=fake.url, timeout_s=60)
     else:
         yield from _real_server()
 

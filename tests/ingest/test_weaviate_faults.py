@@ -23,7 +23,7 @@ from ingest.stores.weaviate import WeaviateStore, class_name
 from ingest.stores.weaviate_server import Address
 
 QUERY = np.array([1.0, 0.0, 0.0, 0.0], dtype=np.float32)
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def passages(count: int, source: str = "rules.pdf") -> list[Chunk]:
