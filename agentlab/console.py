@@ -125,7 +125,7 @@ class RunScreen:
         if isinstance(event, Token):
             self._written += event.text
             return
-        if isinstance(event, ToolCalled | Observed):
+        if isinstance(event, ToolCalled | Observed | Thought):
             self._written = ""
         self._status = _status(event)
         for line in event_lines(event):

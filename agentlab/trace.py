@@ -16,8 +16,11 @@ from ingest.evidence import Evidence
 LAST_ANSWER_SHARE = 0.75
 
 
-class RunCancelledError(Exception):
-    """The person left, or the time ran out, while the model was writing."""
+class RunCancelledError(BaseException):
+    """The person left, or the time ran out, while the model was writing.
+
+    No Exception, like KeyboardInterrupt: langchain logs every one that a callback raises.
+    """
 
 
 @dataclass

@@ -115,6 +115,7 @@ def test_a_choice_of_tool_that_cannot_be_forced_is_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_untuned_base_runs_and_every_run_ends_with_words(
     tmp_path: Path, starter_base: Path
 ) -> None:

@@ -71,7 +71,9 @@ def test_the_journal_can_be_switched_off(tmp_path: Path) -> None:
     assert not (tmp_path / "journal.sqlite").exists()
 
 
-def test_leaving_in_the_middle_keeps_the_partial_answer_as_interrupted(tmp_path: Path) -> None:
+def test_leaving_in_the_middle_keeps_the_partial_answer_as_interrupted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     slow = "The night costs " + "and costs " * 400
     with make_agent(tmp_path, slow, "Answer: fine", pause_s=0.02) as agent:
         events = agent.stream(QUESTION)
@@ -86,6 +88,7 @@ def test_leaving_in_the_middle_keeps_the_partial_answer_as_interrupted(tmp_path:
         again = agent.ask("And now?", thread=threads[0].thread)
         shown = agent.model.chat.seen[-1]
     assert left < 6
+    assert not caplog.records
     assert run["status"] == "interrupted"
     assert run["stopped"] == "interrupted"
     assert run["raw"].startswith("The night")
