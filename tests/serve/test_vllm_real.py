@@ -9,30 +9,25 @@ import json
 import operator
 import os
 from collections.abc import Iterator
-from contextlib import closing
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pytest
+from demo_conversation import demo_agent, hold_the_demo_conversation
 from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
 from openai import BadRequestError
 from pydantic import SecretStr
 
-from agentlab.agent import Agent
-from agentlab.answer import Answer, Answered, Event, Token
-from agentlab.library import open_collection
 from agentlab.model import STARTER, model_folder, starter_adapter
 from agentlab.settings import Settings
-from ingest.pipeline import ingest
 from serve.config import ServerConfig
 from serve.server import Server
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("VLLM_PYTHON", ROOT / ".venv-vllm" / "bin" / "python"))
 TEMPLATE = ROOT / "agentlab" / "chat_template.jinja"
-DEMO = ROOT / "agentlab" / "demo"
 
 pytestmark = [
     pytest.mark.slow,
@@ -152,46 +147,9 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_lengths(model: Ch
         model.invoke("word " * 3000)
 
 
-@pytest.fixture
-def agent(server: Server, tmp_path: Path) -> Iterator[Agent]:
-    """Give an agent whose library holds the demo's handbooks and whose model vLLM serves."""
-    settings = Settings(
-        home=tmp_path,
-        engine="openai",
-        base_url=server.base_url,
-        model="starter",
-        web="recorded",
-        recorded=DEMO / "web.json",
-    )
-    with closing(open_collection(settings)) as collection:
-        for _event in ingest([DEMO / "handbooks"], collection=collection):
-            pass
-    with Agent(settings) as agent:
-        yield agent
-
-
-def answered(events: list[Event]) -> Answer:
-    assert isinstance(events[-1], Answered)
-    return events[-1].answer
-
-
 @needs_tuning
-def test_a_conversation_is_streamed_and_its_answers_are_cited(agent: Agent) -> None:
-    first, follow_up, web = json.loads((DEMO / "questions.json").read_text(encoding="utf-8"))
-
-    events = list(agent.stream(first))
-    answer = answered(events)
-    assert len([event for event in events if isinstance(event, Token)]) > 5
-    assert_found(answer, tool="search_documents", kind="page")
-
-    assert_found(agent.ask(follow_up, thread=answer.thread), tool="search_documents", kind="page")
-    assert_found(agent.ask(web), tool="search_web", kind="web")
-
-
-def assert_found(answer: Answer, *, tool: str, kind: str) -> None:
-    """Assert a valid call of the right tool and a citation that its source supports."""
-    assert answer.steps, answer
-    assert answer.steps[0].tool == tool
-    assert not any(step.error for step in answer.steps)
-    assert any(c.supported and c.source.kind == kind for c in answer.citations), answer
-    assert not answer.abstained
+def test_a_conversation_is_streamed_and_its_answers_are_cited(
+    server: Server, tmp_path: Path
+) -> None:
+    with demo_agent(tmp_path, engine="openai", base_url=server.base_url, model="starter") as agent:
+        hold_the_demo_conversation(agent)

