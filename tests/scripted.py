@@ -126,6 +126,7 @@ class ScriptedModel(BaseChatModel):
     seen: list[list[BaseMessage]] = Field(default_factory=list)
     offered: list[list[str]] = Field(default_factory=list)
     pause_s: float = 0.0
+    on_word: Any = None
     name: str | None = "scripted"
 
     @property
@@ -154,6 +155,8 @@ class ScriptedModel(BaseChatModel):
         message = self._next(messages, kwargs)
         for word in str(message.text).split(" "):
             time.sleep(self.pause_s)
+            if self.on_word:
+                self.on_word()
             yield ChatGenerationChunk(message=AIMessageChunk(content=f"{word} "))
         yield ChatGenerationChunk(
             message=AIMessageChunk(
@@ -163,6 +166,19 @@ class ScriptedModel(BaseChatModel):
                 usage_metadata={"input_tokens": 10, "output_tokens": 5, "total_tokens": 15},
             )
         )
+
+
+class Clock:
+    """A clock that only moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def call(query: str, tool: str = "search_documents", *, key: str = "c1") -> AIMessage:

@@ -1,12 +1,11 @@
 """The guards, each against what it is there for, through the real create_agent."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
-from scripted import ScriptedModel, ScriptedWeb, call, small_library
+from scripted import Clock, ScriptedModel, ScriptedWeb, call, small_library
 
 from agentlab.agent import UNSEARCHED, Agent
 from agentlab.answer import Observed, Thought, Token, ToolCalled
@@ -19,8 +18,8 @@ HOTEL = '"A hotel night may cost 140 euros at most." [1]\nAnswer: 140 euros [1]'
 QUESTION = "What may a hotel night cost?"
 
 
-def make_agent(tmp_path: Path, *lines: Any, pause_s: float = 0.0, **values: Any) -> Agent:
-    chat = ScriptedModel(lines=list(lines), pause_s=pause_s)
+def make_agent(tmp_path: Path, *lines: Any, **values: Any) -> Agent:
+    chat = ScriptedModel(lines=list(lines))
     provider = values.pop("provider", ScriptedWeb())
     settings = Settings(home=tmp_path, cache=tmp_path / "cache", **values)
     return Agent(settings, chat=chat, collection=small_library(), provider=provider)
@@ -155,39 +154,46 @@ def test_what_a_tool_raises_becomes_an_observation(tmp_path: Path, error: Except
     assert events[-1].answer.abstained
 
 
-def test_the_clock_cuts_a_slow_model_off_and_keeps_its_words(tmp_path: Path) -> None:
-    slow = "The night costs " + "and costs " * 200
-    started = time.monotonic()
-    with make_agent(tmp_path, slow, pause_s=0.05, timeout_s=0.6) as agent:
-        agent.collection.probe("warm")
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("agentlab.trace.time", clock)
+    return clock
+
+
+def after(seconds: float, clock: Clock, message: AIMessage) -> Any:
+    def late(_: Any) -> AIMessage:
+        clock.advance(seconds)
+        return message
+
+    return late
+
+
+def test_the_clock_cuts_a_slow_model_off_and_keeps_its_words(tmp_path: Path, clock: Clock) -> None:
+    with make_agent(tmp_path, "The night costs " + "and costs " * 200, timeout_s=10) as agent:
+        agent.model.chat.on_word = lambda: clock.advance(1)
         answer = agent.ask(QUESTION)
     assert answer.stopped == "time"
     assert answer.text.startswith("The night costs and")
-    assert time.monotonic() - started < 30
+    assert len(answer.text.split()) == 10
 
 
-def test_little_time_left_goes_into_the_answer(tmp_path: Path) -> None:
-    def late(_: Any) -> AIMessage:
-        time.sleep(3.2)
-        return call("hotel")
-
-    with make_agent(tmp_path, late, HOTEL, timeout_s=4.0) as agent:
+def test_little_time_left_goes_into_the_answer(tmp_path: Path, clock: Clock) -> None:
+    slow = after(8, clock, call("hotel"))
+    with make_agent(tmp_path, slow, HOTEL, timeout_s=10) as agent:
         answer = agent.ask(QUESTION)
         assert agent.model.chat.offered[-1] == []
     assert answer.stopped == "time"
     assert answer.supported
 
 
-def test_no_time_at_all_is_said_in_words(tmp_path: Path) -> None:
-    def late(_: Any) -> AIMessage:
-        time.sleep(0.4)
-        return call("hotel")
-
-    with make_agent(tmp_path, late, HOTEL, timeout_s=0.3) as agent:
+def test_no_time_at_all_is_said_in_words(tmp_path: Path, clock: Clock) -> None:
+    slow = after(11, clock, call("hotel"))
+    with make_agent(tmp_path, slow, HOTEL, timeout_s=10) as agent:
         answer = agent.ask(QUESTION)
     assert answer.stopped == "time"
     assert answer.abstained
-    assert "time budget of 0.3 s" in answer.text
+    assert "time budget of 10 s" in answer.text
 
 
 def test_words_beside_a_call_become_a_thought(tmp_path: Path) -> None:
