@@ -24,7 +24,7 @@ class Library(Protocol):
 
 
 def document_tool(
-    library: Library, book: SourceBook, *, passages: int = 3, passage_words: int = 75
+    library: Library, book: SourceBook, *, passages: int = 3, passage_words: int = 60
 ) -> BaseTool:
     """Build the tool; what it finds is numbered in the book.
 

@@ -17,7 +17,7 @@ def web_tool(
     book: SourceBook,
     *,
     passages: int = 3,
-    passage_words: int = 75,
+    passage_words: int = 60,
 ) -> BaseTool:
     """Build the tool; what it finds is numbered in the book, after the pages found before."""
 
