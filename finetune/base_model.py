@@ -1,6 +1,8 @@
 """The base model: frozen, in bf16 or 4 bits, with a LoRA to train on it."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,9 +15,22 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from finetune.config import ATTENTION, SftConfig
 from finetune.errors import MissingPackageError, ModelError
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Load or save without transformers' own progress bars: a run tells its events instead."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -36,9 +51,10 @@ def load_base(config: SftConfig, folder: Path) -> PreTrainedModel:
     dtype = torch.bfloat16 if config.bf16 else torch.float32
     quantization = _four_bits() if config.quantize_4bit else None
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, quantization_config=quantization, local_files_only=True
-        )
+        with no_bars():
+            return AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, quantization_config=quantization, local_files_only=True
+            )
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder} holds no model that loads: {error}. Fetch it again.") from error
 

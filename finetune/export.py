@@ -5,14 +5,10 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from finetune.errors import ModelError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 MANIFEST = "merged.json"
 EDGE = 1 << 20
@@ -78,19 +74,22 @@ def _write_merged(base: Path, adapter: Path, folder: Path, chat_template: str | 
     """Merge in fp32 and round to bf16 once; PEFT would round the update before it is added."""
     import torch
     from peft.peft_model import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            base, dtype=torch.float32, local_files_only=True
-        )
-        adapted = PeftModel.from_pretrained(model, str(adapter))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{adapter} does not fit the base model {base}: {error}") from error
-    merged = adapted.merge_and_unload(safe_merge=True).to(torch.bfloat16)
-    merged.config.dtype = torch.bfloat16
-    merged.save_pretrained(folder)
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    from finetune.base_model import load_tokenizer, no_bars
+
+    with no_bars():
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                base, dtype=torch.float32, local_files_only=True
+            )
+            adapted = PeftModel.from_pretrained(model, str(adapter))
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelError(f"{adapter} does not fit the base model {base}: {error}") from error
+        merged = adapted.merge_and_unload(safe_merge=True).to(torch.bfloat16)
+        merged.config.dtype = torch.bfloat16
+        merged.save_pretrained(folder)
+    tokenizer = load_tokenizer(base)
     if chat_template is not None:
         tokenizer.chat_template = chat_template
     tokenizer.save_pretrained(folder)

@@ -3,10 +3,13 @@
 import copy
 import hashlib
 import queue
+import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -37,8 +40,8 @@ def train(config: SftConfig, *, base: Path | None = None, resume: bool = False) 
     """Tune a model as the settings say, and yield what happens.
 
     `base` is the folder of the model that `config.model` names; without it `config.model` is that
-    folder. Closing the iterator, or Ctrl-C, saves a checkpoint first; `resume` goes on from the
-    last one, with the same losses as a run that was never stopped.
+    folder. Closing the iterator saves a checkpoint first, and so does Ctrl-C, which ends in a
+    StoppedError; `resume` goes on from the last one, with the losses of a run never stopped.
     """
     folder = RunFolder(config.out)
     config.out.mkdir(parents=True, exist_ok=True)
@@ -51,6 +54,7 @@ def train(config: SftConfig, *, base: Path | None = None, resume: bool = False) 
         ) from error
     try:
         yield from _events(_Run(config, base or Path(config.model), folder, resume=resume))
+        (config.out / ".lock").unlink(missing_ok=True)
     finally:
         lock.release()
 
@@ -58,19 +62,41 @@ def train(config: SftConfig, *, base: Path | None = None, resume: bool = False) 
 def _events(run: "_Run") -> Iterator[Event]:
     """Run in a thread of its own, so that the trainer's callbacks become an iterator."""
     worker = threading.Thread(target=run.work, name="training", daemon=True)
-    worker.start()
+    with _first_ctrl_c_sets(run.stop):
+        worker.start()
+        try:
+            while (item := run.events.get()) is not None:
+                yield item
+        except KeyboardInterrupt:  # the second one: the last checkpoint has to do
+            raise
+        except BaseException:
+            run.stop.set()
+            worker.join()
+            raise
+    worker.join()
+    if run.error:
+        raise run.error
+    if not run.finished:
+        raise StoppedError(run.how_to_go_on())
+
+
+@contextmanager
+def _first_ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C ask for the end, wherever the reader of the events is; a second one is harsh."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        stop.set()
+
+    signal.signal(signal.SIGINT, leave)
     try:
-        while (item := run.events.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    except KeyboardInterrupt:
-        run.stop.set()
-        worker.join()
-        raise StoppedError(run.how_to_go_on()) from None
+        yield
     finally:
-        run.stop.set()
-        worker.join()
+        signal.signal(signal.SIGINT, before)
 
 
 class _Run:
@@ -78,16 +104,18 @@ class _Run:
 
     def __init__(self, config: SftConfig, base: Path, folder: RunFolder, *, resume: bool) -> None:
         self.config, self.base, self.folder, self.resume = config, base, folder, resume
-        self.events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self.stop = threading.Event()
+        self.finished = False
+        self.error: BaseException | None = None
 
     def work(self) -> None:
-        """Do the run, and end the queue with None or with what went wrong."""
+        """Do the run, keep what went wrong, and end the queue with None."""
         try:
             self._work()
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that iterates
-            self.events.put(error)
-        else:
+            self.error = error
+        finally:
             self.events.put(None)
 
     def how_to_go_on(self) -> str:
@@ -142,7 +170,7 @@ class _Run:
         if self.stop.is_set():
             return
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        if not self.stop.is_set():
+        if trainer.state.global_step >= trainer.args.max_steps:
             self._finish(model, held_out, template, record)
 
     def _conversations(
@@ -174,6 +202,7 @@ class _Run:
             metrics["held_out_loss"] = self._evaluate(model, held_out, metrics["steps"])
         draw_curve(lines, folder.path / "loss.png")
         folder.finish(metrics)
+        self.finished = True
         self.events.put(Finished(folder.path, metrics))
 
 

@@ -157,4 +157,7 @@ def make_trainer(
         model=model, args=arguments, train_dataset=rows, processing_class=tokenizer
     )
     trainer.remove_callback(PrinterCallback)
+    for weight in model.parameters():
+        if weight.requires_grad:  # TRL rounds a LoRA on 4 bits to bf16, where small steps vanish
+            weight.data = weight.data.float()
     return trainer
