@@ -149,14 +149,18 @@ class Agent:
             max_steps=self.settings.max_steps,
             timeout_s=self.settings.timeout_s,
         )
+        finished = False
         try:
             with Relay(lambda: self._events(trace), cancel=trace.cancelled.set) as events:
                 for event in events:
                     if isinstance(event, Answered):
-                        yield from map(Thought, self._finish(trace, event.answer))
+                        warnings = self._finish(trace, event.answer)
+                        finished = True
+                        yield from map(Thought, warnings)
                     yield event
         except (KeyboardInterrupt, GeneratorExit):
-            self._cut_short(trace, "interrupted")
+            if not finished:
+                self._cut_short(trace, "interrupted")
             raise
         except Exception as error:
             self._cut_short(trace, "failed", str(error))
@@ -215,7 +219,12 @@ class Agent:
             tools,
             system_prompt=prompt,
             middleware=[
-                ModelGuard(trace, schemas, translate=model.translate),
+                ModelGuard(
+                    trace,
+                    schemas,
+                    translate=model.translate,
+                    only_leaning=self.settings.shows_only_leaning,
+                ),
                 ToolGuard(trace, names),
             ],
             checkpointer=memory,

@@ -44,7 +44,12 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
     """Stands between the agent and its model."""
 
     def __init__(
-        self, trace: Trace, schemas: Sequence[Mapping[str, Any]], *, translate: Translate
+        self,
+        trace: Trace,
+        schemas: Sequence[Mapping[str, Any]],
+        *,
+        translate: Translate,
+        only_leaning: bool = False,
     ) -> None:
         super().__init__()
         self.tools = []
@@ -52,6 +57,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         self._schemas = [dict(schema) for schema in schemas]
         self._names = [schema["function"]["name"] for schema in schemas]
         self._translate = translate
+        self._only_leaning = only_leaning
 
     def wrap_model_call(self, request: ModelRequest[Any], handler: Handler) -> AIMessage:
         """Get a message that either calls tools rightly or answers."""
@@ -73,7 +79,9 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         return self._spoken(message)
 
     def _request(self, request: ModelRequest[Any], *, last: bool = False) -> ModelRequest[Any]:
-        messages = visible(request.messages, self._trace.evidence, last=last)
+        messages = visible(
+            request.messages, self._trace.evidence, only_leaning=self._only_leaning, last=last
+        )
         self._trace.messages[1:] = messages
         return request.override(messages=messages, tools=[] if last else list(self._schemas))
 

@@ -32,9 +32,7 @@ def open_collection(
     return Collection(open_store(store_config(settings)), embedder, alpha=settings.alpha)
 
 
-def open_embedder(
-    settings: Settings, *, progress: Callable[[str], None] | None = None
-) -> Embedder:
+def open_embedder(settings: Settings, *, progress: Callable[[str], None] | None = None) -> Embedder:
     """Load the embedder that the settings name."""
     folder = resolve(settings.embedder, cache=settings.models_folder, progress=progress)
     return Embedder(folder, name=settings.embedder)

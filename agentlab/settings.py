@@ -67,6 +67,11 @@ class Settings(BaseModel):
     passages: int = Field(3, gt=0, le=20, description="Passages shown to the model by a search.")
     passage_words: int = Field(60, gt=0, description="Words shown of each passage.")
     evidence: bool = Field(True, description="Show the model how well the library matches.")
+    history: Literal["auto", "all", "leaning"] = Field(
+        "auto",
+        description="Earlier turns shown: `all`, or only to a question that leans on them; "
+        "`auto` is `leaning` for the starter model.",
+    )
     web: Literal["auto", "serpapi", "serper", "tavily", "ddgs", "recorded", "off"] = Field(
         "auto", description="Web search; `auto` takes the first key that is set, else ddgs."
     )
@@ -92,6 +97,11 @@ class Settings(BaseModel):
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         """Mask the secrets wherever pydantic prints the model."""
         return [(name, masked(name, value)) for name, value in self]
+
+    @property
+    def shows_only_leaning(self) -> bool:
+        """Tell whether earlier turns are kept from a question that stands alone."""
+        return self.history == "leaning" or (self.history == "auto" and self.model == "starter")
 
     @property
     def models_folder(self) -> Path:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 
+from agentlab.probing import leans_on_earlier
 from agentlab.prompts import LAST_ANSWER, earlier_answer, with_evidence
 from ingest.evidence import Evidence
 
@@ -22,13 +23,21 @@ def turns(messages: Sequence[AnyMessage]) -> list[list[AnyMessage]]:
 
 
 def visible(
-    messages: Sequence[AnyMessage], evidence: Evidence | None, *, last: bool = False
+    messages: Sequence[AnyMessage],
+    evidence: Evidence | None,
+    *,
+    only_leaning: bool = False,
+    last: bool = False,
 ) -> list[AnyMessage]:
     """Show earlier turns as question and bare answer, and this one whole, with its evidence.
 
-    Earlier turns without an answer are left out. `last` asks for the answer without more searches.
+    Earlier turns without an answer are left out, and with `only_leaning` all of them where the
+    question stands alone: a very small model takes them for its subject. `last` asks for the
+    answer without more searches.
     """
     *earlier, current = turns(messages)
+    if only_leaning and not leans_on_earlier(current[0].text):
+        earlier = []
     shown: list[AnyMessage] = []
     for turn in earlier[-EARLIER_TURNS:]:
         answer = earlier_answer(_final(turn))

@@ -142,3 +142,12 @@ def test_the_store_is_closed_only_if_the_agent_opened_it(tmp_path: Path) -> None
     with make_agent(tmp_path, "Hi.", collection=library) as agent:
         agent.ask("Hello")
     assert not library.store.closed
+
+
+def test_a_finished_run_stays_answered_when_its_listener_leaves(tmp_path: Path) -> None:
+    with make_agent(tmp_path, "Hello! Ask me something.") as agent:
+        answer = agent.ask("Hello there")
+        assert agent.journal is not None
+        run = agent.journal.run(answer.run)
+    assert run is not None
+    assert (run["status"], run["stopped"]) == ("answered", None)
