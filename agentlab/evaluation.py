@@ -73,7 +73,7 @@ class Share:
         if not self.of:
             return "-"
         low, high = self.interval
-        return f"{self.value:.0%} [{low:.0%}, {high:.0%}]"
+        return f"{self.value:.0%} [{low:.0%}, {high:.0%}] of {self.of}"
 
 
 def judge(case: Case, answer: Answer) -> dict[str, tuple[int, int]]:

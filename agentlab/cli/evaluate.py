@@ -83,20 +83,16 @@ def table(outcomes: "dict[str, list[Outcome]]") -> str:
     columns: dict[str, dict[str, Share]] = {
         name: summarise(found) for name, found in outcomes.items()
     }
-    first = next(iter(columns.values()))
-    lines = [
-        f"| measure | n | {' | '.join(columns)} |",
-        f"|---|---|{'---|' * len(columns)}",
-    ]
+    lines = [f"| measure | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     for key, label in MEASURES.items():
         if any(shares[key].of for shares in columns.values()):
             cells = " | ".join(str(shares[key]) for shares in columns.values())
-            lines.append(f"| {label} | {first[key].of} | {cells} |")
+            lines.append(f"| {label} | {cells} |")
     seconds = " | ".join(_mean([each.seconds for each in found]) for found in outcomes.values())
     tokens = " | ".join(_mean([each.tokens for each in found]) for found in outcomes.values())
-    count = len(next(iter(outcomes.values())))
-    lines.append(f"| seconds a question | {count} | {seconds} |")
-    lines.append(f"| tokens written a question | {count} | {tokens} |")
+    lines.append(f"| questions | {' | '.join(str(len(found)) for found in outcomes.values())} |")
+    lines.append(f"| seconds a question | {seconds} |")
+    lines.append(f"| tokens written a question | {tokens} |")
     return "\n".join(lines) + "\n"
 
 
