@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -120,26 +121,17 @@ def test_a_merge_that_dies_half_way_leaves_nothing_that_looks_whole(
     assert [path for path in out.iterdir() if path.is_dir()] == [again]
 
 
-def _merge_in_child(base: Path, folder: Path, out: Path, results: "multiprocessing.Queue") -> None:
-    results.put(str(merge(base, folder, out, chat_template=None)))
-
-
 @pytest.mark.slow
 def test_two_processes_that_merge_at_once_share_one_folder(
     tiny_base: Path, adapter: Callable[[int], Path], tmp_path: Path
 ) -> None:
     folder, out = adapter(1), tmp_path / "models"
     spawn = multiprocessing.get_context("spawn")
-    results = spawn.Queue()
-    children = [
-        spawn.Process(target=_merge_in_child, args=(tiny_base, folder, out, results))
-        for _ in range(2)
-    ]
-    for child in children:
-        child.start()
-    merged = {results.get(timeout=100) for _ in children}
-    for child in children:
-        child.join()
+    with ProcessPoolExecutor(max_workers=2, mp_context=spawn) as children:
+        jobs = [
+            children.submit(merge, tiny_base, folder, out, chat_template=None) for _ in range(2)
+        ]
+        merged = {job.result(timeout=150) for job in jobs}
     assert len(merged) == 1
     assert len([path for path in out.iterdir() if path.is_dir()]) == 1
 
