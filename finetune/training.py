@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 from peft import get_peft_model_state_dict
 from peft.peft_model import PeftModel
-from safetensors.torch import save_file
+from safetensors.torch import save
 from transformers import (
     PreTrainedTokenizerBase,
     set_seed,
@@ -230,7 +230,7 @@ def save_adapter(model: PeftModel, folder: Path, config: SftConfig) -> Path:
     }
     path = folder / "adapter_model.safetensors"
     temporary = path.with_name(f".{path.name}")
-    save_file(weights, temporary, metadata={"format": "pt"})
+    temporary.write_bytes(save(weights, metadata={"format": "pt"}))
     temporary.replace(path)
     settings = copy.deepcopy(model.peft_config["default"])
     settings.base_model_name_or_path = config.model
