@@ -58,10 +58,10 @@ def is_ours(error: BaseException) -> bool:
 
 def explain(error: BaseException) -> str:
     """Say in one line what happened and what to do."""
-    if isinstance(error, KeyboardInterrupt):
-        return "Interrupted."
     if is_ours(error):
         return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted."
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         place = f" ({error.filename})" if error.filename else ""
         return f"No space is left on the disk{place}: free some and run the command again."

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from agentlab.cli import options
+from agentlab.errors import INTERRUPTED
 
 EXAMPLES = """\b
 Examples:
@@ -61,6 +62,7 @@ def sft(
     from agentlab.cli.models import tell
     from agentlab.progress import draw_training
     from finetune.config import load_config
+    from finetune.errors import StoppedError
     from serve.models import resolve
 
     overrides: dict[str, Any] = {"data": data, "eval_data": eval_data, "model": model, "out": out}
@@ -75,7 +77,12 @@ def sft(
             f"Tuning needs packages that are not installed ({error.name}): "
             "pip install 'agentlab-rag[train]'."
         ) from error
-    folder = draw_training(train(plan, base=base, resume=resume))
+    try:
+        folder = draw_training(train(plan, base=base, resume=resume))
+    except StoppedError as stopped:
+        # A kind of KeyboardInterrupt, of which the command line would only say that it came.
+        sys.stderr.write(f"agentlab: {stopped}\n")
+        raise typer.Exit(INTERRUPTED) from stopped
     sys.stdout.write(f"{folder}\n")
 
 

@@ -1,5 +1,6 @@
 """The `agentlab` command: its subcommands, and the one place where it ends."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -101,6 +102,8 @@ def main() -> None:
     if "models" not in sys.argv[1:2]:
         # Its bars for weights that are read from the disk would run through what is drawn here.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # It warns on import that a kernel for four bits could not be had, whoever asked for it.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     sys.exit(run(sys.argv[1:]))
 
 
