@@ -21,6 +21,8 @@ def test_ctrl_c_in_a_training_says_how_to_go_on_and_ends_with_130(
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"")
+    (model / "tokenizer.json").write_text("{}")
     code = run(
         [
             "finetune",
