@@ -20,8 +20,10 @@ from langchain_openai import ChatOpenAI
 from openai import BadRequestError
 from pydantic import SecretStr
 
+from agentlab import prompts
 from agentlab.model import STARTER, model_folder, starter_adapter
 from agentlab.settings import Settings
+from ingest.evidence import Evidence
 from serve.config import ServerConfig
 from serve.server import Server
 
@@ -50,6 +52,7 @@ SEARCH = {
         },
     },
 }
+SYSTEM = prompts.system_prompt(card="1 document: Travel (hotels, flights)", today="2026-11-21")
 QUESTION = [
     ("system", "Answer questions about the collection: travel rules of a company."),
     ("user", "What may a hotel night cost?"),
@@ -98,11 +101,13 @@ def model(server: Server) -> ChatOpenAI:
     )
 
 
+@needs_tuning
 def test_an_answer_is_streamed_in_pieces(model: ChatOpenAI) -> None:
-    pieces = [chunk.content for chunk in model.stream("Write two sentences about rivers.")]
+    asked = [("system", SYSTEM), ("user", "Hello")]
+    pieces = [chunk.content for chunk in model.bind_tools(prompts.TOOLS).stream(asked)]
 
     assert len([p for p in pieces if p]) > 5
-    assert "river" in "".join(map(str, pieces)).lower()
+    assert "documents" in "".join(map(str, pieces))
 
 
 def test_a_strict_tool_call_is_always_valid(model: ChatOpenAI) -> None:
@@ -123,23 +128,31 @@ def test_a_streamed_tool_call_adds_up_to_the_same_arguments(model: ChatOpenAI) -
     assert [call["name"] for call in whole.tool_calls] == ["search_documents"]
 
 
-def test_a_turn_with_a_tool_result_is_rendered_by_our_template(model: ChatOpenAI) -> None:
-    arguments = json.dumps({"query": "hotel night"})
-    call = {
-        "id": "call_1",
-        "type": "function",
-        "function": {"name": "search_documents", "arguments": arguments},
-    }
+@needs_tuning
+def test_a_tool_result_is_read_and_quoted(model: ChatOpenAI) -> None:
+    question = "What may a hotel night cost?"
+    evidence = Evidence("strong", 1.1, ("Travel > Hotels",))
+    arguments = json.dumps({"query": question.rstrip("?")})
+    function = {"name": "search_documents", "arguments": arguments}
+    shown = prompts.Shown(1, "Travel, p. 4, Hotels", "»A hotel night may cost 120 euros.")
     conversation: list[dict[str, Any]] = [
-        {"role": "system", "content": QUESTION[0][1]},
-        {"role": "user", "content": QUESTION[1][1]},
-        {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "call_1", "content": "[1] A night may cost 120 euros."},
+        {"role": "system", "content": SYSTEM},
+        {"role": "user", "content": prompts.with_evidence(question, evidence)},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+        },
+        {
+            "role": "tool",
+            "tool_call_id": "call_1",
+            "content": prompts.observation("strong", [shown]),
+        },
     ]
 
-    answer = model.bind_tools([SEARCH]).invoke(conversation)
+    answer = model.bind_tools(prompts.TOOLS).invoke(conversation)
 
-    assert str(answer.content).strip()
+    assert "120 euros [1]" in str(answer.content)
 
 
 def test_a_prompt_longer_than_the_context_is_refused_with_both_lengths(model: ChatOpenAI) -> None:
