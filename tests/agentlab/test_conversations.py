@@ -4,16 +4,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted import ScriptedModel, call
 
 from agentlab import prompts
+from agentlab.agent import Agent
+from agentlab.local_chat import as_openai
+from agentlab.settings import Settings
 from agentlab.starter.build import _library, _of_handbooks
-from agentlab.starter.conversations import Library, Writer, write_conversations
+from agentlab.starter.conversations import Fact, Library, Writer, write_conversations
 from agentlab.starter.exam import KINDS, article_parts, handbook_cases
 from agentlab.starter.handbooks import handbook_items
 from agentlab.starter.live import live_question
 from agentlab.starter.questions import held_out_articles, training_articles
 from agentlab.tools.documents import read_pages
 from agentlab.tools.sources import SourceBook
+from ingest.card import build_card
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +95,40 @@ def test_training_shows_a_search_byte_for_byte_as_the_agents_tool_does(
         query, hits, library.collection.embedder, SourceBook(), words=prompts.PASSAGE_WORDS
     )
     assert text == observed
+
+
+@pytest.mark.slow
+def test_the_agent_shows_its_model_byte_for_byte_what_training_showed(
+    libraries: Sequence[Library], tmp_path: Path
+) -> None:
+    library = libraries[0]
+    fact = next(each for each in library.facts if each.follow_up)
+    second = Fact(
+        fact.follow_up or "", fact.follow_up_answer or "", fact.follow_up_sentence or "", fact.title
+    )
+    writer = Writer(library, library.collection, random.Random(4))
+    trained = writer.follow_up(fact, second, fact.follow_up_query or "")["messages"]
+    store = library.collection.store
+    store.put_note("card", build_card(store).to_dict())
+    observed = next(each["content"] for each in trained if each["role"] == "tool")
+    settings = Settings(
+        home=tmp_path, cache=tmp_path, web="off", history="all", passages=observed.count("\n[")
+    )
+    asked = next(each for each in trained if each.get("tool_calls"))["tool_calls"][0]["function"]
+    script = [f"Answer: {fact.answer}", call(asked["arguments"]["query"]), "Done."]
+    chat = ScriptedModel(lines=script)
+    with Agent(settings, chat=chat, collection=library.collection) as agent:
+        first = agent.ask(fact.question)
+        agent.ask(second.question, thread=first.thread)
+    shown = [as_openai(message) for message in chat.seen[-1]]
+    today = next(line for line in trained[0]["content"].splitlines() if line.startswith("Today"))
+    now = next(line for line in shown[0]["content"].splitlines() if line.startswith("Today"))
+    assert shown[0]["content"] == trained[0]["content"].replace(today, now)
+    # The script speaks word by word and leaves a space before a call that says nothing.
+    assert [(each["role"], each["content"].strip()) for each in shown[1:]] == [
+        (each["role"], each["content"]) for each in trained[1 : len(shown)]
+    ]
+    assert len(shown) >= 6
 
 
 @pytest.mark.slow
