@@ -50,7 +50,9 @@ contracts: $(VENV)/.installed-dev ## Who may import whom
 starter: $(VENV)/.installed-dev ## Train the starter adapter again: QUESTIONS=folder of the question sets
 	$(BIN)/agentlab finetune conversations --questions $(QUESTIONS) --out runs/starter.jsonl
 	$(BIN)/agentlab finetune sft --recipe starter --data runs/starter.jsonl \
-	  --model HuggingFaceTB/SmolLM2-135M-Instruct --out runs/adapter
+	  --model HuggingFaceTB/SmolLM2-135M-Instruct --out runs/adapter \
+	  --set chat_template=agentlab/chat_template.jinja --set max_tokens=700000 \
+	  --set save_every=20 --set seed=7
 
 test-vllm: $(VENV)/.installed-dev ## Build vLLM's own environment and run the agent on it, on the CPU
 	VLLM_VENV=.venv-vllm bash tests/serve/vllm_environment.sh
