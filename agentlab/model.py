@@ -45,11 +45,6 @@ class OpenModel:
         return translate(error, where=self.where, model=self.name, writing=writing)
 
 
-def chat_model(settings: Settings, *, progress: Progress | None = None) -> "BaseChatModel":
-    """Open the model as a LangChain chat model; `open_model` also tells what it is."""
-    return open_model(settings, progress=progress).chat
-
-
 def open_model(settings: Settings, *, progress: Progress | None = None) -> OpenModel:
     """Open the model on its engine; whoever opens it calls its `close`.
 

@@ -9,8 +9,6 @@ IngestError
 │   ├── CorruptError                               broken beyond repair
 │   ├── NoTextError                                a scan: pages without text
 │   └── TooLargeError                              more bytes or pages than the limits allow
-├── EmbedderError             (RuntimeError)       the embedder cannot be loaded or run
-├── EmptyCollectionError      (LookupError)        a question before any ingest
 └── StoreError                (RuntimeError)       the store failed
     ├── StoreUnreachableError (ConnectionError)    no answer from its server
     ├── StoreAccessError      (PermissionError)    missing or wrong key, or no right to the folder
@@ -83,14 +81,6 @@ class TooLargeError(DocumentError):
 
     reason = "too_large"
     remedy = "split it (qpdf --split-pages=500 big.pdf part.pdf), or raise the limit"
-
-
-class EmbedderError(IngestError, RuntimeError):
-    """The embedder cannot be loaded or run."""
-
-
-class EmptyCollectionError(IngestError, LookupError):
-    """The collection holds nothing that a question could find."""
 
 
 class StoreError(IngestError, RuntimeError):

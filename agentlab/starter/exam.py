@@ -23,7 +23,6 @@ KINDS: tuple[Kind, ...] = ("documents", "follow_up", "outside", "live", "absent"
 # The share of each kind in an exam on articles.
 _SHARES: dict[Kind, float] = {
     "documents": 0.45, "outside": 0.25, "live": 0.12, "absent": 0.12, "small_talk": 0.06,
-    "follow_up": 0.0,
 }  # fmt: skip
 _LIBRARIES = 2
 
