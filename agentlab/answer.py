@@ -11,8 +11,10 @@ from ingest.evidence import Evidence
 class Source:
     """A numbered passage that the model was shown: a page of a document or a web result.
 
-    `text` is the whole passage; `shown` the part the model saw, with its marks. `location` is the
-    file's path or the page's address. `recorded` is the date of a recorded web result, else None.
+    `text` is the whole passage; `shown` the part the model saw, with its marks, and `sentences` the
+    sentences of that part without marks; `best` is the one of them that answers best of all shown,
+    else None. `location` is the file's path or the page's address. `recorded` is the date of a
+    recorded web result, else None.
     """
 
     number: int
@@ -26,6 +28,8 @@ class Source:
     start: int | None = None
     end: int | None = None
     recorded: str | None = None
+    sentences: tuple[str, ...] = ()
+    best: str | None = None
 
     @property
     def label(self) -> str:

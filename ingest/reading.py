@@ -43,6 +43,8 @@ class MarkedPassage:
     end: int
     shown: str
     best: ScoredSentence | None
+    sentences: tuple[str, ...] = ()
+    best_sentence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,16 @@ def _window(
         return MarkedPassage(0, len(text), text, None)
     centre = int(np.argmax(scores))
     first, last = _grow([len(text[a:b].split()) for a, b in spans], centre, words)
-    shown = []
-    for index in range(first, last + 1):
-        sentence = " ".join(text[slice(*spans[index])].split())
-        shown.append(marks.get(index, "") + sentence)
-    start, end = spans[first][0], spans[last][1]
-    best = ScoredSentence(*spans[centre], float(scores[centre]))
-    return MarkedPassage(start, end, " ".join(shown), best)
+    inside = range(first, last + 1)
+    sentences = {index: " ".join(text[slice(*spans[index])].split()) for index in inside}
+    return MarkedPassage(
+        start=spans[first][0],
+        end=spans[last][1],
+        shown=" ".join(marks.get(index, "") + sentence for index, sentence in sentences.items()),
+        best=ScoredSentence(*spans[centre], float(scores[centre])),
+        sentences=tuple(sentences.values()),
+        best_sentence=next((s for i, s in sentences.items() if marks.get(i) == BEST), None),
+    )
 
 
 def _grow(lengths: Sequence[int], centre: int, words: int) -> tuple[int, int]:

@@ -12,7 +12,9 @@ from urllib.parse import unquote
 from ingest.sentences import sentence_spans
 
 ARTICLE_FILES = ("squadshifts_new_wiki.json", "squad_v1_part.json")
+PAPERS_FILE = "covid_qa.json"
 _HELD_OUT_EVERY = 5
+_PARAGRAPH_WORDS = 110
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ def training_articles(folder: Path) -> list[Article]:
 def held_out_articles(folder: Path) -> list[Article]:
     """Give every fifth article: these are for evaluation and never trained on."""
     return [each for index, each in enumerate(load_articles(folder)) if _held_out(index)]
+
+
+def load_papers(folder: Path) -> list[Article]:
+    """Read COVID-QA's research papers, cut into paragraphs; for training only."""
+    data = json.loads((folder / PAPERS_FILE).read_text(encoding="utf-8"))["data"]
+    return [_paper(number, each["paragraphs"][0]) for number, each in enumerate(data, start=1)]
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,41 @@ def _article(row: Mapping[str, Any]) -> Article:
                 questions.append(question)
     title = unquote(row["title"]).replace("_", " ")
     return Article(title, tuple(passages), tuple(questions))
+
+
+def _paper(number: int, row: Mapping[str, Any]) -> Article:
+    """Cut a paper into paragraphs of whole sentences, and give each question its own."""
+    text = row["context"]
+    bounds = _paragraphs(text)
+    passages = tuple(text[start:end] for start, end in bounds)
+    title = " ".join(text[:200].split())[:80].rsplit(" ", 1)[0]
+    questions = []
+    for each in row["qas"]:
+        answer = min(each["answers"], key=lambda given: len(given["text"]))
+        start = answer["answer_start"]
+        where = next((i for i, (a, b) in enumerate(bounds) if a <= start < b), None)
+        if where is None:
+            continue
+        inside = {"text": answer["text"], "answer_start": start - bounds[where][0]}
+        found = _question(
+            {"question": each["question"], "answers": [inside]},
+            passages[where],
+            sentence_spans(passages[where]),
+            where,
+        )
+        if found is not None:
+            questions.append(found)
+    return Article(f"{title} ({number})", passages, tuple(questions))
+
+
+def _paragraphs(text: str) -> list[tuple[int, int]]:
+    bounds: list[tuple[int, int]] = []
+    for start, end in sentence_spans(text):
+        if bounds and len(text[bounds[-1][0] : end].split()) <= _PARAGRAPH_WORDS:
+            bounds[-1] = (bounds[-1][0], end)
+        else:
+            bounds.append((start, end))
+    return bounds
 
 
 def _question(

@@ -44,7 +44,7 @@ def read_pages(
     """Mark the best sentences of the passages and write them as the model reads them."""
     reading = mark(query, [hit.chunk.text for hit in hits], encoder, words=words)
     sources = tuple(
-        book.add_page(hit.chunk, passage.shown)
+        book.add_page(hit.chunk, passage)
         for hit, passage in zip(hits, reading.passages, strict=True)
     )
     shown = [

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from agentlab.answer import Source
 from agentlab.tools.providers.base import WebResult
 from ingest.documents import Chunk
+from ingest.reading import MarkedPassage
 
 
 class SourceBook:
@@ -32,8 +33,8 @@ class SourceBook:
             self._numbers.clear()
             self._sources.clear()
 
-    def add_page(self, chunk: Chunk, shown: str) -> Source:
-        """Number a passage of a page; `shown` is what the model sees of it."""
+    def add_page(self, chunk: Chunk, passage: MarkedPassage) -> Source:
+        """Number a passage of a page; `passage` is what the model sees of it."""
         with self._lock:
             return self._keep(
                 Source(
@@ -41,7 +42,9 @@ class SourceBook:
                     kind="page",
                     title=chunk.title,
                     text=chunk.text,
-                    shown=shown,
+                    shown=passage.shown,
+                    sentences=passage.sentences,
+                    best=passage.best_sentence,
                     location=chunk.source,
                     heading=chunk.heading,
                     page=chunk.page,
@@ -50,8 +53,8 @@ class SourceBook:
                 )
             )
 
-    def add_web(self, found: WebResult, shown: str) -> Source:
-        """Number a web result; `shown` is what the model sees of its text."""
+    def add_web(self, found: WebResult, passage: MarkedPassage) -> Source:
+        """Number a web result; `passage` is what the model sees of its text."""
         with self._lock:
             return self._keep(
                 Source(
@@ -59,7 +62,9 @@ class SourceBook:
                     kind="web",
                     title=found.title,
                     text=found.snippet,
-                    shown=shown,
+                    shown=passage.shown,
+                    sentences=passage.sentences,
+                    best=passage.best_sentence,
                     location=found.url,
                     recorded=found.recorded,
                 )

@@ -34,8 +34,7 @@ def read_results(
     """Mark the best sentences of the results and write them as the model reads them."""
     reading = mark(query, [each.snippet for each in results], encoder, words=words)
     sources = tuple(
-        book.add_web(each, passage.shown)
-        for each, passage in zip(results, reading.passages, strict=True)
+        book.add_web(each, passage) for each, passage in zip(results, reading.passages, strict=True)
     )
     shown = [
         Shown(source.number, _header(each), source.shown)

@@ -19,7 +19,7 @@ from agentlab.tools.sources import SourceBook
 from agentlab.tools.web import web_tool
 from ingest.documents import Chunk
 from ingest.errors import StoreUnreachableError
-from ingest.reading import mark
+from ingest.reading import MarkedPassage, mark
 from ingest.stores.base import Hit
 from ingest.words import content_words
 
@@ -87,6 +87,10 @@ class Web:
         if self.error:
             raise self.error
         return self.results[:limit]
+
+
+def shown(text: str) -> MarkedPassage:
+    return MarkedPassage(0, len(text), text, None)
 
 
 def call(tool: BaseTool, query: str) -> ToolMessage:
@@ -192,32 +196,32 @@ def test_errors_of_the_store_and_the_provider_pass_through(error: Exception) -> 
 def test_what_is_found_again_keeps_its_number() -> None:
     book = SourceBook()
     found = WebResult("A", "https://a.example", "One.")
-    assert book.add_page(LEAVE_PAGE, "first").number == 1
-    assert book.add_web(found, "One.").number == 2
-    assert book.add_page(LEAVE_PAGE, "second").number == 1
-    assert book.add_web(found, "One.").number == 2
+    assert book.add_page(LEAVE_PAGE, shown("first")).number == 1
+    assert book.add_web(found, shown("One.")).number == 2
+    assert book.add_page(LEAVE_PAGE, shown("second")).number == 1
+    assert book.add_web(found, shown("One.")).number == 2
     assert [source.shown for source in book.sources] == ["second", "One."]
 
 
 def test_the_same_address_with_other_text_is_another_source() -> None:
     book = SourceBook()
-    book.add_web(WebResult("A", "https://a.example", "One."), "One.")
-    book.add_web(WebResult("A", "https://a.example", "Two."), "Two.")
+    book.add_web(WebResult("A", "https://a.example", "One."), shown("One."))
+    book.add_web(WebResult("A", "https://a.example", "Two."), shown("Two."))
     assert [(each.number, each.text) for each in book.sources] == [(1, "One."), (2, "Two.")]
 
 
 def test_a_cleared_book_counts_from_one_again() -> None:
     book = SourceBook()
-    book.add_page(LEAVE_PAGE, "x")
+    book.add_page(LEAVE_PAGE, shown("x"))
     book.clear()
     assert book.sources == ()
-    assert book.add_page(BOATS_PAGE, "x").number == 1
+    assert book.add_page(BOATS_PAGE, shown("x")).number == 1
 
 
 def test_numbers_stay_unique_when_tools_run_at_once() -> None:
     book = SourceBook()
     pages = [page(f"p{index % 50}", "Text.", index) for index in range(500)]
     with ThreadPoolExecutor(8) as pool:
-        numbers = list(pool.map(lambda each: book.add_page(each, "x").number, pages))
+        numbers = list(pool.map(lambda each: book.add_page(each, shown("x")).number, pages))
     assert sorted(set(numbers)) == list(range(1, 51))
     assert len({(each.id, number) for each, number in zip(pages, numbers, strict=True)}) == 50
