@@ -149,6 +149,8 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
                 f"({event.learned_tokens:,} learned), {event.steps:,} steps, "
                 f"{event.trainable:,} weights of {event.parameters:,} ({share:.1%})"
             )
+            if event.continued:
+                bar.line(f"training the adapter {event.continued} further")
             if event.left_out:
                 bar.line(f"too long and left out: {', '.join(event.left_out)}", "note")
             if event.first_step:

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, TaskType, get_peft_model
+from peft import LoraConfig, TaskType, get_peft_model, get_peft_model_state_dict
 from peft.peft_model import PeftModel
+from safetensors import safe_open
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -18,7 +19,8 @@ from transformers import (
 from transformers.utils import logging
 
 from finetune.config import ATTENTION, SftConfig
-from finetune.errors import MissingPackageError, ModelError
+from finetune.continuing import WEIGHTS, Earlier
+from finetune.errors import ConfigError, MissingPackageError, ModelError
 
 
 @contextmanager
@@ -108,3 +110,47 @@ def add_lora(model: PreTrainedModel, config: SftConfig) -> PeftModel:
     if not isinstance(adapted, PeftModel):
         raise ModelError(f"PEFT made a {type(adapted).__name__} instead of an adapted model.")
     return adapted
+
+
+def load_lora(model: PreTrainedModel, config: SftConfig, earlier: Earlier) -> PeftModel:
+    """Put an earlier adapter on the model, whole and in fp32, to be trained further."""
+    if config.target_modules == "all" and set(earlier.modules) != _linear_names(model):
+        raise ConfigError(
+            f"target_modules is all, which is {sorted(_linear_names(model))} on this model; the "
+            f"adapter {earlier.folder} has {list(earlier.modules)}. Leave target_modules out."
+        )
+    settings = LoraConfig.from_pretrained(str(earlier.folder))
+    settings.lora_dropout = config.lora_dropout
+    with warnings.catch_warnings():
+        # the names are compared below, where PEFT would warn and train the missing ones from zero
+        warnings.filterwarnings("ignore", message=".*(tie_word_embeddings|missing adapter keys).*")
+        try:
+            adapted = PeftModel.from_pretrained(
+                model, str(earlier.folder), config=settings, is_trainable=True
+            )
+        except (ValueError, RuntimeError) as error:
+            raise _unfit(earlier, str(error)) from error
+    with safe_open(earlier.folder / WEIGHTS, framework="pt") as file:
+        kept = set(file.keys())
+    differing = kept ^ set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    if differing:
+        raise _unfit(
+            earlier, f"{len(differing)} weights, such as {min(differing)}, are in one only"
+        )
+    return adapted
+
+
+def _linear_names(model: PreTrainedModel) -> set[str]:
+    head = model.get_output_embeddings()
+    return {
+        name.rsplit(".", 1)[-1]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module is not head
+    }
+
+
+def _unfit(earlier: Earlier, why: str) -> ModelError:
+    return ModelError(
+        f"The adapter {earlier.folder} ({earlier.name}) does not fit this model: {why}. "
+        "Set model to the one that it was trained on."
+    )

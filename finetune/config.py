@@ -25,12 +25,16 @@ Paths = Annotated[tuple[Path, ...], BeforeValidator(_several)]
 
 
 class SftConfig(BaseModel):
-    """Settings of one supervised run; `model` is a name or a folder, whatever `train` is told."""
+    """Settings of one supervised run; `model` is a name or a folder, whatever `train` is told.
+
+    `adapter` is the folder of a LoRA on that model which the run trains further.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Paths = Field(min_length=1)
     model: str
+    adapter: Path | None = None
     out: Path
     eval_data: Paths = ()
     chat_template: Path | None = None

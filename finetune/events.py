@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Started:
-    """The run begins; `left_out` names the rows which are longer than the model is to see."""
+    """The run begins; `left_out` names the rows which are longer than the model is to see.
+
+    `continued` names the adapter that is trained further, if one is.
+    """
 
     conversations: int
     tokens: int
@@ -18,6 +21,7 @@ class Started:
     first_step: int
     trainable: int
     parameters: int
+    continued: str | None = None
 
 
 @dataclass(frozen=True)

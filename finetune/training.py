@@ -22,8 +22,9 @@ from transformers import (
     set_seed,
 )
 
-from finetune.base_model import add_lora, load_base, load_tokenizer
+from finetune.base_model import add_lora, load_base, load_lora, load_tokenizer
 from finetune.config import SftConfig
+from finetune.continuing import Earlier, agree, read_earlier
 from finetune.curve import draw_curve
 from finetune.encoding import Encoded, encode_all, read_template
 from finetune.errors import ModelError, RunBusyError, StoppedError
@@ -129,6 +130,9 @@ class _Run:
         )
 
     def _work(self) -> None:
+        earlier = read_earlier(self.config.adapter) if self.config.adapter else None
+        if earlier:
+            self.config = agree(self.config, earlier)
         config = self.config
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -140,10 +144,11 @@ class _Run:
         held_out: Sequence[Encoded] = ()
         if config.eval_data:
             held_out, _ = self._conversations(config.eval_data, tokenizer, template)
-        record = _lineage(config, template)
+        record = _lineage(config, template, earlier)
         checkpoint = self.folder.open(config, record, resume=self.resume)
         set_seed(config.seed)
-        model = add_lora(load_base(config, self.base), config)
+        plain = load_base(config, self.base)
+        model = load_lora(plain, config, earlier) if earlier else add_lora(plain, config)
         trainer = make_trainer(config, model, tokenizer, conversations, self.folder.checkpoints)
         trainer.add_callback(
             Teller(
@@ -165,13 +170,14 @@ class _Run:
                 first_step=step_of(checkpoint) if checkpoint else 0,
                 trainable=trainable,
                 parameters=parameters,
+                continued=earlier.name if earlier else None,
             )
         )
         if self.stop.is_set():
             return
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.state.global_step >= trainer.args.max_steps:
-            self._finish(model, held_out, template, record)
+            self._finish(model, held_out, template, record, earlier)
 
     def _conversations(
         self, paths: Sequence[Path], tokenizer: PreTrainedTokenizerBase, template: str
@@ -186,18 +192,29 @@ class _Run:
         return loss
 
     def _finish(
-        self, model: PeftModel, held_out: Sequence[Encoded], template: str, record: Lineage
+        self,
+        model: PeftModel,
+        held_out: Sequence[Encoded],
+        template: str,
+        record: Lineage,
+        earlier: Earlier | None,
     ) -> None:
         folder = self.folder
         adapter = save_adapter(model, folder.path, self.config)
         write(folder.path / "chat_template.jinja", template)
         lines = folder.lines()
-        metrics: dict[str, Any] = summary(lines) | {
-            "parameters": model.get_nb_trainable_parameters()[0],
-            "adapter_sha256": sha256(adapter),
-            "lineage": record,
-            "versions": {name: version(name) for name in ("torch", "transformers", "peft", "trl")},
-        }
+        metrics: dict[str, Any] = (
+            summary(lines)
+            | continued(lines, earlier)
+            | {
+                "parameters": model.get_nb_trainable_parameters()[0],
+                "adapter_sha256": sha256(adapter),
+                "lineage": record,
+                "versions": {
+                    name: version(name) for name in ("torch", "transformers", "peft", "trl")
+                },
+            }
+        )
         if held_out:
             metrics["held_out_loss"] = self._evaluate(model, held_out, metrics["steps"])
         draw_curve(lines, folder.path / "loss.png")
@@ -221,6 +238,16 @@ def summary(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def continued(lines: Sequence[Mapping[str, Any]], earlier: Earlier | None) -> dict[str, Any]:
+    """Say which adapter the run went on from, and the tokens of both where they are known."""
+    if earlier is None:
+        return {}
+    before = {"continued": {"adapter": earlier.name, "tokens": earlier.tokens}}
+    if earlier.tokens is None:
+        return before
+    return before | {"total_tokens": earlier.tokens + lines[-1]["tokens"]}
+
+
 def save_adapter(model: PeftModel, folder: Path, config: SftConfig) -> Path:
     """Write PEFT's two files; the weights in the precision that the base computes in."""
     dtype = torch.bfloat16 if config.bf16 else torch.float32
@@ -239,6 +266,8 @@ def save_adapter(model: PeftModel, folder: Path, config: SftConfig) -> Path:
     return path
 
 
-def _lineage(config: SftConfig, template: str) -> Lineage:
+def _lineage(config: SftConfig, template: str, earlier: Earlier | None) -> Lineage:
     files = data_hashes((*config.data, *config.eval_data))
+    if earlier:
+        files["adapter"] = earlier.sha256
     return files | {"chat_template": hashlib.sha256(template.encode()).hexdigest()}
