@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
@@ -38,7 +38,7 @@ from agentlab.library import open_collection
 from agentlab.local_chat import as_openai
 from agentlab.memory import Conversation, Memory
 from agentlab.model import OpenModel, open_model
-from agentlab.probing import probe
+from agentlab.probing import Wording, probe, worded
 from agentlab.prompts import CARD_WORDS, TOOLS, parse_answer, system_prompt
 from agentlab.relay import Relay
 from agentlab.settings import Settings, load_settings
@@ -193,15 +193,13 @@ class Agent:
             yield Thought(EMPTY_HINT)
         memory, warnings = self._usable_memory()
         yield from map(Thought, warnings)
+        asked = worded(trace.question, questions(memory.messages(trace.thread)) if memory else [])
         if self.settings.evidence:
-            earlier = questions(memory.messages(trace.thread)) if memory else []
-            trace.evidence = probe(
-                collection.probe, trace.question, earlier[-1] if earlier else None
-            )
+            trace.evidence = probe(collection.probe, asked)
             yield EvidenceSeen(trace.evidence)
         prompt = system_prompt(card=card.line(CARD_WORDS) if card else "", today=_today())
         trace.messages = [SystemMessage(prompt)]
-        yield from self._run(trace, memory, model, prompt)
+        yield from self._run(trace, memory, model, prompt, self._tools(asked))
         answer = self._answer(trace)
         yield from map(Cited, answer.citations)
         matches = trace.evidence and trace.evidence.strength in ("good", "strong")
@@ -210,9 +208,13 @@ class Agent:
         yield Answered(answer)
 
     def _run(
-        self, trace: Trace, memory: Memory | None, model: OpenModel, prompt: str
+        self,
+        trace: Trace,
+        memory: Memory | None,
+        model: OpenModel,
+        prompt: str,
+        tools: Sequence[BaseTool],
     ) -> Iterator[Event]:
-        tools, schemas = self._tools()
         names = [tool.name for tool in tools]
         graph = create_agent(
             model.chat,
@@ -221,7 +223,7 @@ class Agent:
             middleware=[
                 ModelGuard(
                     trace,
-                    schemas,
+                    TOOLS[: len(tools)],
                     translate=model.translate,
                     only_leaning=self.settings.shows_only_leaning,
                 ),
@@ -248,15 +250,28 @@ class Agent:
                 yield payload
         yield from speech.finish(trace.raw)
 
-    def _tools(self) -> tuple[list[BaseTool], list[dict[str, Any]]]:
-        """Build the tools of one question, which share a numbering, and what is told of them."""
+    def _tools(self, asked: Wording) -> list[BaseTool]:
+        """Build the tools of one question, in the order of TOOLS; they share a numbering."""
         settings, book = self.settings, SourceBook()
-        shape = {"passages": settings.passages, "passage_words": settings.passage_words}
-        tools = [document_tool(self.collection, book, **shape)]
+        document = document_tool(
+            self.collection,
+            book,
+            asked=asked,
+            passages=settings.passages,
+            passage_words=settings.passage_words,
+        )
         provider = self._provider or choose_provider(settings)
-        if provider:
-            tools.append(web_tool(provider, self.collection.embedder, book, **shape))
-        return tools, TOOLS[: len(tools)]
+        if provider is None:
+            return [document]
+        web = web_tool(
+            provider,
+            self.collection,
+            book,
+            asked=asked,
+            passages=settings.passages,
+            passage_words=settings.passage_words,
+        )
+        return [document, web]
 
     def _answer(self, trace: Trace, *, stopped: str | None = None) -> Answer:
         raw = (trace.raw or trace.partial).strip()

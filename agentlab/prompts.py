@@ -83,14 +83,26 @@ def web_header(title: str, site: str) -> str:
     return f"{title} ({site})"
 
 
-def observation(strength: str, passages: Sequence[Shown], *, recorded: str | None = None) -> str:
-    """Write the result of a search; `recorded` is the date of a result that is not live."""
+def observation(
+    strength: str,
+    passages: Sequence[Shown],
+    *,
+    likely: str | None = None,
+    recorded: str | None = None,
+) -> str:
+    """Write the result of a search.
+
+    `likely` is the answer that a reader found in the first passage; `recorded` is the date of a
+    result that is not live.
+    """
     if not passages:
         return "No results."
     lines = [f"Evidence: {strength}"]
     if recorded:
         lines.insert(0, f"Recorded on {recorded}, not live.")
     lines += [f"[{each.number}] {each.header}: {each.text}" for each in passages]
+    if likely:
+        lines.append(f"Likely answer: {likely} [{passages[0].number}]")
     return _without_chat_markup("\n".join(lines))
 
 

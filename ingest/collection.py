@@ -1,21 +1,33 @@
 """A collection: a store searched with one embedder, that knows how well it matches a question."""
 
+from collections.abc import Sequence
+
 from ingest.card import CollectionCard
 from ingest.embedding import Embedder
 from ingest.evidence import TOP, Calibration, Evidence, background_questions, calibrate
+from ingest.reading import AnswerReader, Passage, Reading, mark
 from ingest.stores.base import Hit, Store, Where
 
 
 class Collection:
     """What the agent searches: hybrid search, evidence and the card of one store.
 
-    `alpha` weighs the vector arm: 1 is vectors only, 0 words only.
+    `alpha` weighs the vector arm: 1 is vectors only, 0 words only. Without a `reader`, passages are
+    read by their likeness to the question alone.
     """
 
-    def __init__(self, store: Store, embedder: Embedder, *, alpha: float = 0.5) -> None:
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder,
+        *,
+        alpha: float = 0.5,
+        reader: AnswerReader | None = None,
+    ) -> None:
         self.store = store
         self.embedder = embedder
         self.alpha = alpha
+        self.reader = reader
         self._calibration: Calibration | None = None
 
     def search(self, query: str, *, limit: int = 5, where: Where = Where()) -> list[Hit]:
@@ -23,12 +35,22 @@ class Collection:
         vector = self.embedder.encode([query])[0]
         return self.store.hybrid(query, vector, alpha=self.alpha, limit=limit, where=where)
 
+    def read(
+        self, question: str, passages: Sequence[Passage], *, limit: int, words: int
+    ) -> Reading:
+        """Mark the sentences that answer, and keep the best `limit` passages."""
+        return mark(question, passages, self.embedder, self.reader, limit=limit, words=words)
+
     def probe(self, question: str) -> Evidence:
         """Tell how well the collection matches a question; "none" for an empty collection."""
+        return self.grade(question, self.search(question, limit=TOP))
+
+    def grade(self, question: str, hits: Sequence[Hit]) -> Evidence:
+        """Tell how well the hits of a search match the question."""
         calibration = self._calibrated()
         if calibration is None:
             return Evidence(strength="none", score=0.0)
-        return calibration.evidence(question, self.search(question, limit=TOP))
+        return calibration.evidence(question, hits)
 
     def calibrate(self) -> None:
         """Measure the collection against the background questions and keep the result."""

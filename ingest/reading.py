@@ -1,15 +1,19 @@
-"""Reading: which sentences of the found passages answer a question best.
+"""Reading: which sentences of the found passages answer a question, and whether any does.
 
-A sentence's score is its cosine with the question plus 0.04 for each content word they share.
-The best one is marked », the next two ›; the best score gives the word for the evidence.
+With a reader, a sentence's score is the log-odds that the reader gives it, plus its likeness to the
+question; how sure the reader is gives the word for the evidence. Without one, only the likeness
+counts: its cosine with the question plus 0.04 for each content word they share. The best sentence
+is marked », the next two ›.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 
+from ingest.reader import Calibrated, Reply
 from ingest.sentences import sentence_spans
 from ingest.words import content_words
 
@@ -26,6 +30,29 @@ class Encoder(Protocol):
         """Embed texts, float32 of shape (texts, dimension)."""
 
 
+class AnswerReader(Protocol):
+    """What finds answers in passages: `ingest.reader.Reader`."""
+
+    calibration: Calibrated
+
+    def read(
+        self,
+        question: str,
+        titles: Sequence[str],
+        passages: Sequence[str],
+        sentences: Sequence[Sequence[tuple[int, int]]],
+    ) -> Sequence[Reply]:
+        """Score the sentences of each passage."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What is read: a text under a header that tells what it is about."""
+
+    header: str
+    text: str
+
+
 @dataclass(frozen=True)
 class ScoredSentence:
     """A sentence of a passage: its span there and its score."""
@@ -37,7 +64,11 @@ class ScoredSentence:
 
 @dataclass(frozen=True)
 class MarkedPassage:
-    """A window of whole sentences of a passage, with marks before the best ones."""
+    """A window of whole sentences of a passage, with marks before the best ones.
+
+    `index` is the passage's place among those given; `score` how likely it answers, 0..1, where a
+    reader told; `best_sentence` is set where the best sentence of all stands in this window.
+    """
 
     start: int
     end: int
@@ -45,71 +76,153 @@ class MarkedPassage:
     best: ScoredSentence | None
     sentences: tuple[str, ...] = ()
     best_sentence: str | None = None
+    index: int = 0
+    score: float | None = None
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The passages of one result, in the order of the search, and how strong the evidence is."""
+    """The passages to show, the best first, and how strong their evidence is.
+
+    `likely` is the answer that a reader finds in the first passage; None where the evidence is weak
+    or nobody read.
+    """
 
     strength: ReadingStrength
     score: float
     passages: tuple[MarkedPassage, ...]
+    likely: str | None = None
 
 
-def mark(query: str, texts: Sequence[str], encoder: Encoder, *, words: int = 75) -> Reading:
-    """Mark the best sentences of some passages and cut each to about `words` words around them."""
-    spans = [sentence_spans(text) for text in texts]
-    sentences = [text[a:b] for text, found in zip(texts, spans, strict=True) for a, b in found]
-    if not sentences:
-        empty = tuple(MarkedPassage(0, len(text), text, None) for text in texts)
-        return Reading("weak", 0.0, empty)
-    scores = score_sentences(query, sentences, encoder)
-    ranks = np.argsort(-scores, kind="stable")
-    marks = {int(ranks[0]): BEST} | {int(index): NEXT for index in ranks[1:3]}
-    passages = []
-    first = 0
-    for text, found in zip(texts, spans, strict=True):
-        own = scores[first : first + len(found)]
-        own_marks = {i: marks[first + i] for i in range(len(found)) if first + i in marks}
-        passages.append(_window(text, found, own, own_marks, words))
-        first += len(found)
-    best = float(scores[ranks[0]])
-    return Reading(_grade(best), round(best, 3), tuple(passages))
+@dataclass(frozen=True)
+class _Read:
+    """A passage with the spans and scores of its sentences."""
+
+    index: int
+    text: str
+    spans: list[tuple[int, int]]
+    scores: np.ndarray
+    answer: tuple[int, int] | None = None
+
+    @property
+    def top(self) -> float:
+        return float(self.scores.max()) if len(self.scores) else -math.inf
 
 
-def score_sentences(query: str, sentences: Sequence[str], encoder: Encoder) -> np.ndarray:
-    """Score sentences against a query, shape (sentences,)."""
-    vectors = encoder.encode([query, *sentences])
-    asked = content_words(query)
+def mark(
+    question: str,
+    passages: Sequence[Passage],
+    encoder: Encoder,
+    reader: AnswerReader | None = None,
+    *,
+    limit: int | None = None,
+    words: int = 75,
+) -> Reading:
+    """Mark the best sentences and cut each passage to about `words` words around its own best.
+
+    A reader puts the passages into its own order, of which the first `limit` are kept; without one
+    the order stays.
+    """
+    read = _scored(question, passages, encoder, reader)
+    if reader:
+        read.sort(key=lambda each: -each.top)
+    read = read[:limit]
+    marks = _marks(read)
+    probability = reader.calibration.probability if reader else None
+    marked = tuple(_window(each, marks, words, probability) for each in read)
+    top = max((each.top for each in read), default=-math.inf)
+    if not marks:
+        return Reading("weak", 0.0, marked)
+    if reader is None:
+        return Reading(_grade(top, _FAIR, _STRONG), round(top, 3), marked)
+    sure = reader.calibration.probability(top)
+    strength = _grade(sure, reader.calibration.fair, reader.calibration.strong)
+    likely = None if strength == "weak" else _clean(read[0].text, read[0].answer)
+    return Reading(strength, round(sure, 3), marked, likely)
+
+
+def likeness(question: str, sentences: Sequence[str], encoder: Encoder) -> np.ndarray:
+    """Compare sentences with a question, shape (sentences,)."""
+    vectors = encoder.encode([question, *sentences])
+    asked = content_words(question)
     shared = [len(asked & content_words(sentence)) for sentence in sentences]
     result: np.ndarray = vectors[1:] @ vectors[0] + _SHARED_WORD * np.array(shared)
     return result
 
 
-def _grade(score: float) -> ReadingStrength:
-    return "strong" if score >= _STRONG else "fair" if score >= _FAIR else "weak"
+def _scored(
+    question: str, passages: Sequence[Passage], encoder: Encoder, reader: AnswerReader | None
+) -> list[_Read]:
+    texts = [passage.text for passage in passages]
+    spans = [sentence_spans(text) for text in texts]
+    if not any(spans):
+        return [_Read(i, text, [], np.zeros(0)) for i, text in enumerate(texts)]
+    weight = reader.calibration.likeness if reader else 1.0
+    if weight:
+        flat = [text[a:b] for text, found in zip(texts, spans, strict=True) for a, b in found]
+        alike = np.split(
+            weight * likeness(question, flat, encoder),
+            np.cumsum([len(each) for each in spans])[:-1],
+        )
+    else:
+        alike = [np.zeros(len(each)) for each in spans]
+    if reader is None:
+        return [_Read(i, *each) for i, each in enumerate(zip(texts, spans, alike, strict=True))]
+    replies = reader.read(question, [each.header for each in passages], texts, spans)
+    return [
+        _Read(i, text, found, own + np.array(reply.sentences), (reply.start, reply.end))
+        for i, (text, found, own, reply) in enumerate(
+            zip(texts, spans, alike, replies, strict=True)
+        )
+    ]
+
+
+def _marks(read: Sequence[_Read]) -> dict[tuple[int, int], str]:
+    """Choose the best sentence of all and the next two, each by its passage and its place."""
+    places = [
+        (-float(score), order, place)
+        for order, each in enumerate(read)
+        for place, score in enumerate(each.scores)
+    ]
+    best = sorted(places)[:3]
+    return {
+        (read[order].index, place): BEST if rank == 0 else NEXT
+        for rank, (_, order, place) in enumerate(best)
+    }
+
+
+def _grade(score: float, fair: float, strong: float) -> ReadingStrength:
+    return "strong" if score >= strong else "fair" if score >= fair else "weak"
+
+
+def _clean(text: str, span: tuple[int, int] | None) -> str | None:
+    return " ".join(text[slice(*span)].split()) or None if span else None
 
 
 def _window(
-    text: str,
-    spans: Sequence[tuple[int, int]],
-    scores: np.ndarray,
-    marks: dict[int, str],
+    read: _Read,
+    marks: Mapping[tuple[int, int], str],
     words: int,
+    probability: Callable[[float], float] | None,
 ) -> MarkedPassage:
+    text, spans = read.text, read.spans
+    score = round(probability(read.top), 3) if probability else None
     if not spans:
-        return MarkedPassage(0, len(text), text, None)
-    centre = int(np.argmax(scores))
+        return MarkedPassage(0, len(text), text, None, index=read.index, score=score)
+    centre = int(np.argmax(read.scores))
     first, last = _grow([len(text[a:b].split()) for a, b in spans], centre, words)
     inside = range(first, last + 1)
-    sentences = {index: " ".join(text[slice(*spans[index])].split()) for index in inside}
+    own = {place: marks.get((read.index, place), "") for place in inside}
+    sentences = {place: " ".join(text[slice(*spans[place])].split()) for place in inside}
     return MarkedPassage(
         start=spans[first][0],
         end=spans[last][1],
-        shown=" ".join(marks.get(index, "") + sentence for index, sentence in sentences.items()),
-        best=ScoredSentence(*spans[centre], float(scores[centre])),
+        shown=" ".join(own[place] + sentence for place, sentence in sentences.items()),
+        best=ScoredSentence(*spans[centre], float(read.scores[centre])),
         sentences=tuple(sentences.values()),
-        best_sentence=next((s for i, s in sentences.items() if marks.get(i) == BEST), None),
+        best_sentence=next((sentences[place] for place in inside if own[place] == BEST), None),
+        index=read.index,
+        score=score,
     )
 
 

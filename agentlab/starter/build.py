@@ -13,28 +13,30 @@ from agentlab.starter.conversations import (
     Fact,
     Library,
     Text,
-    as_query,
+    Turn,
     chunks_of,
+    leaning_turns,
     to_jsonl,
     write_conversations,
 )
-from agentlab.starter.handbooks import HandbookItem, handbook_items
+from agentlab.starter.documents import HandbookItem, document_items
 from agentlab.starter.questions import (
     Article,
     WebQuestion,
     training_articles,
     training_web_questions,
 )
+from agentlab.starter.talk import as_query
 from ingest.card import build_card
 from ingest.collection import Collection
 from ingest.embedding import Embedder
-from ingest.evidence import Calibration, background_questions
-from ingest.sentences import sentence_spans
+from ingest.evidence import background_questions
+from ingest.reader import Reader
 from ingest.stores.embedded import LanceStore
 
 LIBRARY_SIZES = (2, 3, 3, 4, 5, 6, 7, 8, 10)
-_HANDBOOK_ITEMS = 700
-_HANDBOOK_LIBRARIES = 12
+_DOCUMENT_ITEMS = 1600
+_DOCUMENT_LIBRARIES = 20
 _QUESTIONS_AN_ARTICLE = 60
 
 
@@ -60,6 +62,7 @@ def build_examples(
     embedder_folder: Path,
     out: Path,
     *,
+    reader: Reader,
     count: int,
     seed: int = 7,
     say: Callable[[str], None] = lambda _: None,
@@ -71,7 +74,7 @@ def build_examples(
     rng = random.Random(seed)
     articles = [_some_questions(each, rng) for each in training_articles(questions)]
     asked = training_web_questions(questions)
-    items = handbook_items(seed, _HANDBOOK_ITEMS)
+    items = document_items(seed, _DOCUMENT_ITEMS)
     embedder = RememberingEmbedder(embedder_folder, name="all-MiniLM-L6-v2")
     _embed_ahead(embedder, articles, asked, items, say)
     with tempfile.TemporaryDirectory() as scratch:
@@ -79,12 +82,14 @@ def build_examples(
         libraries = []
         for index, group in enumerate(_groups(articles, LIBRARY_SIZES, rng)):
             say(f"library {index}: {', '.join(article.title for article in group)}")
-            libraries.append(_library(folder / f"articles-{index}", embedder, *_of_articles(group)))
-        for index in range(_HANDBOOK_LIBRARIES):
-            say(f"handbook library {index}")
-            texts, facts = _of_handbooks(items[index::_HANDBOOK_LIBRARIES], rng)
-            libraries.append(_library(folder / f"books-{index}", embedder, texts, facts))
-        web = _collection(folder / "web", embedder, _web_texts(articles, asked, items))
+            opened = _collection(folder / f"articles-{index}", embedder, reader, _texts(group))
+            libraries.append(_library(opened, _article_facts(group, rng)))
+        for index in range(_DOCUMENT_LIBRARIES):
+            say(f"library of documents {index}")
+            texts, facts = _of_items(items[index::_DOCUMENT_LIBRARIES], rng)
+            opened = _collection(folder / f"documents-{index}", embedder, reader, texts)
+            libraries.append(_library(opened, facts))
+        web = _collection(folder / "web", embedder, reader, _web_texts(articles, asked, items))
         say("writing")
         rows = write_conversations(libraries, web, _web_facts(asked), count=count, seed=seed)
         temporary = out.with_suffix(".tmp")
@@ -106,14 +111,10 @@ def _embed_ahead(
     say: Callable[[str], None],
 ) -> None:
     """Embed all that will be asked for in large batches, which is many times faster."""
-    passages = [passage for article in articles for passage in article.passages]
-    passages += [each.passage for each in asked] + [item.passage for item in items]
-    sentences = [text[a:b] for text in dict.fromkeys(passages) for a, b in sentence_spans(text)]
-    asked_texts = [question.text for article in articles for question in article.questions]
-    asked_texts += [each.text for each in asked] + [item.question for item in items]
-    say(f"embedding {len(sentences)} sentences, {len(asked_texts)} questions")
-    embedder.encode(sentences)
-    embedder.encode([*asked_texts, *map(as_query, asked_texts), *background_questions()])
+    texts = [question.text for article in articles for question in article.questions]
+    texts += [each.text for each in asked] + [item.question for item in items]
+    say(f"embedding {len(texts)} questions")
+    embedder.encode([*texts, *map(as_query, texts), *background_questions()])
 
 
 def _some_questions(article: Article, rng: random.Random) -> Article:
@@ -134,38 +135,47 @@ def _groups(
     return [group for group in groups if group]
 
 
-def _of_articles(group: Sequence[Article]) -> tuple[list[Text], list[Fact]]:
-    texts = [
+def _texts(group: Sequence[Article]) -> list[Text]:
+    return [
         Text(article.title, "", number, passage)
         for article in group
         for number, passage in enumerate(article.passages, start=1)
     ]
+
+
+def _article_facts(group: Sequence[Article], rng: random.Random) -> list[Fact]:
     facts = [
-        Fact(question.text, question.answer, question.sentence, article.title)
+        Fact(question.text, question.answers, question.sentence, article.title)
         for article in group
         for question in article.questions
     ]
-    return texts, facts
+    return leaning_turns(facts, rng)
 
 
-def _of_handbooks(
-    items: Sequence[HandbookItem], rng: random.Random
-) -> tuple[list[Text], list[Fact]]:
-    """Bind the passages into a few handbooks, so that a library has much of the same kind."""
+def _of_items(items: Sequence[HandbookItem], rng: random.Random) -> tuple[list[Text], list[Fact]]:
+    """Bind the passages into a few documents, so that a library has much of the same kind."""
     titles = sorted({item.title for item in items})[: rng.randint(2, 6)]
     texts: dict[str, Text] = {}
     facts = []
     for page, item in enumerate(items, start=1):
         title = titles[page % len(titles)]
-        texts[item.passage] = Text(title, item.heading, page // len(titles) + 1, item.passage)
+        for passage in filter(None, (item.superseded, item.passage)):
+            texts[passage] = Text(title, item.heading, page // len(titles) + 1, passage)
         facts.append(
-            Fact(
-                item.question, item.answer, item.sentence, title, item.follow_up,
-                item.follow_up_query, item.follow_up_answer, item.follow_up_sentence,
-                item.near_miss,
-            )
-        )  # fmt: skip
+            Fact(item.question, (item.answer,), item.sentence, title, _turns(item), item.near_miss)
+        )
     return list(texts.values()), facts
+
+
+def _turns(item: HandbookItem) -> tuple[Turn, ...]:
+    given = (
+        (item.follow_up, item.follow_up_query, item.follow_up_answer, item.follow_up_sentence),
+        (
+            item.second_follow_up, item.second_follow_up_query, item.second_follow_up_answer,
+            item.second_follow_up_sentence,
+        ),
+    )  # fmt: skip
+    return tuple(Turn(*map(str, each)) for each in given if all(each))
 
 
 def _web_texts(
@@ -173,29 +183,27 @@ def _web_texts(
 ) -> list[Text]:
     texts = {each.passage: Text(each.title, "", 1, each.passage) for each in asked}
     texts |= {each.passage: Text(each.title, "", 1, each.passage) for each in items}
-    for article in articles:
-        for number, passage in enumerate(article.passages, start=1):
-            texts.setdefault(passage, Text(article.title, "", number, passage))
+    for text in _texts(articles):
+        texts.setdefault(text.text, text)
     return list(texts.values())
 
 
 def _web_facts(asked: Sequence[WebQuestion]) -> list[Fact]:
-    return [Fact(each.text, each.answer, each.sentence, each.title) for each in asked]
+    return [Fact(each.text, (each.answer,), each.sentence, each.title) for each in asked]
 
 
-def _collection(folder: Path, embedder: Embedder, texts: Sequence[Text]) -> Collection:
+def _collection(
+    folder: Path, embedder: Embedder, reader: Reader, texts: Sequence[Text]
+) -> Collection:
     store = LanceStore(folder, collection="texts")
     chunks = chunks_of(texts, embedder=embedder.name)
     store.write(chunks, embedder.encode([chunk.embedded for chunk in chunks]))
     store.finish()
-    return Collection(store, embedder)
+    return Collection(store, embedder, reader=reader)
 
 
-def _library(folder: Path, embedder: Embedder, texts: Sequence[Text], facts: list[Fact]) -> Library:
-    collection = _collection(folder, embedder, texts)
+def _library(collection: Collection, facts: list[Fact]) -> Library:
     collection.calibrate()
-    note = collection.store.note("calibration")
-    calibration = Calibration.from_dict(note or {})
-    card = build_card(collection.store).line(prompts.CARD_WORDS)
-    titles = sorted({text.title for text in texts})
-    return Library(collection, calibration, card, facts, titles)
+    card = build_card(collection.store)
+    titles = sorted({fact.title for fact in facts})
+    return Library(collection, card.line(prompts.CARD_WORDS), facts, titles)

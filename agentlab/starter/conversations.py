@@ -1,9 +1,9 @@
 """Training conversations: real questions, real searches, and what the agent ought to do.
 
-Every message is built by the functions that the agent uses at run time, over collections that are
-searched and calibrated like a user's. What the model should do follows from what it can see: it
-quotes the sentence when a shown passage holds it, goes on to the web when the documents do not,
-and says so when nothing does.
+What the model should do follows from what it can see: it quotes the sentence when a shown passage
+holds it, goes on to the web when the evidence of the documents is weak, and says that it found
+nothing when the web's is weak too. A conversation whose evidence points the wrong way is left out:
+it could only teach to guess.
 """
 
 import datetime as dt
@@ -14,35 +14,38 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentlab import prompts
-from agentlab.probing import probe
-from agentlab.starter.live import SMALL_TALK, live_question
+from agentlab.starter.live import live_question, small_talk, timely
+from agentlab.starter.talk import PASSAGES, Screened, Talk, as_query
+from agentlab.tools.providers.base import WebResult
 from ingest.collection import Collection
 from ingest.documents import Chunk, chunk_id
-from ingest.evidence import TOP, Calibration, Evidence
-from ingest.reading import mark
-from ingest.stores.base import Hit
 
-PASSAGES = 3
-_LONGEST_QUOTE = 60
-_LONGEST_QUERY = 30
 _SITES = (
     "en.wikipedia.org britannica.com reuters.example bbc.example news.example "
     "history.example science.example answers.example"
 ).split()
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question that leans on the one before: what is meant in full, and what answers it."""
+
+    question: str
+    query: str
+    answer: str
+    sentence: str
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A question, its answer, and the sentence of a document that holds it."""
+    """A question, right answers to it, and the sentence of a document that holds them."""
 
     question: str
-    answer: str
+    answers: tuple[str, ...]
     sentence: str
     title: str
-    follow_up: str | None = None
-    follow_up_query: str | None = None
-    follow_up_answer: str | None = None
-    follow_up_sentence: str | None = None
+    turns: tuple[Turn, ...] = ()
     near_miss: str | None = None
 
 
@@ -61,7 +64,6 @@ class Library:
     """A calibrated collection with its card and the facts that can be asked of it."""
 
     collection: Collection
-    calibration: Calibration
     card: str
     facts: list[Fact]
     titles: list[str] = field(default_factory=list)
@@ -83,246 +85,145 @@ def chunks_of(texts: Sequence[Text], *, embedder: str) -> list[Chunk]:
 
 
 class Writer:
-    """Writes conversations over one library, with a second collection as the web."""
+    """Writes conversations over one library, with a second collection as the web.
+
+    Each method gives a row, or None where the evidence would not let the right answer be known.
+    """
 
     def __init__(self, library: Library, web: Collection, rng: random.Random) -> None:
         self.library = library
         self.web = web
         self.rng = rng
 
-    def documents(self, fact: Fact) -> dict[str, Any]:
-        """Ask what the library holds."""
-        talk = self._open()
-        self._earlier_turn(talk, share=0.1)
-        self._ask_library(talk, fact, fact.question, fact.question)
-        return talk.row("documents", fact.title)
+    def documents(self, fact: Fact) -> Row | None:
+        """Ask what the library holds, now and then as if it might have changed."""
+        question = fact.question
+        if self.rng.random() < 0.1:
+            question = timely(question, self.rng)
+        return self._ask(self._talk(), fact, question, question, kind="documents")
 
-    def near_miss(self, fact: Fact) -> dict[str, Any]:
-        """Ask what the library almost holds: the passage that answers is taken away."""
-        talk = self._open()
-        self._ask_library(talk, fact, fact.question, fact.question, missing=True)
-        return talk.row("near_miss", fact.title)
+    def follow_up(self, fact: Fact) -> Row | None:
+        """Ask a question that leans on one or two before it."""
+        upto = self.rng.randint(1, len(fact.turns))
+        talk = self._talk().turn(fact.question, fact.answers[0])
+        for turn in fact.turns[: upto - 1]:
+            talk.turn(turn.question, turn.answer)
+        last = fact.turns[upto - 1]
+        asked = Fact(last.query, (last.answer,), last.sentence, fact.title)
+        return self._ask(talk, asked, last.question, last.query, kind="follow_up")
 
-    def absent(self, fact: Fact) -> dict[str, Any]:
-        """Ask what neither the library nor the web holds, though the library is close."""
-        question = fact.near_miss or fact.question
-        talk = self._open()
-        evidence = self._probe(talk, question)
-        talk.ask(question, evidence)
-        if evidence.strength != "none":
-            self._search_library(talk, question, self._hits(question))
-        self._ask_web(talk, fact, question, answered=False)
-        return talk.row("absent", fact.title)
+    def near_miss(self, fact: Fact, *, answered: bool) -> Row | None:
+        """Ask what the library almost holds; the web may answer it."""
+        question, hidden = fact.question, fact.sentence
+        if fact.near_miss and not answered:
+            question, hidden = fact.near_miss, ""
+        talk = self._talk()
+        library = Screened(self.library.collection, hidden or None)
+        query = as_query(question)
+        if talk.ask(question, library).strength != "none":
+            if talk.search_documents(query, library).strength != "weak":
+                return None
+            if self.rng.random() < 0.15:
+                talk.last().say(prompts.NOT_FOUND)
+                return talk.row("near_miss", fact.title)
+        return self._on_the_web(talk, fact, query, answered=answered, kind="near_miss")
 
-    def follow_up(self, first: Fact, second: Fact, query: str) -> dict[str, Any]:
-        """Ask a second question that rests on the first; `query` is what it means in full."""
-        talk = self._open()
-        talk.turn(first.question, first.answer)
-        self._ask_library(talk, second, second.question, query)
-        return talk.row("follow_up", first.title)
-
-    def outside(self, fact: Fact, *, answered: bool = True) -> dict[str, Any]:
+    def outside(self, fact: Fact, *, answered: bool) -> Row | None:
         """Ask what the library has nothing on."""
-        talk = self._open()
-        self._earlier_turn(talk, share=0.15)
-        evidence = self._probe(talk, fact.question)
-        talk.ask(fact.question, evidence)
-        if evidence.strength in ("good", "strong"):
-            self._search_library(talk, fact.question, self._hits(fact.question))
-        self._ask_web(talk, fact, fact.question, answered=answered)
-        return talk.row("outside", fact.title)
+        talk = self._talk()
+        library = Screened(self.library.collection)
+        evidence = talk.ask(fact.question, library)
+        query = as_query(fact.question)
+        if (
+            evidence.strength in ("good", "strong")
+            and talk.search_documents(query, library).strength != "weak"
+        ):
+            return None
+        kind = "outside" if answered else "nowhere"
+        return self._on_the_web(talk, fact, query, answered=answered, kind=kind)
 
-    def live(self) -> dict[str, Any]:
+    def live(self) -> Row | None:
         """Ask what changes from day to day, often about something that the library covers."""
-        talk = self._open()
         live = live_question(self.rng, self.library.titles)
-        talk.ask(live.text, self._probe(talk, live.text))
+        library = Screened(self.library.collection)
+        talk = self._talk()
+        talk.ask(live.text, library)
         query = as_query(live.text)
-        talk.call("search_web", query)
+        page = WebResult(live.title, f"https://{live.site}/today", live.snippet, self._date(0.4))
         others = [
-            (hit.chunk.title, self.rng.choice(_SITES), hit.chunk.text)
-            for hit in self.web.search(query, limit=4)
-            if hit.chunk.title not in self.library.titles
-        ][: PASSAGES - 1]
-        results = [(live.title, live.site, live.snippet), *others]
-        if self.rng.random() < 0.3:
-            self.rng.shuffle(results)
-        shown = talk.web(query, results)
-        if not talk.answer(live.sentence, live.answer, shown):
-            talk.say(prompts.NOT_FOUND)
-        return talk.row("live", live.title)
+            each for each in self._results(query, None) if each.title not in self.library.titles
+        ]
+        results = [page, *others[: PASSAGES - 1]]
+        self.rng.shuffle(results)
+        talk.search_web(query, results, library)
+        return talk.row("live", live.title) if talk.cite(live.sentence, [live.answer]) else None
 
-    def small_talk(self) -> dict[str, Any]:
+    def small_talk(self) -> Row:
         """Chat, which needs no search."""
-        talk = self._open()
-        self._earlier_turn(talk, share=0.4)
-        question, reply = self.rng.choice(SMALL_TALK)
-        talk.ask(question, self._probe(talk, question))
+        talk = self._talk()
+        if self.rng.random() < 0.4:
+            earlier = self.rng.choice(self.library.facts)
+            talk.turn(earlier.question, earlier.answers[0])
+        question, reply = small_talk(self.rng)
+        talk.ask(question, Screened(self.library.collection))
         talk.say(reply)
         return talk.row("small_talk", "")
 
-    def _open(self) -> "Talk":
-        day = dt.date(2024, 1, 1) + dt.timedelta(days=self.rng.randrange(1400))
-        return Talk(self, prompts.system_prompt(card=self.library.card, today=day.isoformat()))
+    def _talk(self) -> Talk:
+        passages = self.rng.choice((PASSAGES, PASSAGES, PASSAGES, 2))
+        return Talk(self.library.card, self.rng, passages=passages)
 
-    def _earlier_turn(self, talk: "Talk", *, share: float) -> None:
-        if self.rng.random() < share:
-            earlier = self.rng.choice(self.library.facts)
-            talk.turn(earlier.question, earlier.answer)
-
-    def _hits(self, query: str) -> list[Hit]:
-        return self.library.collection.search(query, limit=8)
-
-    def _probe(
-        self, talk: "Talk", question: str, find: Callable[[str], Sequence[Hit]] | None = None
-    ) -> Evidence:
-        find = find or self._hits
-        return probe(
-            lambda text: self.library.calibration.evidence(text, find(text)[:TOP]),
-            question,
-            talk.earlier,
-        )
-
-    def _ask_library(
-        self,
-        talk: "Talk",
-        fact: Fact,
-        question: str,
-        full: str,
-        *,
-        missing: bool = False,
-    ) -> None:
-        def reachable(text: str) -> list[Hit]:
-            found = self._hits(text)
-            return [h for h in found if not (missing and fact.sentence in h.chunk.text)][:5]
-
-        evidence = self._probe(talk, question, reachable)
-        talk.ask(question, evidence)
+    def _ask(self, talk: Talk, fact: Fact, question: str, full: str, *, kind: str) -> Row | None:
+        """Answer from the library; where its evidence is weak, from the web."""
+        library = Screened(self.library.collection)
         query = as_query(full)
-        if evidence.strength != "none":
-            shown = self._search_library(talk, query, reachable(query))
-            if talk.answer(fact.sentence, fact.answer, shown):
-                return
-        self._ask_web(talk, fact, query, answered=self.rng.random() < 0.6)
+        if talk.ask(question, library).strength != "none":
+            reading = talk.search_documents(query, library)
+            if reading.strength != "weak":
+                if self.rng.random() < 0.05:
+                    talk.last()
+                return (
+                    talk.row(kind, fact.title) if talk.cite(fact.sentence, fact.answers) else None
+                )
+        return self._on_the_web(talk, fact, query, answered=self.rng.random() < 0.7, kind=kind)
 
-    def _search_library(self, talk: "Talk", query: str, hits: Sequence[Hit]) -> list[prompts.Shown]:
-        talk.call("search_documents", as_query(query))
-        return talk.pages(as_query(query), hits[: self._count()])
-
-    def _ask_web(self, talk: "Talk", fact: Fact, query: str, *, answered: bool) -> None:
-        query = as_query(query)
-        talk.call("search_web", query)
-        found = self.web.search(query, limit=6)
-        kept = [hit for hit in found if answered or fact.sentence not in hit.chunk.text]
-        results = [
-            (hit.chunk.title, self.rng.choice(_SITES), hit.chunk.text)
-            for hit in kept[: self._count()]
-        ]
-        shown = talk.web(query, results)
-        if not talk.answer(fact.sentence, fact.answer, shown):
+    def _on_the_web(
+        self, talk: Talk, fact: Fact, query: str, *, answered: bool, kind: str
+    ) -> Row | None:
+        """Answer from the web, or say that nothing was found."""
+        results = self._results(query, None if answered else fact.sentence)
+        library = Screened(self.library.collection)
+        reading = talk.search_web(query, results[: 2 * PASSAGES], library)
+        if reading.strength == "weak":
             talk.say(prompts.NOT_FOUND)
+        elif not (answered and talk.cite(fact.sentence, fact.answers)):
+            return None
+        return talk.row(kind, fact.title)
 
-    def _count(self) -> int:
-        return self.rng.choice((PASSAGES, PASSAGES, PASSAGES, 2, 1))
-
-
-class Talk:
-    """One conversation while it is written."""
-
-    def __init__(self, writer: Writer, system: str) -> None:
-        self._rng = writer.rng
-        self._encoder = writer.library.collection.embedder
-        self._messages: list[dict[str, Any]] = [{"role": "system", "content": system}]
-        self._shown = 0
-        self._calls = 0
-        self.earlier: str | None = None
-
-    def turn(self, question: str, answer: str) -> None:
-        """Add an earlier turn as the model sees it again."""
-        raw = f"Answer: {answer} [1]"
-        self.earlier = question
-        self._messages += [
-            {"role": "user", "content": question},
-            {"role": "assistant", "content": prompts.earlier_answer(raw)},
-        ]
-
-    def ask(self, question: str, evidence: Evidence) -> None:
-        """Add the question with its evidence."""
-        content = prompts.with_evidence(question, evidence)
-        self._messages.append({"role": "user", "content": content})
-
-    def call(self, tool: str, query: str) -> None:
-        """Add a tool call."""
-        self._calls += 1
-        function = {"name": tool, "arguments": {"query": query}}
-        call = {"id": f"call_{self._calls}", "type": "function", "function": function}
-        self._messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
-
-    def pages(self, query: str, hits: Sequence[Hit]) -> list[prompts.Shown]:
-        """Add the passages of a document search."""
-        headers = [
-            prompts.page_header(hit.chunk.title, hit.chunk.page, hit.chunk.heading) for hit in hits
-        ]
-        return self._observe(query, headers, [hit.chunk.text for hit in hits])
-
-    def web(self, query: str, results: Sequence[tuple[str, str, str]]) -> list[prompts.Shown]:
-        """Add web results (title, site, text)."""
-        day = dt.date(2024, 1, 1) + dt.timedelta(days=self._rng.randrange(1400))
-        recorded = day.isoformat() if self._rng.random() < 0.2 else None
-        headers = [
-            prompts.web_header(
-                f"{title}, {day.isoformat()}" if self._rng.random() < 0.1 else title, site
+    def _results(self, query: str, hidden: str | None) -> list[WebResult]:
+        hits = Screened(self.web, hidden).search(query, limit=2 * PASSAGES)
+        recorded = self._date(0.2)
+        return [
+            WebResult(
+                hit.chunk.title,
+                f"https://{self.rng.choice(_SITES)}/{number}",
+                hit.chunk.text,
+                self._date(0.1),
+                recorded,
             )
-            for title, site, _ in results
+            for number, hit in enumerate(hits)
         ]
-        return self._observe(query, headers, [text for _, _, text in results], recorded)
 
-    def _observe(
-        self, query: str, headers: list[str], texts: list[str], recorded: str | None = None
-    ) -> list[prompts.Shown]:
-        reading = mark(query, texts, self._encoder, words=prompts.PASSAGE_WORDS)
-        shown = [
-            prompts.Shown(self._shown + 1 + index, header, passage.shown)
-            for index, (header, passage) in enumerate(zip(headers, reading.passages, strict=True))
-        ]
-        self._shown += len(shown)
-        content = prompts.observation(reading.strength, shown, recorded=recorded)
-        call = {"role": "tool", "tool_call_id": f"call_{self._calls}", "content": content}
-        self._messages.append(call)
-        return shown
-
-    def answer(self, sentence: str, answer: str, shown: Sequence[prompts.Shown]) -> bool:
-        """Quote and answer, if a shown passage holds the sentence."""
-        quote = " ".join(sentence.split())
-        short = " ".join(answer.split())
-        if len(quote.split()) > _LONGEST_QUOTE or short not in quote:
-            return False
-        for each in shown:
-            if quote in prompts.unmarked(each.text):
-                self.say(prompts.cited_answer(quote, short, each.number))
-                return True
-        return False
-
-    def say(self, text: str) -> None:
-        """Add a last message."""
-        self._messages.append({"role": "assistant", "content": text})
-
-    def row(self, kind: str, source: str) -> dict[str, Any]:
-        """Give the example in the shape that fine-tuning reads."""
-        lineage = {"kind": kind, "source": source}
-        return {"messages": self._messages, "tools": prompts.TOOLS, "lineage": lineage}
-
-
-def as_query(question: str) -> str:
-    """Write the search for a question: the question itself, without its mark, not too long."""
-    words = question.strip().rstrip("?!. ").split()
-    return " ".join(words[:_LONGEST_QUERY])
+    def _date(self, share: float) -> str | None:
+        if self.rng.random() >= share:
+            return None
+        return str(dt.date(2020, 1, 1) + dt.timedelta(days=self.rng.randrange(2900)))
 
 
 # Shares of the kinds of conversation.
 _MIX = {
-    "documents": 0.41, "follow_up": 0.14, "outside": 0.17, "live": 0.09, "near_miss": 0.08,
-    "absent": 0.04, "nothing": 0.04, "small_talk": 0.03,
+    "documents": 0.30, "follow_up": 0.18, "outside": 0.12, "live": 0.13, "near_miss": 0.07,
+    "near_miss_answered": 0.05, "nowhere": 0.08, "small_talk": 0.07,
 }  # fmt: skip
 
 
@@ -333,54 +234,54 @@ def write_conversations(
     *,
     count: int,
     seed: int,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """Write `count` conversations; the same seed and collections give the same ones."""
     rng = random.Random(seed)
-    for _ in range(count):
-        index = rng.randrange(len(libraries))
-        library = libraries[index]
-        others = [each for each in libraries if each is not library and each.facts]
-        writer = Writer(library, web, rng)
-        kind = rng.choices(list(_MIX), list(_MIX.values()))[0]
-        fact = rng.choice(library.facts)
-        if kind == "documents":
-            yield writer.documents(fact)
-        elif kind == "near_miss":
-            yield writer.near_miss(fact)
-        elif kind == "absent":
-            close = [each for each in library.facts if each.near_miss]
-            yield writer.absent(rng.choice(close)) if close else writer.near_miss(fact)
-        elif kind == "follow_up":
-            yield _follow_up(writer, fact)
-        elif kind == "live":
-            yield writer.live()
-        elif kind == "small_talk":
-            yield writer.small_talk()
-        else:
-            foreign = rng.choice(others).facts if rng.random() < 0.4 else web_facts
-            yield writer.outside(rng.choice(foreign), answered=kind == "outside")
+    written = 0
+    while written < count:
+        row = _conversation(libraries, web, web_facts, rng)
+        if row is not None:
+            written += 1
+            yield row
 
 
-def _follow_up(writer: Writer, fact: Fact) -> dict[str, Any]:
-    """Pair two questions: one that leans on the first, or simply the next one asked."""
-    rng = writer.rng
-    facts = writer.library.facts
-    leaning = [each for each in facts if each.follow_up] or [fact]
-    if leaning[0].follow_up and rng.random() < 0.85:
-        first = rng.choice(leaning)
-        second = Fact(
-            first.follow_up or "", first.follow_up_answer or "", first.follow_up_sentence or "",
-            first.title,
-        )  # fmt: skip
-        return writer.follow_up(first, second, first.follow_up_query or "")
-    if rng.random() < 0.5:
-        second = rng.choice([each for each in facts if each.title == fact.title])
-        return writer.follow_up(fact, second, second.question)
-    leaning_on = [each for each in facts if _pronoun(each)]
-    second = rng.choice(leaning_on or [fact])
-    first = rng.choice([each for each in facts if each.title == second.title])
-    short = Fact(_pronoun(second) or second.question, second.answer, second.sentence, second.title)
-    return writer.follow_up(first, short, second.question)
+def _conversation(
+    libraries: Sequence[Library], web: Collection, web_facts: Sequence[Fact], rng: random.Random
+) -> Row | None:
+    library = rng.choice(libraries)
+    writer = Writer(library, web, rng)
+    fact = rng.choice(library.facts)
+    foreign = [each for each in libraries if each is not library]
+    away = rng.choice(rng.choice(foreign).facts if rng.random() < 0.4 else web_facts)
+    leaning = [each for each in library.facts if each.turns]
+    close = [each for each in library.facts if each.near_miss] or [fact]
+    kinds: dict[str, Callable[[], Row | None]] = {
+        "documents": lambda: writer.documents(fact),
+        "follow_up": lambda: writer.follow_up(rng.choice(leaning)) if leaning else None,
+        "outside": lambda: writer.outside(away, answered=True),
+        "live": writer.live,
+        "near_miss": lambda: writer.near_miss(rng.choice(close), answered=False),
+        "near_miss_answered": lambda: writer.near_miss(fact, answered=True),
+        "nowhere": lambda: writer.outside(away, answered=False),
+        "small_talk": writer.small_talk,
+    }
+    return kinds[rng.choices(list(_MIX), list(_MIX.values()))[0]]()
+
+
+def leaning_turns(facts: Sequence[Fact], rng: random.Random) -> list[Fact]:
+    """Let questions on one subject follow each other, the later ones with "it" for its name."""
+    leaning: dict[str, list[Turn]] = {}
+    for each in facts:
+        short = _pronoun(each)
+        if short:
+            turn = Turn(short, each.question, each.answers[0], each.sentence)
+            leaning.setdefault(each.title, []).append(turn)
+    found = []
+    for fact in facts:
+        others = [each for each in leaning.get(fact.title, []) if each.query != fact.question]
+        turns = tuple(rng.sample(others, min(2, len(others))))
+        found.append(Fact(fact.question, fact.answers, fact.sentence, fact.title, turns))
+    return found
 
 
 def _pronoun(fact: Fact) -> str | None:
@@ -394,6 +295,6 @@ def _pronoun(fact: Fact) -> str | None:
     return None
 
 
-def to_jsonl(row: dict[str, Any]) -> str:
+def to_jsonl(row: Row) -> str:
     """Write a row as one line."""
     return json.dumps(row, ensure_ascii=False)

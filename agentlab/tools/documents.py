@@ -5,50 +5,75 @@ from typing import Protocol
 
 from langchain_core.tools import BaseTool
 
+from agentlab.probing import Wording
 from agentlab.prompts import SEARCH_DOCUMENTS, Shown, observation, page_header
 from agentlab.tools.searching import Found, search_tool
 from agentlab.tools.sources import SourceBook
-from ingest.reading import Encoder, mark
+from ingest.reading import Passage, Reading
 from ingest.stores.base import Hit
 
 
 class Library(Protocol):
-    """What is searched: a collection."""
-
-    @property
-    def embedder(self) -> Encoder:
-        """Give the encoder that also marks the best sentences."""
+    """What is searched and read: a collection."""
 
     def search(self, query: str, *, limit: int) -> Sequence[Hit]:
         """Find the best passages, best first."""
 
+    def read(
+        self, question: str, passages: Sequence[Passage], *, limit: int, words: int
+    ) -> Reading:
+        """Mark the sentences that answer, in the best `limit` passages."""
+
 
 def document_tool(
-    library: Library, book: SourceBook, *, passages: int = 3, passage_words: int = 60
+    library: Library,
+    book: SourceBook,
+    *,
+    asked: Wording | None = None,
+    passages: int = 3,
+    passage_words: int = 60,
 ) -> BaseTool:
     """Build the tool; what it finds is numbered in the book.
 
-    A failing store's own error passes through: it names the server and what to do.
+    The first search also looks for the person's own words, `asked`: a small model's query may have
+    lost some of them. A failing store's own error passes through: it names the server and what to
+    do.
     """
+    first = iter((asked,))
 
     def search(query: str) -> Found:
-        hits = library.search(query, limit=passages)
-        return read_pages(query, hits, library.embedder, book, words=passage_words)
+        own = next(first, None)
+        hits = find_pages(library, own.searches(query) if own else [query], limit=2 * passages)
+        question = own.question_for(query) if own else query
+        reading = read_pages(library, question, hits, limit=passages, words=passage_words)
+        return tell_pages(reading, hits, book)
 
     return search_tool(SEARCH_DOCUMENTS, search)
 
 
-def read_pages(
-    query: str, hits: Sequence[Hit], encoder: Encoder, book: SourceBook, *, words: int
-) -> Found:
-    """Mark the best sentences of the passages and write them as the model reads them."""
-    reading = mark(query, [hit.chunk.text for hit in hits], encoder, words=words)
-    sources = tuple(
-        book.add_page(hit.chunk, passage)
-        for hit, passage in zip(hits, reading.passages, strict=True)
+def find_pages(library: Library, searches: Sequence[str], *, limit: int) -> list[Hit]:
+    """Search in several wordings; the hits by the best rank that any wording gives them."""
+    found = [library.search(text, limit=limit) for text in searches]
+    ranked = sorted(
+        ((rank, order, hit) for order, hits in enumerate(found) for rank, hit in enumerate(hits)),
+        key=lambda each: each[:2],
     )
+    return list({hit.chunk.id: hit for *_, hit in reversed(ranked)}.values())[::-1]
+
+
+def read_pages(
+    library: Library, question: str, hits: Sequence[Hit], *, limit: int, words: int
+) -> Reading:
+    """Read the passages under their documents' titles."""
+    passages = [Passage(hit.chunk.header, hit.chunk.text) for hit in hits]
+    return library.read(question, passages, limit=limit, words=words)
+
+
+def tell_pages(reading: Reading, hits: Sequence[Hit], book: SourceBook) -> Found:
+    """Write the passages as the model reads them."""
+    sources = tuple(book.add_page(hits[each.index].chunk, each) for each in reading.passages)
     shown = [
         Shown(each.number, page_header(each.title, each.page or 0, each.heading), each.shown)
         for each in sources
     ]
-    return observation(reading.strength, shown), sources
+    return observation(reading.strength, shown, likely=reading.likely), sources

@@ -4,44 +4,58 @@ from collections.abc import Sequence
 
 from langchain_core.tools import BaseTool
 
+from agentlab.probing import Wording
 from agentlab.prompts import SEARCH_WEB, Shown, observation, web_header
+from agentlab.tools.documents import Library
 from agentlab.tools.providers.base import Provider, WebResult
 from agentlab.tools.searching import Found, search_tool
 from agentlab.tools.sources import SourceBook
-from ingest.reading import Encoder, mark
+from ingest.reading import Passage, Reading
 
 
 def web_tool(
     provider: Provider,
-    encoder: Encoder,
+    library: Library,
     book: SourceBook,
     *,
+    asked: Wording | None = None,
     passages: int = 3,
     passage_words: int = 60,
 ) -> BaseTool:
-    """Build the tool; what it finds is numbered in the book, after the pages found before."""
+    """Build the tool; the library reads its results, which are numbered after the pages."""
+    first = iter((asked,))
 
     def search(query: str) -> Found:
-        results = provider.search(query, limit=passages)
-        return read_results(query, results, encoder, book, words=passage_words)
+        own = next(first, None)
+        results = provider.search(query, limit=2 * passages)
+        question = own.question_for(query) if own else query
+        reading = read_results(library, question, results, limit=passages, words=passage_words)
+        return tell_results(reading, results, book)
 
     return search_tool(SEARCH_WEB, search)
 
 
 def read_results(
-    query: str, results: Sequence[WebResult], encoder: Encoder, book: SourceBook, *, words: int
-) -> Found:
-    """Mark the best sentences of the results and write them as the model reads them."""
-    reading = mark(query, [each.snippet for each in results], encoder, words=words)
+    library: Library, question: str, results: Sequence[WebResult], *, limit: int, words: int
+) -> Reading:
+    """Read the results under their pages' titles."""
+    passages = [Passage(each.title, each.snippet) for each in results]
+    return library.read(question, passages, limit=limit, words=words)
+
+
+def tell_results(reading: Reading, results: Sequence[WebResult], book: SourceBook) -> Found:
+    """Write the results as the model reads them."""
+    kept = [results[each.index] for each in reading.passages]
     sources = tuple(
-        book.add_web(each, passage) for each, passage in zip(results, reading.passages, strict=True)
+        book.add_web(result, passage)
+        for result, passage in zip(kept, reading.passages, strict=True)
     )
     shown = [
-        Shown(source.number, _header(each), source.shown)
-        for source, each in zip(sources, results, strict=True)
+        Shown(source.number, _header(result), source.shown)
+        for source, result in zip(sources, kept, strict=True)
     ]
-    recorded = next((each.recorded for each in results if each.recorded), None)
-    return observation(reading.strength, shown, recorded=recorded), sources
+    recorded = next((each.recorded for each in kept if each.recorded), None)
+    return observation(reading.strength, shown, likely=reading.likely, recorded=recorded), sources
 
 
 def _header(found: WebResult) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from agentlab.probing import leans_on_earlier, probe
+from agentlab.probing import Wording, leans_on_earlier, probe, worded
 from ingest.evidence import Evidence
 
 
@@ -24,9 +24,19 @@ def grade(text: str) -> Evidence:
 
 
 def test_a_follow_up_is_probed_together_with_its_question() -> None:
-    assert probe(grade, "And for managers?", "What is the allowance?").strength == "strong"
-    assert probe(grade, "And for managers?").strength == "none"
+    asked = Wording("And for managers?", "What is the allowance?")
+    assert probe(grade, asked).strength == "strong"
+    assert probe(grade, Wording("And for managers?")).strength == "none"
 
 
 def test_a_new_subject_is_probed_alone() -> None:
-    assert probe(grade, "Who discovered penicillin?", "What is the allowance?").strength == "none"
+    asked = Wording("Who discovered penicillin?", "What is the allowance?")
+    assert probe(grade, asked).strength == "none"
+
+
+def test_a_chain_of_follow_ups_reaches_back_to_the_question_that_began_it() -> None:
+    before = ["Who is the bishop?", "What is the meal allowance?", "And for managers?"]
+    assert (
+        worded("And on islands?", before).earlier == "What is the meal allowance? And for managers?"
+    )
+    assert worded("And on islands?", []).earlier is None

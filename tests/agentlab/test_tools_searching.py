@@ -11,6 +11,7 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from agentlab.probing import Wording
 from agentlab.prompts import SEARCH_DOCUMENTS, SEARCH_WEB
 from agentlab.tools.documents import document_tool
 from agentlab.tools.errors import RateLimitError, ToolInputError
@@ -19,7 +20,7 @@ from agentlab.tools.sources import SourceBook
 from agentlab.tools.web import web_tool
 from ingest.documents import Chunk
 from ingest.errors import StoreUnreachableError
-from ingest.reading import MarkedPassage, mark
+from ingest.reading import MarkedPassage, Passage, Reading, mark
 from ingest.stores.base import Hit
 from ingest.words import content_words
 
@@ -46,6 +47,7 @@ class Library:
     def __init__(self, error: Exception | None = None) -> None:
         self.embedder = Words()
         self.asked: list[tuple[str, int]] = []
+        self.read_for: list[str] = []
         self.error = error
 
     def search(self, query: str, *, limit: int) -> list[Hit]:
@@ -53,6 +55,12 @@ class Library:
         if self.error:
             raise self.error
         return [Hit(chunk, 1.0, 1.0, 1.0) for chunk in (LEAVE_PAGE, BOATS_PAGE)][:limit]
+
+    def read(
+        self, question: str, passages: Sequence[Passage], *, limit: int, words: int
+    ) -> Reading:
+        self.read_for.append(question)
+        return mark(question, passages, self.embedder, limit=limit, words=words)
 
 
 def page(name: str, text: str, number: int, heading: str = "") -> Chunk:
@@ -103,7 +111,7 @@ def call(tool: BaseTool, query: str) -> ToolMessage:
 
 def test_the_schemas_are_those_of_the_prompts_byte_for_byte() -> None:
     book = SourceBook()
-    tools = [document_tool(Library(), book), web_tool(Web(), Words(), book)]
+    tools = [document_tool(Library(), book), web_tool(Web(), Library(), book)]
     shown = [json.dumps(convert_to_openai_tool(tool)) for tool in tools]
     assert shown == [json.dumps(SEARCH_DOCUMENTS), json.dumps(SEARCH_WEB)]
 
@@ -124,7 +132,26 @@ def test_pages_are_numbered_marked_and_kept_whole_as_sources() -> None:
         100 + len(LEAVE),
     )
     assert message.artifact == book.sources
-    assert library.asked == [("how many days of leave?", 2)]
+    assert library.asked == [("how many days of leave?", 4)]
+
+
+def test_the_first_search_also_looks_for_the_persons_own_words() -> None:
+    library = Library()
+    tool = document_tool(library, SourceBook(), asked=Wording("How long is leave, all told?"))
+    call(tool, "leave")
+    call(tool, "form for leave")
+    assert [query for query, _ in library.asked] == [
+        "leave", "How long is leave, all told?", "form for leave",
+    ]  # fmt: skip
+    assert library.read_for == ["How long is leave, all told?", "form for leave"]
+
+
+def test_a_question_that_leans_on_another_is_read_as_the_model_words_it() -> None:
+    library = Library()
+    asked = Wording("And for cats?", "How many days of leave are there?")
+    call(document_tool(library, SourceBook(), asked=asked), "days of leave for cats")
+    assert library.asked[1][0] == "How many days of leave are there? And for cats?"
+    assert library.read_for == ["days of leave for cats"]
 
 
 def test_a_passage_is_cut_around_its_best_sentence() -> None:
@@ -139,8 +166,8 @@ def test_web_results_are_read_by_the_same_function_and_numbered_on() -> None:
     book = SourceBook()
     call(document_tool(Library(), book), "leave")
     web = Web(WebResult("Weather", "https://www.w.example/x", TODAY, date="Nov 3, 2026"))
-    message = call(web_tool(web, Words(), book), "rain today")
-    expected = mark("rain today", [TODAY], Words())
+    message = call(web_tool(web, Library(), book), "rain today")
+    expected = mark("rain today", [Passage("Weather", TODAY)], Words())
     assert message.text == (
         f"Evidence: {expected.strength}\n"
         f"[3] Weather, Nov 3, 2026 (w.example): {expected.passages[0].shown}"
@@ -152,7 +179,7 @@ def test_web_results_are_read_by_the_same_function_and_numbered_on() -> None:
 
 def test_recorded_results_say_so_to_the_model_and_to_the_person() -> None:
     web = Web(WebResult("Weather", "https://w.example", TODAY, recorded="2026-11-02"))
-    message = call(web_tool(web, Words(), SourceBook()), "rain today")
+    message = call(web_tool(web, Library(), SourceBook()), "rain today")
     assert message.text.startswith("Recorded on 2026-11-02, not live.\nEvidence: ")
     (source,) = message.artifact
     assert source.recorded == "2026-11-02"
@@ -160,7 +187,7 @@ def test_recorded_results_say_so_to_the_model_and_to_the_person() -> None:
 
 
 def test_no_results_are_said_and_have_no_sources() -> None:
-    message = call(web_tool(Web(), Words(), SourceBook()), "rain today")
+    message = call(web_tool(Web(), Library(), SourceBook()), "rain today")
     assert (message.text, message.artifact) == ("No results.", ())
 
 
@@ -187,7 +214,7 @@ def test_a_query_is_tidied_and_cut_before_it_is_searched() -> None:
 @pytest.mark.parametrize("error", [StoreUnreachableError("no answer"), RateLimitError("wait")])
 def test_errors_of_the_store_and_the_provider_pass_through(error: Exception) -> None:
     book = SourceBook()
-    for tool in (document_tool(Library(error), book), web_tool(Web(error=error), Words(), book)):
+    for tool in (document_tool(Library(error), book), web_tool(Web(error=error), Library(), book)):
         with pytest.raises(type(error)):
             call(tool, "x")
     assert book.sources == ()

@@ -2,7 +2,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ingest.reading import BEST, NEXT, mark
+from ingest.reader import Calibrated, Reply
+from ingest.reading import BEST, NEXT, Passage, mark
 
 
 class WordEncoder:
@@ -17,23 +18,53 @@ class WordEncoder:
         return unit
 
 
+def passages(*texts: str) -> list[Passage]:
+    return [Passage("Rules", text) for text in texts]
+
+
+class KeenReader:
+    """A reader that knows what answers."""
+
+    calibration = Calibrated(fair=0.5, strong=0.9)
+
+    def __init__(self, answer: str, odds: float) -> None:
+        self.answer, self.odds = answer, odds
+
+    def read(
+        self,
+        question: str,  # noqa: ARG002 - the reader's signature
+        titles: Sequence[str],
+        passages: Sequence[str],
+        sentences: Sequence[Sequence[tuple[int, int]]],
+    ) -> list[Reply]:
+        assert len(titles) == len(passages)
+        return [self._reply(*each) for each in zip(passages, sentences, strict=True)]
+
+    def _reply(self, text: str, sentences: Sequence[tuple[int, int]]) -> Reply:
+        at = text.find(self.answer)
+        odds = [self.odds if a <= at < b else -5.0 for a, b in sentences]
+        return Reply(max(odds, default=-9.0), max(at, 0), at + len(self.answer), tuple(odds))
+
+
 PASSAGE = "Trains come first. The hotel limit is 90 euros. Flights need a reason. Meals are paid."
 
 
 def test_the_sentence_that_answers_is_marked_best() -> None:
-    reading = mark("What is the hotel limit in euros?", [PASSAGE], WordEncoder())
+    reading = mark("What is the hotel limit in euros?", passages(PASSAGE), WordEncoder())
     assert f"{BEST}The hotel limit is 90 euros." in reading.passages[0].shown
     assert reading.strength == "strong"
 
 
 def test_one_best_and_two_next_sentences_are_marked_over_all_passages() -> None:
-    reading = mark("hotel limit", [PASSAGE, "A hotel near the station. No limit."], WordEncoder())
+    reading = mark(
+        "hotel limit", passages(PASSAGE, "A hotel near the station. No limit."), WordEncoder()
+    )
     shown = "".join(passage.shown for passage in reading.passages)
     assert (shown.count(BEST), shown.count(NEXT)) == (1, 2)
 
 
 def test_a_window_keeps_whole_sentences_around_the_best_one() -> None:
-    reading = mark("hotel limit in euros", [PASSAGE], WordEncoder(), words=10)
+    reading = mark("hotel limit in euros", passages(PASSAGE), WordEncoder(), words=10)
     passage = reading.passages[0]
     assert "The hotel limit is 90 euros." in PASSAGE[passage.start : passage.end]
     assert len(PASSAGE[passage.start : passage.end].split()) <= 10
@@ -42,4 +73,21 @@ def test_a_window_keeps_whole_sentences_around_the_best_one() -> None:
 
 def test_nothing_to_read_is_weak_evidence() -> None:
     assert mark("hotel", [], WordEncoder()).strength == "weak"
-    assert mark("hotel", [""], WordEncoder()).passages[0].best is None
+    assert mark("hotel", passages(""), WordEncoder()).passages[0].best is None
+
+
+def test_a_reader_puts_the_passage_that_answers_first_and_names_the_answer() -> None:
+    other = "Ferries sail at noon. Rooms cost 70 euros on islands."
+    reading = mark(
+        "hotel limit", passages(PASSAGE, other), WordEncoder(), KeenReader("70 euros", 4.0), limit=1
+    )
+    (passage,) = reading.passages
+    assert (passage.index, passage.best_sentence) == (1, "Rooms cost 70 euros on islands.")
+    assert (reading.strength, reading.likely) == ("strong", "70 euros")
+    assert passage.score is not None
+    assert passage.score > 0.9
+
+
+def test_where_the_reader_finds_nothing_the_evidence_is_weak_and_no_answer_is_named() -> None:
+    reading = mark("hotel limit", passages(PASSAGE), WordEncoder(), KeenReader("nowhere", 4.0))
+    assert (reading.strength, reading.likely) == ("weak", None)

@@ -1,0 +1,197 @@
+"""Rows to train the reader on: a question, a passage, and where in it the answer stands, if at all.
+
+Every question comes with the passage that answers it and with the nearest one of the same subject
+that does not, so that the reader learns to tell them apart.
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agentlab.starter.handbooks import handbook_items
+from agentlab.starter.questions import (
+    Article,
+    WebQuestion,
+    load_papers,
+    training_articles,
+    training_web_questions,
+)
+from ingest.embedding import Embedder
+from ingest.sentences import sentence_spans
+
+LONGEST_PASSAGE = 120
+"""Words of a passage; a longer one is cut around its answer, or anywhere if it has none."""
+_HANDBOOK_ITEMS = 1200
+_FOREIGN = 0.3
+_NEIGHBOURS = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """A question, a passage under its title, and the span of the answer in it; None: no answer."""
+
+    question: str
+    title: str
+    passage: str
+    answer: tuple[int, int] | None
+
+    def to_json(self) -> str:
+        """Write the row as a line."""
+        value: dict[str, Any] = {
+            "question": self.question,
+            "title": self.title,
+            "passage": self.passage,
+            "answer": list(self.answer) if self.answer else None,
+        }
+        return json.dumps(value, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question with the answers that people gave and the passage, by its index, they are in."""
+
+    question: str
+    answers: tuple[str, ...]
+    sentence: str
+    passage: int
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A passage and the subject that it belongs to."""
+
+    title: str
+    text: str
+
+
+def write_rows(
+    questions: Path,
+    embedder: Embedder,
+    out: Path,
+    *,
+    seed: int = 7,
+    say: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Write the rows as JSONL, whole or not at all, and return how many there are."""
+    rng = random.Random(seed)
+    pages, asked = _of_articles(training_articles(questions) + load_papers(questions))
+    _add_web(training_web_questions(questions), pages, asked)
+    rows = list(_of_handbooks(seed))
+    say(f"embedding {len(pages)} passages, {len(asked)} questions")
+    rows += _with_neighbours(pages, asked, embedder, rng)
+    rng.shuffle(rows)
+    temporary = out.with_suffix(".tmp")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_text("".join(f"{row.to_json()}\n" for row in rows), encoding="utf-8")
+    temporary.replace(out)
+    return len(rows)
+
+
+def _of_articles(articles: Sequence[Article]) -> tuple[list[_Page], list[_Asked]]:
+    pages: list[_Page] = []
+    asked: list[_Asked] = []
+    for article in articles:
+        first = len(pages)
+        pages += [_Page(article.title, passage) for passage in article.passages]
+        asked += [
+            _Asked(each.text, each.answers, each.sentence, first + each.passage)
+            for each in article.questions
+        ]
+    return pages, asked
+
+
+def _add_web(questions: Sequence[WebQuestion], pages: list[_Page], asked: list[_Asked]) -> None:
+    for each in questions:
+        asked.append(_Asked(each.text, (each.answer,), each.sentence, len(pages)))
+        pages.append(_Page(each.title, each.passage))
+
+
+def _of_handbooks(seed: int) -> Iterator[Row]:
+    """Ask invented handbooks; what a passage nearly answers has no answer there."""
+    for item in handbook_items(seed, _HANDBOOK_ITEMS):
+        title = f"{item.title}, {item.heading}"
+        asked = [(item.question, item.answer, item.sentence)]
+        if item.follow_up_query and item.follow_up_answer and item.follow_up_sentence:
+            asked.append((item.follow_up_query, item.follow_up_answer, item.follow_up_sentence))
+        for question, answer, sentence in asked:
+            span = _span(item.passage, sentence, (answer,))
+            if span:
+                yield Row(question, title, item.passage, span)
+        if item.near_miss:
+            yield Row(item.near_miss, title, item.passage, None)
+
+
+def _with_neighbours(
+    pages: Sequence[_Page], asked: Sequence[_Asked], embedder: Embedder, rng: random.Random
+) -> Iterator[Row]:
+    """Give each question its passage, and the nearest that does not hold the answer's words."""
+    vectors = embedder.encode([f"{page.title}: {page.text}" for page in pages])
+    wanted = embedder.encode([each.question for each in asked])
+    subjects = np.array([page.title for page in pages])
+    for each, vector in zip(asked, wanted, strict=True):
+        page = pages[each.passage]
+        span = _span(page.text, each.sentence, each.answers)
+        if span is None:
+            continue
+        yield _cut(each.question, page, span, rng)
+        same = subjects == page.title
+        scores = vectors @ vector
+        for among in (same, ~same):
+            if among is not same and rng.random() >= _FOREIGN:
+                continue
+            near = np.argsort(-np.where(among, scores, -np.inf))[:_NEIGHBOURS]
+            other = next((int(i) for i in near if among[i] and not _answers(pages[i], each)), None)
+            if other is not None and other != each.passage:
+                yield _cut(each.question, pages[other], None, rng)
+
+
+def _answers(page: _Page, asked: _Asked) -> bool:
+    text = page.text.lower()
+    return any(answer.lower() in text for answer in asked.answers)
+
+
+def _span(passage: str, sentence: str, answers: Sequence[str]) -> tuple[int, int] | None:
+    """Find the longest of the answers in its sentence."""
+    at = passage.find(sentence)
+    if at < 0:
+        return None
+    for answer in sorted(answers, key=len, reverse=True):
+        inside = sentence.find(answer)
+        if answer and inside >= 0:
+            return (at + inside, at + inside + len(answer))
+    return None
+
+
+def _cut(question: str, page: _Page, span: tuple[int, int] | None, rng: random.Random) -> Row:
+    """Cut a long passage to whole sentences, around the answer where there is one."""
+    sentences = sentence_spans(page.text)
+    if len(page.text.split()) <= LONGEST_PASSAGE or not sentences:
+        return Row(question, page.title, page.text, span)
+    if span:
+        first = next(i for i, (_, end) in enumerate(sentences) if span[0] < end)
+        last = max(i for i, (start, _) in enumerate(sentences) if start < span[1])
+    else:
+        first = last = rng.randrange(len(sentences))
+    while True:
+        grown = [
+            (a, b)
+            for a, b in ((first - 1, last), (first, last + 1))
+            if a >= 0
+            and b < len(sentences)
+            and _words(page.text, sentences, a, b) <= LONGEST_PASSAGE
+        ]
+        if not grown:
+            break
+        first, last = rng.choice(grown)
+    start, end = sentences[first][0], sentences[last][1]
+    inner = (span[0] - start, span[1] - start) if span else None
+    return Row(question, page.title, page.text[start:end], inner)
+
+
+def _words(text: str, sentences: Sequence[tuple[int, int]], first: int, last: int) -> int:
+    return len(text[sentences[first][0] : sentences[last][1]].split())
