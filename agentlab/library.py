@@ -1,13 +1,19 @@
 """Library: the collection of documents that the settings name."""
 
 from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
 
 from agentlab.settings import Settings
 from ingest.collection import Collection
 from ingest.config import StoreConfig
 from ingest.embedding import Embedder
+from ingest.reader import Reader
 from ingest.stores import open_store
 from serve.models import resolve
+
+
+READER_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def store_config(settings: Settings) -> StoreConfig:
@@ -24,15 +30,32 @@ def store_config(settings: Settings) -> StoreConfig:
 def open_collection(
     settings: Settings, *, progress: Callable[[str], None] | None = None
 ) -> Collection:
-    """Open the store and load the embedder; whoever opens it closes it.
+    """Open the store and load the embedder and the reader; whoever opens it closes it.
 
     `progress` hears of a model that must be fetched first.
     """
     embedder = open_embedder(settings, progress=progress)
-    return Collection(open_store(store_config(settings)), embedder, alpha=settings.alpha)
+    reader = open_reader(settings, progress=progress)
+    store = open_store(store_config(settings))
+    return Collection(store, embedder, alpha=settings.alpha, reader=reader)
 
 
 def open_embedder(settings: Settings, *, progress: Callable[[str], None] | None = None) -> Embedder:
     """Load the embedder that the settings name."""
     folder = resolve(settings.embedder, cache=settings.models_folder, progress=progress)
     return Embedder(folder, name=settings.embedder)
+
+
+def open_reader(
+    settings: Settings, *, progress: Callable[[str], None] | None = None
+) -> Reader | None:
+    """Load the reader that comes with agentlab, or none where the settings switch it off."""
+    if not settings.reader:
+        return None
+    base = resolve(READER_BASE, cache=settings.models_folder, progress=progress)
+    return Reader(reader_folder(), base)
+
+
+def reader_folder() -> Path:
+    """Give the folder of the reader's weights."""
+    return Path(str(resources.files("agentlab").joinpath("starter", "reader")))

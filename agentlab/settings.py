@@ -67,6 +67,9 @@ class Settings(BaseModel):
     passages: int = Field(3, gt=0, le=20, description="Passages shown to the model by a search.")
     passage_words: int = Field(60, gt=0, description="Words shown of each passage.")
     evidence: bool = Field(True, description="Show the model how well the library matches.")
+    reader: bool = Field(
+        True, description="Read found passages with the small reader; else by likeness alone."
+    )
     history: Literal["auto", "all", "leaning"] = Field(
         "auto",
         description="Earlier turns shown: `all`, or only to a question that leans on them; "

@@ -32,7 +32,7 @@ class KeenReader:
 
     def read(
         self,
-        question: str,  # noqa: ARG002 - the reader's signature
+        question: str,
         titles: Sequence[str],
         passages: Sequence[str],
         sentences: Sequence[Sequence[tuple[int, int]]],
