@@ -252,7 +252,7 @@ _PHRASE = re.compile(
 )
 _ASKS = re.compile(r"(?:wh\w+|how|can|could|do|does|did|has|must|may|is|are|was)\b", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r",| (?:if|when|that|which|who|because|before|after|until|while|whose|during|from) |"
+    r",| (?:if|when|that|which|who|because|before|after|until|while|whose|during|from) | as\W*$|"
     r" (?:at night|at weekends|on \w+days?|in (?:summer|winter))\b",
     re.IGNORECASE,
 )

@@ -1,8 +1,10 @@
+import json
 import random
 import re
 
 import pytest
 
+from agentlab.demo import FRESH
 from agentlab.starter import live
 from agentlab.starter.live import LiveQuestion, live_question, small_talk, timely
 from ingest.sentences import sentence_spans
@@ -90,6 +92,19 @@ def test_no_held_out_talk_is_trained_on() -> None:
     assert len(trained) > 250
     assert len(held_out) > 60
     assert not trained & held_out
+
+
+@pytest.mark.parametrize("kind", ["live", "small_talk"])
+def test_nothing_trained_on_comes_close_to_the_demos_exam(kind: str) -> None:
+    rows = json.loads(FRESH.read_text(encoding="utf-8"))
+    asked = [set(plain(row["question"]).split()) for row in rows if row["kind"] == kind]
+    trained = [text for text, _ in live._part(live._talk(), held_out=False)]
+    if kind == "live":
+        trained = [made.text for made in drawn(held_out=False)]
+    assert asked
+    for text in trained:
+        words = set(plain(text).split())
+        assert max(len(words & each) / len(words | each) for each in asked) < 0.75, text
 
 
 @KINDS
