@@ -56,6 +56,15 @@ def minilm_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def reader(minilm_folder: Path) -> Any:
+    """The reader that comes with agentlab."""
+    from agentlab.library import reader_folder
+    from ingest.reader import Reader
+
+    return Reader(reader_folder(), minilm_folder)
+
+
+@pytest.fixture(scope="session")
 def minilm(minilm_folder: Path) -> Any:
     """The default embedder."""
     from ingest.embedding import Embedder

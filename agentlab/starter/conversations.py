@@ -155,8 +155,10 @@ class Writer:
         ]
         results = [page, *others[: PASSAGES - 1]]
         self.rng.shuffle(results)
-        talk.search_web(query, results, library)
-        return talk.row("live", live.title) if talk.cite(live.sentence, [live.answer]) else None
+        reading = talk.search_web(query, results, library)
+        if reading.strength == "weak" or not talk.cite(live.sentence, [live.answer]):
+            return None
+        return talk.row("live", live.title)
 
     def small_talk(self) -> Row:
         """Chat, which needs no search."""

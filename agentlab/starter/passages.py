@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from agentlab.starter.handbooks import handbook_items
+from agentlab.starter.documents import document_items
+from agentlab.starter.live import live_question
 from agentlab.starter.questions import (
     Article,
     WebQuestion,
+    calibration_articles,
     load_papers,
     training_articles,
     training_web_questions,
@@ -26,7 +28,8 @@ from ingest.sentences import sentence_spans
 
 LONGEST_PASSAGE = 120
 """Words of a passage; a longer one is cut around its answer, or anywhere if it has none."""
-_HANDBOOK_ITEMS = 1200
+_DOCUMENT_ITEMS = 3000
+_LIVE = 800
 _FOREIGN = 0.3
 _NEIGHBOURS = 8
 
@@ -79,9 +82,11 @@ def write_rows(
 ) -> int:
     """Write the rows as JSONL, whole or not at all, and return how many there are."""
     rng = random.Random(seed)
-    pages, asked = _of_articles(training_articles(questions) + load_papers(questions))
+    kept = {article.title for article in calibration_articles(questions)}
+    articles = [each for each in training_articles(questions) if each.title not in kept]
+    pages, asked = _of_articles(articles + load_papers(questions))
     _add_web(training_web_questions(questions), pages, asked)
-    rows = list(_of_handbooks(seed))
+    rows = [*_of_items(seed), *_of_today(pages, rng)]
     say(f"embedding {len(pages)} passages, {len(asked)} questions")
     rows += _with_neighbours(pages, asked, embedder, rng)
     rng.shuffle(rows)
@@ -111,19 +116,36 @@ def _add_web(questions: Sequence[WebQuestion], pages: list[_Page], asked: list[_
         pages.append(_Page(each.title, each.passage))
 
 
-def _of_handbooks(seed: int) -> Iterator[Row]:
-    """Ask invented handbooks; what a passage nearly answers has no answer there."""
-    for item in handbook_items(seed, _HANDBOOK_ITEMS):
-        title = f"{item.title}, {item.heading}"
-        asked = [(item.question, item.answer, item.sentence)]
-        if item.follow_up_query and item.follow_up_answer and item.follow_up_sentence:
-            asked.append((item.follow_up_query, item.follow_up_answer, item.follow_up_sentence))
+def _of_items(seed: int) -> Iterator[Row]:
+    """Ask invented documents; what a passage nearly answers has no answer there."""
+    for item in document_items(seed, _DOCUMENT_ITEMS):
+        title = f"{item.title} > {item.heading}"
+        asked = (
+            (item.question, item.answer, item.sentence),
+            (item.follow_up_query, item.follow_up_answer, item.follow_up_sentence),
+            (
+                item.second_follow_up_query, item.second_follow_up_answer,
+                item.second_follow_up_sentence,
+            ),
+        )  # fmt: skip
         for question, answer, sentence in asked:
-            span = _span(item.passage, sentence, (answer,))
-            if span:
-                yield Row(question, title, item.passage, span)
+            if question and answer and sentence:
+                span = _span(item.passage, sentence, (answer,))
+                if span:
+                    yield Row(question, title, item.passage, span)
         if item.near_miss:
             yield Row(item.near_miss, title, item.passage, None)
+
+
+def _of_today(pages: Sequence[_Page], rng: random.Random) -> Iterator[Row]:
+    """Ask what a page of today answers, and a page on the same subject does not."""
+    for _ in range(_LIVE):
+        page = rng.choice(pages)
+        live = live_question(rng, [page.title])
+        span = _span(live.snippet, live.sentence, (live.answer,))
+        if span:
+            yield Row(live.text, live.title, live.snippet, span)
+            yield _cut(live.text, page, None, rng)
 
 
 def _with_neighbours(

@@ -14,6 +14,7 @@ from ingest.sentences import sentence_spans
 ARTICLE_FILES = ("squadshifts_new_wiki.json", "squad_v1_part.json")
 PAPERS_FILE = "covid_qa.json"
 _HELD_OUT_EVERY = 5
+_CALIBRATED_EVERY = 8
 _PARAGRAPH_WORDS = 110
 
 
@@ -53,6 +54,11 @@ def load_articles(folder: Path) -> list[Article]:
 def training_articles(folder: Path) -> list[Article]:
     """Give the articles that may be trained on."""
     return [each for index, each in enumerate(load_articles(folder)) if not _held_out(index)]
+
+
+def calibration_articles(folder: Path) -> list[Article]:
+    """Give every eighth article of the training's: the reader is fitted to the others."""
+    return training_articles(folder)[::_CALIBRATED_EVERY]
 
 
 def held_out_articles(folder: Path) -> list[Article]:
