@@ -16,6 +16,7 @@ from finetune import events as training
 from ingest import pipeline
 
 LINE_EVERY_S = 15.0
+SHOWN_ROWS = 10
 
 
 class Bar:
@@ -142,19 +143,8 @@ def draw_training(events: Iterator[training.Event]) -> Path:
 
 def _draw_training_event(bar: Bar, event: training.Event) -> None:
     match event:
-        case training.Started():
-            share = event.trainable / max(event.parameters, 1)
-            bar.line(
-                f"{event.conversations:,} conversations, {event.tokens:,} tokens "
-                f"({event.learned_tokens:,} learned), {event.steps:,} steps, "
-                f"{event.trainable:,} weights of {event.parameters:,} ({share:.1%})"
-            )
-            if event.continued:
-                bar.line(f"training the adapter {event.continued} further")
-            if event.left_out:
-                bar.line(f"too long and left out: {', '.join(event.left_out)}", "note")
-            if event.first_step:
-                bar.line(f"going on after step {event.first_step}")
+        case training.Started() | training.ReaderStarted():
+            _draw_start(bar, event)
         case training.Progress():
             note = f"loss {event.loss:.3f} · {event.tokens_per_second:,.0f} tokens/s"
             bar.show("step", event.step, event.steps, f"{note} · {_left(event.seconds_left)}")
@@ -169,6 +159,29 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
                 if isinstance(value, int | float)
             ]
             bar.line(f"done: {', '.join(numbers)}", "good")
+
+
+def _draw_start(bar: Bar, event: training.Started | training.ReaderStarted) -> None:
+    match event:
+        case training.Started():
+            data = f"{event.conversations:,} conversations, {event.tokens:,} tokens "
+            data += f"({event.learned_tokens:,} learned)"
+            if event.continued:
+                bar.line(f"training the adapter {event.continued} further")
+        case training.ReaderStarted():
+            data = f"{event.rows:,} rows ({event.answered:,} with an answer), "
+            data += f"{event.tokens:,} tokens"
+    share = event.trainable / max(event.parameters, 1)
+    bar.line(
+        f"{data}, {event.steps:,} steps, "
+        f"{event.trainable:,} weights of {event.parameters:,} ({share:.1%})"
+    )
+    if event.left_out:
+        more = len(event.left_out) - SHOWN_ROWS
+        shown = ", ".join(event.left_out[:SHOWN_ROWS]) + (f" and {more:,} more" * (more > 0))
+        bar.line(f"too long and left out: {shown}", "note")
+    if event.first_step:
+        bar.line(f"going on after step {event.first_step}")
 
 
 def _left(seconds: float) -> str:

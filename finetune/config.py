@@ -1,9 +1,9 @@
-"""SftConfig: everything that decides a supervised run, frozen and written beside its result."""
+"""RunConfig: everything that decides a run, frozen and written beside its result."""
 
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -24,26 +24,15 @@ def _several(value: object) -> object:
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_several)]
 
 
-class SftConfig(BaseModel):
-    """Settings of one supervised run; `model` is a name or a folder, whatever `train` is told.
-
-    `adapter` is the folder of a LoRA on that model which the run trains further.
-    """
+class RunConfig(BaseModel):
+    """What every run is told; `model` is a name or a folder, whatever `train` is told."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Paths = Field(min_length=1)
     model: str
-    adapter: Path | None = None
     out: Path
     eval_data: Paths = ()
-    chat_template: Path | None = None
-
-    lora_rank: int = Field(32, ge=1, le=512)
-    lora_alpha: int | None = Field(None, ge=1)
-    lora_dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: Literal["all", "attention"] | tuple[str, ...] = "all"
-    quantize_4bit: bool = False
     bf16: bool = True
 
     learning_rate: float = Field(8e-4, gt=0)
@@ -54,7 +43,6 @@ class SftConfig(BaseModel):
     batch: int = Field(8, ge=1)
     epochs: float = Field(1.0, gt=0)
     max_steps: int | None = Field(None, ge=1)
-    max_tokens: int | None = Field(None, ge=1)
     max_length: int = Field(1024, ge=8)
 
     seed: int = Field(0, ge=0)
@@ -62,18 +50,47 @@ class SftConfig(BaseModel):
     eval_every: int | None = Field(None, ge=1)
     threads: int | None = Field(None, ge=1)
 
+    @model_validator(mode="after")
+    def _has_what_it_evaluates(self) -> Self:
+        if self.eval_every and not self.eval_data:
+            msg = f"eval_every={self.eval_every} needs eval_data"
+            raise ValueError(msg)
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """Return every setting as plain data, derived ones filled in."""
+        return self.model_dump(mode="json")
+
+    def learned(self) -> dict[str, Any]:
+        """Return the settings that decide what is learned."""
+        return {key: value for key, value in self.resolved().items() if key not in PLACE}
+
+
+class SftConfig(RunConfig):
+    """Settings of one supervised run on conversations.
+
+    `adapter` is the folder of a LoRA on the model which the run trains further.
+    """
+
+    adapter: Path | None = None
+    chat_template: Path | None = None
+
+    lora_rank: int = Field(32, ge=1, le=512)
+    lora_alpha: int | None = Field(None, ge=1)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: Literal["all", "attention"] | tuple[str, ...] = "all"
+    quantize_4bit: bool = False
+    max_tokens: int | None = Field(None, ge=1)
+
     @property
     def alpha(self) -> int:
         """Return LoRA's alpha: twice the rank unless it is set."""
         return self.lora_alpha or 2 * self.lora_rank
 
     @model_validator(mode="after")
-    def _agree(self) -> "SftConfig":
+    def _agree(self) -> Self:
         if self.max_steps and self.max_tokens:
             msg = "max_steps and max_tokens both end the run: keep one of them"
-            raise ValueError(msg)
-        if self.eval_every and not self.eval_data:
-            msg = f"eval_every={self.eval_every} needs eval_data"
             raise ValueError(msg)
         if self.quantize_4bit and not self.bf16:
             msg = "quantize_4bit computes in bf16: leave bf16 on"
@@ -85,11 +102,34 @@ class SftConfig(BaseModel):
 
     def resolved(self) -> dict[str, Any]:
         """Return every setting as plain data, derived ones filled in."""
-        return self.model_dump(mode="json") | {"lora_alpha": self.alpha}
+        return super().resolved() | {"lora_alpha": self.alpha}
 
-    def learned(self) -> dict[str, Any]:
-        """Return the settings that decide what is learned."""
-        return {key: value for key, value in self.resolved().items() if key not in PLACE}
+
+class ReaderConfig(RunConfig):
+    """Settings of one run that trains a reader.
+
+    Each passage is cut to a random number of words between the two of `crop_words`, in whole
+    sentences around its answer; None leaves the passages as they are.
+    """
+
+    learning_rate: float = Field(1.5e-4, gt=0)
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "linear"
+    warmup_ratio: float = Field(0.05, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    batch: int = Field(24, ge=1)
+    max_length: int = Field(320, ge=8)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    crop_words: tuple[int, int] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.crop_words and not 1 <= self.crop_words[0] <= self.crop_words[1]:
+            msg = f"crop_words={list(self.crop_words)}: give the smaller number of words first"
+            raise ValueError(msg)
+        return self
+
+
+Config = TypeVar("Config", bound=RunConfig)
 
 
 def read_recipe(name: str | Path) -> dict[str, Any]:
@@ -127,20 +167,33 @@ def recipes() -> tuple[str, ...]:
 def load_config(
     recipe: str | Path | None = None, overrides: Mapping[str, Any] | None = None
 ) -> SftConfig:
-    """Build the settings of a run: the recipe's, then what `overrides` sets (None sets nothing)."""
+    """Build a supervised run's settings: the recipe's, then what `overrides` sets (not None)."""
+    return _load(SftConfig, recipe, overrides)
+
+
+def load_reader_config(
+    recipe: str | Path | None = "reader", overrides: Mapping[str, Any] | None = None
+) -> ReaderConfig:
+    """Build a reader's settings: the recipe's, then what `overrides` sets (not None)."""
+    return _load(ReaderConfig, recipe, overrides)
+
+
+def _load(
+    kind: type[Config], recipe: str | Path | None, overrides: Mapping[str, Any] | None
+) -> Config:
     settings = read_recipe(recipe) if recipe is not None else {}
     settings |= {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
-        return SftConfig(**settings)
+        return kind(**settings)
     except ValidationError as error:
-        raise ConfigError(_explain(error)) from error
+        raise ConfigError(_explain(error, kind)) from error
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, kind: type[RunConfig]) -> str:
     lines = []
     for fault in error.errors(include_url=False):
         name = ".".join(str(part) for part in fault["loc"]) or "settings"
         value = "" if fault["type"] in ("missing", "value_error") else f" (got {fault['input']!r})"
         lines.append(f"{name}: {fault['msg']}{value}")
-    known = ", ".join(SftConfig.model_fields)
+    known = ", ".join(kind.model_fields)
     return "These settings do not hold:\n  " + "\n  ".join(lines) + f"\nKnown settings: {known}."

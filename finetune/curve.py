@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 SMOOTHING = 0.9
 
 
-def draw_curve(lines: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """Draw the loss of each step, faint, and its moving average."""
+def draw_curve(lines: Sequence[Mapping[str, Any]], path: Path, *, loss: str) -> Path:
+    """Draw each step's loss, faint, and its moving average; `loss` names it on the axis."""
     steps = [line["step"] for line in lines]
     losses = [float(line["loss"]) for line in lines]
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -19,7 +19,7 @@ def draw_curve(lines: Sequence[Mapping[str, Any]], path: Path) -> Path:
     axes = figure.add_subplot()
     axes.plot(steps, losses, color="tab:blue", alpha=0.3, linewidth=1)
     axes.plot(steps, smoothed(losses), color="tab:blue", linewidth=2)
-    axes.set(xlabel="step", ylabel="loss per learned token", title="Training loss")
+    axes.set(xlabel="step", ylabel=loss, title="Training loss")
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
     return path

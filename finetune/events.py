@@ -25,6 +25,20 @@ class Started:
 
 
 @dataclass(frozen=True)
+class ReaderStarted:
+    """The run of a reader begins; `left_out` names the rows whose answer would be cut off."""
+
+    rows: int
+    answered: int
+    tokens: int
+    left_out: tuple[str, ...]
+    steps: int
+    first_step: int
+    trainable: int
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """One step is done; `seconds_left` is an estimate, `memory` the peak so far in bytes."""
 
@@ -40,7 +54,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The mean loss over the learned tokens of the held-out conversations."""
+    """The mean loss over the held-out conversations' learned tokens, or the held-out rows."""
 
     step: int
     loss: float
@@ -56,10 +70,10 @@ class Saved:
 
 @dataclass(frozen=True)
 class Finished:
-    """The adapter lies in `folder`."""
+    """The adapter, or the reader, lies in `folder`."""
 
     folder: Path
     metrics: Mapping[str, Any]
 
 
-Event = Started | Progress | Evaluated | Saved | Finished
+Event = Started | ReaderStarted | Progress | Evaluated | Saved | Finished

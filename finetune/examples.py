@@ -1,15 +1,17 @@
 """Example: one conversation to learn from, read and checked from JSONL."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from finetune.errors import ExampleError
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 SHOWN_FAULTS = 5
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -29,26 +31,38 @@ class Example:
 
 def read_examples(paths: Iterable[Path]) -> list[Example]:
     """Read every row of the files; raise ExampleError that names the rows which do not hold."""
-    examples: list[Example] = []
+    return read_rows(
+        paths,
+        _example,
+        kind="conversation",
+        shape='{"messages": [{"role": ..., "content": ...}, ...], "tools": [...]}',
+    )
+
+
+def read_rows(
+    paths: Iterable[Path], parse: Callable[[str, str, int], Row], *, kind: str, shape: str
+) -> list[Row]:
+    """Read JSONL with `parse`, which gets a line, its file and its number; name every bad one."""
+    paths = tuple(paths)
+    rows: list[Row] = []
     faults: list[str] = []
     for path in paths:
         for number, line in _lines(Path(path)):
             try:
-                examples.append(_example(line, str(path), number))
+                rows.append(parse(line, str(path), number))
             except ValueError as error:
                 faults.append(f"{path}:{number}: {error}")
     if faults:
         shown = "\n  ".join(faults[:SHOWN_FAULTS])
         more = f"\n  and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
         raise ExampleError(
-            f"{len(faults)} row(s) are no conversations:\n  {shown}{more}\n"
-            'A row is {"messages": [{"role": ..., "content": ...}, ...], "tools": [...]}. '
-            "Mend or remove these rows."
+            f"{len(faults)} row(s) are no {kind}s:\n  {shown}{more}\n"
+            f"A row is {shape}. Mend or remove these rows."
         )
-    if not examples:
+    if not rows:
         names = ", ".join(str(path) for path in paths)
-        raise ExampleError(f"No rows in {names}. Give a JSONL file with one conversation a line.")
-    return examples
+        raise ExampleError(f"No rows in {names}. Give a JSONL file with one {kind} a line.")
+    return rows
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

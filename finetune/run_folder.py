@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from finetune.config import SftConfig
+from finetune.config import RunConfig
 from finetune.errors import RunChangedError, RunExistsError
 
 WHOLE = "whole.json"
@@ -38,7 +38,7 @@ class RunFolder:
         """Return the file with one line of metrics a step."""
         return self.path / "metrics.jsonl"
 
-    def open(self, config: SftConfig, data: Mapping[str, str], *, resume: bool) -> Path | None:
+    def open(self, config: RunConfig, data: Mapping[str, str], *, resume: bool) -> Path | None:
         """Prepare the folder and return the checkpoint to go on from, if there is one."""
         if self.metrics.exists():
             raise RunExistsError(

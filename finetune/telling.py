@@ -1,4 +1,4 @@
-"""Teller: turns what TRL's trainer does into events and lines of metrics."""
+"""Teller: turns what the trainer does into events and lines of metrics."""
 
 # ruff: noqa: ARG002 - the trainer hands every callback the same arguments
 
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from finetune.errors import DivergedError
 from finetune.events import Event, Progress, Saved
-from finetune.methods.sft import diverged
 from finetune.run_folder import RunFolder
 
 
@@ -96,6 +96,14 @@ class Teller(TrainerCallback):
         checkpoint = self.folder.checkpoints / f"checkpoint-{state.global_step}"
         self.folder.mark_whole(checkpoint)
         self.tell(Saved(state.global_step, checkpoint))
+
+
+def diverged(step: int, what: str, value: float) -> DivergedError:
+    """Return the error that names the step at which training left the numbers."""
+    return DivergedError(
+        f"The {what} became {value} at step {step}. The last checkpoint is from before it: "
+        "lower learning_rate (try half) or max_grad_norm, and look at the rows of this step."
+    )
 
 
 def _peak_memory() -> int:

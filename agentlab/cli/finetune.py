@@ -1,19 +1,30 @@
-"""`agentlab finetune`: tune a model on conversations."""
+"""`agentlab finetune`: tune a model on conversations, or train a reader."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agentlab.cli import options
 from agentlab.errors import INTERRUPTED
 
+if TYPE_CHECKING:
+    from finetune.events import Event
+
 EXAMPLES = """\b
 Examples:
   agentlab finetune sft --recipe starter --data talks.jsonl --out adapters/mine
   agentlab finetune sft --recipe starter --data talks.jsonl --out adapters/mine --resume
   agentlab finetune sft --data talks.jsonl --model smollm2-135m --out a --set lora_rank=8
+  agentlab finetune sft --data more.jsonl --model smollm2-135m --out b --set adapter=a
+"""
+
+READER_EXAMPLES = """\b
+Examples:
+  agentlab finetune reader --data rows.jsonl --out readers/mine
+  agentlab finetune reader --data rows.jsonl --out readers/mine --resume
 """
 
 CONVERSATION_EXAMPLES = """\b
@@ -22,7 +33,7 @@ Example:
 """
 
 app = typer.Typer(
-    help="Tune a model on conversations (pip install 'agentlab-rag[train]').",
+    help="Tune a model on conversations, or train a reader (pip install 'agentlab-rag[train]').",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -30,7 +41,7 @@ app = typer.Typer(
 
 @app.callback()
 def group() -> None:
-    """Tune a model on conversations (pip install 'agentlab-rag[train]')."""
+    """Tune a model on conversations, or train a reader (pip install 'agentlab-rag[train]')."""
 
 
 @app.command(epilog=EXAMPLES)
@@ -60,9 +71,7 @@ def sft(
     """Tune a model on what the assistant writes, and save a LoRA adapter."""
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell
-    from agentlab.progress import draw_training
     from finetune.config import load_config
-    from finetune.errors import StoppedError
     from serve.models import resolve
 
     overrides: dict[str, Any] = {"data": data, "eval_data": eval_data, "model": model, "out": out}
@@ -71,14 +80,78 @@ def sft(
     try:
         from finetune.training import train
     except ImportError as error:
-        from agentlab.errors import EngineMissingError
+        raise _not_installed(error) from error
+    _draw(train(plan, base=base, resume=resume))
 
-        raise EngineMissingError(
-            f"Tuning needs packages that are not installed ({error.name}): "
-            "pip install 'agentlab-rag[train]'."
-        ) from error
+
+@app.command(epilog=READER_EXAMPLES)
+def reader(
+    *,
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="A shipped recipe's name, or a YAML file.")
+    ] = "reader",
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="JSONL of questions (may be repeated).")
+    ] = None,
+    eval_data: Annotated[
+        list[Path] | None, typer.Option("--eval-data", help="Held-out JSONL (may be repeated).")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Base model (a BERT) or folder.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the reader.")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
+    ] = False,
+    config: options.Config = None,
+) -> None:
+    """Train a reader, which finds the answer to a question in a passage or says there is none.
+
+    A row is {"question": ..., "title": ..., "passage": ..., "answer": [start, end] or null}.
+    """
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from finetune.config import load_reader_config
+    from serve.models import resolve
+
+    overrides: dict[str, Any] = {"data": data, "eval_data": eval_data, "model": model, "out": out}
+    plan = load_reader_config(recipe, overrides | parse_changes(change or []))
+    plan = plan.model_copy(update={"model": whole_name(plan.model)})
+    base = resolve(plan.model, cache=settings.models_folder, progress=tell)
     try:
-        folder = draw_training(train(plan, base=base, resume=resume))
+        from finetune.reader_training import train_reader
+    except ImportError as error:
+        raise _not_installed(error) from error
+    _draw(train_reader(plan, base=base, resume=resume))
+
+
+def whole_name(model: str) -> str:
+    """Return a known model's whole name, which the reader's file keeps; others stay as they are."""
+    from serve.models import find_known
+
+    known = find_known(model) or find_known(f"sentence-transformers/{model}")
+    return known.name if known and not Path(model).is_dir() else model
+
+
+def _not_installed(error: ImportError) -> Exception:
+    from agentlab.errors import EngineMissingError
+
+    return EngineMissingError(
+        f"Tuning needs packages that are not installed ({error.name}): "
+        "pip install 'agentlab-rag[train]'."
+    )
+
+
+def _draw(events: "Iterator[Event]") -> None:
+    """Draw a run and print its folder."""
+    from agentlab.progress import draw_training
+    from finetune.errors import StoppedError
+
+    try:
+        folder = draw_training(events)
     except StoppedError as stopped:
         # A kind of KeyboardInterrupt, of which the command line would only say that it came.
         sys.stderr.write(f"agentlab: {stopped}\n")
@@ -100,15 +173,19 @@ def conversations(
     """Write the starter model's training conversations.
 
     Questions on articles and invented handbooks are asked of real, calibrated collections, with
-    the prompts, the searches and the evidence that the agent uses at run time.
+    the prompts, the searches, the reader and the evidence that the agent uses at run time.
     """
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell
+    from agentlab.library import READER_BASE, reader_folder
     from agentlab.starter.build import build_examples
+    from ingest.reader import Reader
     from serve.models import resolve
 
     embedder = resolve(settings.embedder, cache=settings.models_folder, progress=tell)
-    build_examples(questions, embedder, out, count=count, seed=seed, say=tell)
+    base = resolve(READER_BASE, cache=settings.models_folder, progress=tell)
+    reads = Reader(reader_folder(), base)
+    build_examples(questions, embedder, out, reader=reads, count=count, seed=seed, say=tell)
     sys.stdout.write(f"{out}\n")
 
 

@@ -16,7 +16,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.config import SftConfig
 from finetune.encoding import IGNORED, Encoded
-from finetune.errors import DivergedError
+from finetune.telling import diverged
 
 
 class SftTrainer(SFTTrainer):
@@ -54,14 +54,6 @@ class SftTrainer(SFTTrainer):
 
     def _send_telemetry(self) -> None:
         """Send nothing."""
-
-
-def diverged(step: int, what: str, value: float) -> DivergedError:
-    """Return the error that names the step at which training left the numbers."""
-    return DivergedError(
-        f"The {what} became {value} at step {step}. The last checkpoint is from before it: "
-        "lower learning_rate (try half) or max_grad_norm, and look at the rows of this step."
-    )
 
 
 def label_loss(model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,40 +1,114 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agentlab.cli.finetune import whole_name
 from agentlab.cli.main import run
+from finetune import events
 
 
-def test_ctrl_c_in_a_training_says_how_to_go_on_and_ends_with_130(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import finetune.training
-    from finetune.errors import StoppedError
-
-    def stopped(*_: object, **__: object) -> Iterator[object]:
-        raise StoppedError("Stopped after step 4. The same command with resume goes on.")
-        yield
-
-    monkeypatch.setattr(finetune.training, "train", stopped)
-    data = tmp_path / "talks.jsonl"
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A folder that passes for a model."""
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text("{}")
     (model / "model.safetensors").write_bytes(b"")
     (model / "tokenizer.json").write_text("{}")
-    code = run(
-        [
-            "finetune",
-            "sft",
-            "--data",
-            str(data),
-            "--model",
-            str(model),
-            "--out",
-            str(tmp_path / "o"),
-        ]
-    )
+    return model
+
+
+@pytest.fixture
+def command(base: Path, tmp_path: Path) -> Callable[..., list[str]]:
+    def make(name: str, *more: str) -> list[str]:
+        data, out = tmp_path / "data.jsonl", tmp_path / "out"
+        given = ["--data", str(data), "--model", str(base), "--out", str(out)]
+        return ["finetune", name, *given, *more]
+
+    return make
+
+
+def stopped(*_: object, **__: object) -> Iterator[object]:
+    from finetune.errors import StoppedError
+
+    raise StoppedError("Stopped after step 4. The same command with resume goes on.")
+    yield
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("sft", "finetune.training.train"), ("reader", "finetune.reader_training.train_reader")],
+)
+def test_ctrl_c_in_a_training_says_how_to_go_on_and_ends_with_130(
+    name: str,
+    place: str,
+    command: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(place, stopped)
+    code = run(command(name))
     said = capsys.readouterr().err
     assert code == 130, said
     assert "Stopped after step 4" in said
+
+
+def test_a_reader_is_trained_by_its_recipe_with_what_the_command_sets(
+    command: Callable[..., list[str]],
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told: dict[str, Any] = {}
+
+    def trained(config: Any, **more: Any) -> Iterator[events.Event]:
+        told.update(more, config=config)
+        places = tuple(f"data.jsonl:{line}" for line in range(1, 13))
+        yield events.ReaderStarted(28513, 17000, 2810810, places, 1545, 400, 10_000, 40_000)
+        yield events.Progress(401, 1545, 1.185, 1e-4, 90_000, 2162.0, 3600.0, 10**9)
+        yield events.Finished(tmp_path / "out", {"steps": 1545, "last_loss": 0.91})
+
+    monkeypatch.setattr("finetune.reader_training.train_reader", trained)
+    code = run(command("reader", "--set", "batch=16", "--set", "crop_words=[20, 30]", "--resume"))
+    heard = capsys.readouterr()
+    assert code == 0, heard.err
+    assert heard.out == f"{tmp_path / 'out'}\n"
+    assert (told["base"], told["resume"]) == (base, True)
+    config = told["config"]
+    assert (config.learning_rate, config.batch, config.crop_words) == (1.5e-4, 16, (20, 30))
+    assert "28,513 rows (17,000 with an answer), 2,810,810 tokens, 1,545 steps" in heard.err
+    assert "10,000 weights of 40,000 (25.0%)" in heard.err
+    assert "data.jsonl:10 and 2 more" in heard.err
+    assert "going on after step 400" in heard.err
+
+
+def test_an_adapter_that_is_trained_further_is_named(
+    command: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told: list[Any] = []
+
+    def trained(config: Any, **_: Any) -> Iterator[events.Event]:
+        told.append(config)
+        yield events.Started(8, 900, 300, (), 1, 0, 10, 1000, continued="d87b8efaa256")
+        yield events.Finished(tmp_path / "out", {"total_tokens": 1900})
+
+    monkeypatch.setattr("finetune.training.train", trained)
+    code = run(command("sft", "--recipe", "starter", "--set", "adapter=starter/adapter"))
+    heard = capsys.readouterr().err
+    assert code == 0, heard
+    assert told[0].adapter == Path("starter/adapter")
+    assert "training the adapter d87b8efaa256 further" in heard
+    assert "total_tokens 1900" in heard
+
+
+def test_a_reader_keeps_the_whole_name_of_a_known_base(base: Path) -> None:
+    whole = "sentence-transformers/all-MiniLM-L6-v2"
+    assert {whole_name(name) for name in ("minilm", "all-MiniLM-L6-v2", whole)} == {whole}
+    assert whole_name("someone/else") == "someone/else"
+    assert whole_name(str(base)) == str(base)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from finetune.config import load_config, read_recipe, recipes
+from finetune.config import load_config, load_reader_config, read_recipe, recipes
 from finetune.errors import ConfigError
 
 NEEDED = {"data": "a.jsonl", "model": "base", "out": "adapter"}
@@ -19,9 +19,9 @@ def test_the_starter_recipe_needs_only_data_model_and_place() -> None:
 
 
 def test_every_shipped_recipe_is_valid() -> None:
-    assert "starter" in recipes()
-    for name in recipes():
-        load_config(name, NEEDED)
+    assert recipes() == ("reader", "starter")
+    load_config("starter", NEEDED)
+    assert load_reader_config("reader", NEEDED).crop_words == (40, 105)
 
 
 def test_an_override_wins_over_the_recipe_and_none_overrides_nothing() -> None:
@@ -64,6 +64,26 @@ def test_a_wrong_setting_is_named_with_its_value(wrong: dict[str, object], said:
         load_config(None, NEEDED | wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"lora_rank": 8}, "lora_rank"),
+        ({"crop_words": [90, 40]}, r"crop_words=\[90, 40\]: give the smaller"),
+        ({"dropout": 1.0}, "got 1.0"),
+        ({"eval_every": 5}, "needs eval_data"),
+    ],
+)
+def test_a_wrong_setting_of_a_reader_is_named_too(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_reader_config("reader", NEEDED | wrong)
+
+
+def test_a_readers_resolved_settings_make_the_same_config_again() -> None:
+    config = load_reader_config("reader", NEEDED)
+    again = load_reader_config(None, json.loads(json.dumps(config.resolved())))
+    assert again == config
+
+
 def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="starter"):
         read_recipe("strater")
@@ -80,7 +100,8 @@ def test_a_recipe_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> No
 def test_the_light_modules_import_no_torch() -> None:
     code = (
         "import sys, finetune, finetune.config, finetune.errors, finetune.events, finetune.export,"
-        " finetune.examples, finetune.encoding, finetune.run_folder\n"
+        " finetune.examples, finetune.encoding, finetune.run_folder, finetune.continuing,"
+        " finetune.reader_rows\n"
         "assert not {'torch', 'transformers', 'peft', 'trl'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -1,0 +1,160 @@
+"""Run: training in a thread of its own, which tells events and can be stopped and continued."""
+
+import queue
+import signal
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from transformers import Trainer
+
+from finetune.base_model import no_bars
+from finetune.config import RunConfig
+from finetune.errors import ModelError, RunBusyError, StoppedError
+from finetune.events import Event
+from finetune.run_folder import RunFolder, step_of
+from finetune.telling import Teller
+
+
+class Run(ABC):
+    """One run in its thread: load, train, save."""
+
+    def __init__(self, config: RunConfig, base: Path | None, *, resume: bool) -> None:
+        self.base, self.resume = base or Path(config.model), resume
+        self.threads, self.eval_every = config.threads, config.eval_every
+        self.folder = RunFolder(config.out)
+        self.events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self.stop = threading.Event()
+        self.finished = False
+        self.error: BaseException | None = None
+
+    @abstractmethod
+    def carry_out(self) -> None:
+        """Load, train and save; put each event on the queue, and set `finished` at the end."""
+
+    def work(self) -> None:
+        """Do the run, keep what went wrong, and end the queue with None."""
+        try:
+            if self.threads:
+                torch.set_num_threads(self.threads)
+            self._check_base()
+            self.carry_out()
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that iterates
+            self.error = error
+        finally:
+            self.events.put(None)
+
+    def _check_base(self) -> None:
+        if not (self.base / "config.json").is_file():
+            raise ModelError(f"{self.base} is no model folder (no config.json). Fetch the model.")
+
+    def drive(
+        self, trainer: Trainer, checkpoint: Path | None, evaluate: Callable[[int], object]
+    ) -> bool:
+        """Train from the checkpoint on; return whether the last step was reached."""
+        trainer.add_callback(
+            Teller(
+                self.folder,
+                tell=self.events.put,
+                stop=self.stop,
+                evaluate=evaluate,
+                eval_every=self.eval_every,
+            )
+        )
+        if self.stop.is_set():
+            return False
+        with no_bars():  # of the checkpoints
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        return trainer.state.global_step >= trainer.args.max_steps
+
+    def how_to_go_on(self) -> str:
+        """Say what a stopped run left behind."""
+        checkpoint = self.folder.last_checkpoint()
+        if checkpoint is None:
+            return f"Stopped before the first checkpoint. Run it into {self.folder.path} again."
+        return (
+            f"Stopped after step {step_of(checkpoint)}; the checkpoint is {checkpoint}. "
+            "The same command with resume goes on from there."
+        )
+
+
+def events_of(run: Run) -> Iterator[Event]:
+    """Start the run and yield what happens; no other process trains into its folder meanwhile.
+
+    Closing the iterator saves a checkpoint first, and so does Ctrl-C, which ends in a StoppedError.
+    """
+    out = run.folder.path
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunBusyError(
+            f"Another process trains into {out}. Wait for it, or give another `out`."
+        ) from error
+    try:
+        yield from _threaded(run)
+        (out / ".lock").unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _threaded(run: Run) -> Iterator[Event]:
+    """Run in a thread of its own, so that the trainer's callbacks become an iterator."""
+    worker = threading.Thread(target=run.work, name="training", daemon=True)
+    with _first_ctrl_c_sets(run.stop):
+        worker.start()
+        try:
+            while (item := run.events.get()) is not None:
+                yield item
+        except KeyboardInterrupt:  # the second one: the last checkpoint has to do
+            raise
+        except BaseException:
+            run.stop.set()
+            worker.join()
+            raise
+    worker.join()
+    if run.error:
+        raise run.error
+    if not run.finished:
+        raise StoppedError(run.how_to_go_on())
+
+
+@contextmanager
+def _first_ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C ask for the end, wherever the reader of the events is; a second one is harsh."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        stop.set()
+
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def summary(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sum up the lines of a run."""
+    tenth = max(1, len(lines) // 10)
+    last = lines[-1]
+    return {
+        "steps": last["step"],
+        "tokens": last["tokens"],
+        "seconds": last["seconds"],
+        "tokens_per_second": round(last["tokens"] / last["seconds"], 1),
+        "first_loss": lines[0]["loss"],
+        "last_loss": sum(line["loss"] for line in lines[-tenth:]) / tenth,
+        "memory": max(line["memory"] for line in lines),
+    }
