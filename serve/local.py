@@ -6,15 +6,17 @@ their beginning, so only what is new in a prompt is computed. Greedy unless aske
 
 import json
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from serve.decoding import group_heads, open_cache
 from serve.errors import ModelFolderError, PromptTooLongError, ServeError
+from serve.guide import Guide, Vocabulary
 from serve.models import checked
 from serve.text import StopText, TextPieces
 
@@ -47,10 +49,13 @@ class LocalModel:
         """Tokens of the prompt and of the answer of the last call."""
         self.reused = 0
         """Tokens of the last prompt that the cache already held."""
+        self.passes = 0
+        """Forward passes that the answer of the last call took, the prompt's own not counted."""
         self.finish: Finish = "stop"
         self._ends = _end_tokens(self._model, self._tokenizer)
         self._hidden = frozenset(self._tokenizer.all_special_ids)
-        self._cache = DynamicCache(config=self._model.config)
+        self._vocabulary = Vocabulary(self._tokenizer, ends=self._ends, device=self.device)
+        self._cache = open_cache(self._model.config)
         self._cached: list[int] = []
         self._turn = threading.Lock()
         self._running: tuple[int, Generator[str]] | None = None
@@ -69,11 +74,15 @@ class LocalModel:
         temperature: float = 0.0,
         seed: int | None = None,
         stop: Sequence[str] | None = None,
+        guided: bool = False,
+        quotes: Sequence[tuple[str, int]] = (),
     ) -> Generator[str]:
         """Yield the answer to OpenAI-shaped messages piece by piece, tool calls as their text.
 
         Closing the iterator ends the work. `max_tokens` is cut to what the context leaves. Raises
-        PromptTooLongError at once if the prompt leaves no room for an answer.
+        PromptTooLongError at once if the prompt leaves no room for an answer. `guided` keeps what
+        begins as a call to the form of one, and what begins as a quote to one of `quotes`, which
+        are sentences and the numbers of their sources.
         """
         prompt = self.tokens(messages, tools)
         room = self.context - len(prompt)
@@ -83,8 +92,9 @@ class LocalModel:
                 "start a new conversation, or lower the number or the length of the passages"
             )
         self._close_what_this_thread_left_open()
-        sampler = _Sampler(temperature, seed)
-        answer = self._answer(prompt, min(max_tokens, room), sampler, StopText(stop or ()))
+        guide = Guide.of(self._vocabulary, tools=tools or (), quotes=quotes) if guided else None
+        choose = _Chooser(_Sampler(temperature, seed), guide)
+        answer = self._answer(prompt, min(max_tokens, room), choose, StopText(stop or ()))
         self._running = (threading.get_ident(), answer)
         return answer
 
@@ -116,18 +126,13 @@ class LocalModel:
             self._running[1].close()
 
     def _answer(
-        self, prompt: list[int], limit: int, sampler: "_Sampler", stop: StopText
+        self, prompt: list[int], limit: int, chooser: "_Chooser", stop: StopText
     ) -> Generator[str]:
         with self._turn:
             self._cancelled.clear()
-            self.usage, self.finish = (len(prompt), 0), "length"
+            self.usage, self.passes, self.finish = (len(prompt), 0), 0, "length"
             pieces = TextPieces(self._decode)
-            logits = self._read(prompt)
-            for written in range(1, limit + 1):
-                if logits is None:
-                    self.finish = "cancelled"
-                    return
-                token = sampler.choose(logits)
+            for written, token in enumerate(self._written(prompt, limit, chooser), start=1):
                 self.usage = (len(prompt), written)
                 if token in self._ends:
                     self.finish = "stop"
@@ -137,10 +142,23 @@ class LocalModel:
                 if stop.seen:
                     self.finish = "stop"
                     return
-                if written < limit:
-                    logits = self._forward([token])
-            if rest := stop.pass_on(pieces.flush()) + stop.flush():
+            if self._cancelled.is_set():
+                self.finish = "cancelled"
+            elif rest := stop.pass_on(pieces.flush()) + stop.flush():
                 yield rest
+
+    def _written(self, prompt: list[int], limit: int, chooser: "_Chooser") -> Iterator[int]:
+        """Yield the tokens of the answer; what is forced on it is computed together."""
+        logits = self._read(prompt)
+        left = limit
+        while logits is not None:
+            chosen = chooser.choose(logits, left=left)[:left]
+            yield from chosen
+            left -= len(chosen)
+            if not left:
+                return
+            logits = self._forward(chosen)
+            self.passes += 1
 
     def _read(self, prompt: list[int]) -> torch.Tensor | None:
         """Compute what the cache lacks of the prompt; return the logits after its last token."""
@@ -186,7 +204,7 @@ class LocalModel:
         return logits
 
     def _forget(self) -> None:
-        self._cache = DynamicCache(config=self._model.config)
+        self._cache = open_cache(self._model.config)
         self._cached = []
 
     def _decode(self, tokens: list[int]) -> str:
@@ -214,6 +232,28 @@ class _Sampler:
         return int(torch.multinomial(weights, 1, generator=self.random))
 
 
+class _Chooser:
+    """Choose what comes next: one token, and whatever the guide forces behind it."""
+
+    def __init__(self, sampler: _Sampler, guide: Guide | None) -> None:
+        self._sampler = sampler
+        self._guide = guide
+
+    def choose(self, logits: torch.Tensor, *, left: int) -> list[int]:
+        """Return the next tokens, at least one; `left` is how many there may be."""
+        if self._guide is None:
+            return [self._sampler.choose(logits)]
+        chosen: list[int] = []
+        while not chosen:
+            allowed = self._guide.allowed()
+            fit = logits
+            if allowed is not None:
+                # A model can have more rows than its tokenizer has tokens.
+                fit = logits[: len(allowed)].masked_fill(~allowed, -torch.inf)
+            chosen = self._guide.take(self._sampler.choose(fit), left=left)
+        return chosen
+
+
 def _load(folder: Path, device: str) -> tuple[Any, Any]:
     """Load the tokenizer and the model without a word on the terminal."""
     level = logging.get_verbosity()
@@ -235,6 +275,8 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
         if bars:
             logging.enable_progress_bar()
     model.to(device)  # type: ignore[arg-type]  # its annotation is that of a decorator
+    if device == "cpu":
+        group_heads(model)
     return tokenizer, model.eval()
 
 
