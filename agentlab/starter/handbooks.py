@@ -7,13 +7,16 @@ import random
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from itertools import combinations
 from typing import Any
 
+from agentlab.starter.templates import capital, expand, sentence_with
+
 SHORTEST, LONGEST = 40, 120
+_SHORT_ROW = 24  # longer ones with a note read as prose that was wrapped
 _LISTS = ("day", "season", "tenure", "plan")
 
 
@@ -32,6 +35,11 @@ class HandbookItem:
     follow_up_answer: str | None = None
     follow_up_sentence: str | None = None
     near_miss: str | None = None  # on the same topic, and not answered by the passage
+    second_follow_up: str | None = None
+    second_follow_up_query: str | None = None
+    second_follow_up_answer: str | None = None
+    second_follow_up_sentence: str | None = None
+    superseded: str | None = None  # an older passage, whose value the passage has changed
 
 
 @dataclass(frozen=True)
@@ -58,16 +66,8 @@ class _Organisation:
 
     def fill(self, template: str, **slots: str) -> str:
         """Fill a template: <choices>, [ranges] and {slots}."""
-        pick = self.rng.choice
-        text, choices = template, 1
-        while choices:
-            text, choices = re.subn(r"<([^<>]*)>", lambda found: pick(found[1].split("|")), text)
-        text = re.sub(r"\[(\d+)-(\d+)(?:/(\d+))?\]", self._number, text)
+        text = expand(self.rng, template)
         return re.sub(r"\{(\w+)\}", lambda found: self._slot(found[1], slots), text)
-
-    def _number(self, found: re.Match[str]) -> str:
-        low, high, step = int(found[1]), int(found[2]), int(found[3] or 1)
-        return str(self.rng.randrange(low, high + 1, step))
 
     def _slot(self, name: str, slots: Mapping[str, str]) -> str:
         pick, world = self.rng.choice, self.world
@@ -118,13 +118,13 @@ def handbook_items(seed: int, count: int) -> list[HandbookItem]:
     rng = random.Random(seed)
     items: list[HandbookItem] = []
     while len(items) < count:
-        item = _item(rng)
+        item = draw_handbook_item(rng)
         if item is not None:
             items.append(item)
     return items
 
 
-def _item(rng: random.Random) -> HandbookItem | None:
+def draw_handbook_item(rng: random.Random) -> HandbookItem | None:
     """Write one item, or None where chance made an answer ambiguous or the length wrong."""
     house = _Organisation(rng)
     kind, topic = house.topic()
@@ -132,6 +132,9 @@ def _item(rng: random.Random) -> HandbookItem | None:
     table = bool(facts[0]["dims"]) and rng.random() < 0.3
     said, passage = (_table if table else _prose)(house, facts, topic)
     if not SHORTEST <= len(passage.split()) <= LONGEST or not _clear(said, passage):
+        return None
+    said = [replace(one, sentence=sentence_with(passage, one.value) or "") for one in said]
+    if not all(one.sentence for one in said):
         return None
     asked = rng.choice([one for one in said if one.fact is facts[0]] if table else said)
     ask = rng.choice(asked.fact["ask"])
@@ -143,7 +146,7 @@ def _item(rng: random.Random) -> HandbookItem | None:
         question=_question(house, ask, topic, asked.who),
         answer=asked.value,
         sentence=asked.sentence,
-        **_follow_up(house, said, asked, ask, topic),
+        **_follow_ups(house, said, asked, ask, topic),
         near_miss=_question(house, rng.choice(unsaid["ask"]), topic, ""),
     )
 
@@ -184,15 +187,15 @@ def _sentence(
     people = group.startswith("for ") and house.rng.random() < 0.5
     template = house.rng.choice(fact["who"] if people and "who" in fact else fact["say"])
     front = group and template.startswith(("The ", "A ")) and house.rng.random() < 0.3
-    slots = {"w": "" if front else group, "Who": _capital(group.removeprefix("for "))}
-    text = house.fill(template, v=value, topic=topic, Topic=_capital(topic), **slots)
+    slots = {"w": "" if front else group, "Who": capital(group.removeprefix("for "))}
+    text = house.fill(template, v=value, topic=topic, Topic=capital(topic), **slots)
     text = re.sub(r" +(?=[ .,])", "", text)
     if house.rng.random() < 0.15:
         text = text.removesuffix(".") + house.fill(house.rng.choice(house.world["tails"])) + "."
-    opener = f"{_capital(group)}, " if front else ""
+    opener = f"{capital(group)}, " if front else ""
     if not group and template.startswith(("The ", "A ")) and house.rng.random() < 0.2:
         opener = house.fill(house.rng.choice(house.world["openers"]))
-    return f"{opener}{text[0].lower()}{text[1:]}" if opener else _capital(text)
+    return f"{opener}{text[0].lower()}{text[1:]}" if opener else capital(text)
 
 
 def _table(
@@ -206,10 +209,12 @@ def _table(
     for group in rng.sample(groups, min(len(groups), rng.randint(3, 5))):
         value = house.fill(fact["v"]).strip()
         label = re.sub(r"^(for|on the|on|at the|in the|in) ", "", group)
-        row = f"{_capital(label)} {value} {rng.choice(notes)}".strip()
+        row = f"{capital(label)} {value}"
+        if len(row) < _SHORT_ROW:
+            row = f"{row} {rng.choice(notes)}".strip()
         rows.append(_Said(fact, group, value, row))
     head = rng.choice(["Who", "Group", "Category", "Case"])
-    lines = [f"Table {rng.randint(1, 19)}: {_capital(topic)}", f"{head} {fact['unit']} Note"]
+    lines = [f"Table {rng.randint(1, 19)}: {capital(topic)}", f"{head} {fact['unit']} Note"]
     said, prose = _prose(house, facts[1:], topic)
     return [*rows, *said], "\n".join([*lines, *(row.sentence for row in rows), prose])
 
@@ -225,14 +230,14 @@ def _clear(said: Sequence[_Said], passage: str) -> bool:
 
 
 def _heading(house: _Organisation, kind: Mapping[str, Any], topic: str) -> str:
-    heading = _capital(house.fill(house.rng.choice(kind["headings"]), topic=topic))
+    heading = capital(house.fill(house.rng.choice(kind["headings"]), topic=topic))
     number = f"{house.rng.randint(1, 12)}.{house.rng.randint(1, 9)} "
     return number + heading if house.rng.random() < 0.5 else heading
 
 
 def _question(house: _Organisation, template: str, topic: str, group: str) -> str:
     one = _singular(house, group) if house.rng.random() < 0.3 else ""
-    text = house.fill(template, topic=topic, Topic=_capital(topic), w="" if one else group)
+    text = house.fill(template, topic=topic, Topic=capital(topic), w="" if one else group)
     text = re.sub(r" +(?=[ ?])", "", text).strip()
     if one:
         opener = house.rng.choice(["As {one}, ", "I am {one}: ", "i'm {one}. ", "As {one}, "])
@@ -241,36 +246,46 @@ def _question(house: _Organisation, template: str, topic: str, group: str) -> st
         return text + ("?" if house.rng.random() < 0.3 else "")
     if house.rng.random() < 0.1:
         text = text[0].lower() + text[1:].removesuffix("?")
-    return _capital(text) if text.endswith("?") else text
+    return capital(text) if text.endswith("?") else text
 
 
-def _follow_up(
+def _follow_ups(
     house: _Organisation, said: Sequence[_Said], asked: _Said, ask: str, topic: str
 ) -> dict[str, str]:
-    """Ask on: the same fact for another group, or another fact of the same topic."""
+    """Ask on, once or twice."""
+    fields: dict[str, str] = {}
+    done = [asked]
+    for prefix, chance in (("follow_up", 0.85), ("second_follow_up", 0.65)):
+        left = [one for one in said if one not in done and one.value not in fields.values()]
+        if not left or house.rng.random() >= chance:
+            break
+        on, ask, text = _ask_on(house, left, done[-1], ask)
+        query = _question(house, ask, topic, on.who)
+        fields |= {prefix: text, f"{prefix}_query": query}
+        fields |= {f"{prefix}_answer": on.value, f"{prefix}_sentence": on.sentence}
+        done.append(on)
+    return fields
+
+
+def _ask_on(
+    house: _Organisation, left: Sequence[_Said], last: _Said, ask: str
+) -> tuple[_Said, str, str]:
+    """Ask the same fact for another group, or another fact of the same topic."""
     rng = house.rng
-    same = [one for one in said if one.fact is asked.fact and one.who != asked.who and one.who]
-    other = [one for one in said if one.fact is not asked.fact]
-    if not (same or other) or rng.random() < 0.3:
-        return {}
+    same = [one for one in left if one.fact is last.fact and one.who != last.who and one.who]
+    other = [one for one in left if one.fact is not last.fact]
     if same and (not other or rng.random() < 0.7):
         on = rng.choice(same)
         bare = re.sub(r"^(for|on|at|in) ", "", on.who)
         forms = ["And {w}?", "And {w}?", "and {w}", "what about {b}", "What about {b}?"]
         forms += ["And {b}?", "How about {b}?", "And what is it {w}?", "{B}?"]
         forms += [*on.fact["it"], *on.fact["it"]]
-        text = house.fill(rng.choice(forms), w=on.who, b=bare, B=_capital(bare))
-        query = _question(house, ask, topic, on.who)
+        text = house.fill(rng.choice(forms), w=on.who, b=bare, B=capital(bare))
     else:
-        on = rng.choice(other)
+        on = rng.choice(other or left)
+        ask = rng.choice(on.fact["ask"])
         text = house.fill(rng.choice(on.fact["it"]), w=on.who)
-        query = _question(house, rng.choice(on.fact["ask"]), topic, on.who)
-    return {
-        "follow_up": re.sub(r" +(?=[ ?])", "", text).strip(),
-        "follow_up_query": query,
-        "follow_up_answer": on.value,
-        "follow_up_sentence": on.sentence,
-    }
+    return on, ask, re.sub(r" +(?=[ ?])", "", text).strip()
 
 
 def _singular(house: _Organisation, group: str) -> str:
@@ -282,7 +297,3 @@ def _singular(house: _Organisation, group: str) -> str:
         return ""
     article = "an" if people[0] in "aeio" else "a"
     return f"{article} {people[:-3] + 'y' if people.endswith('ies') else people[:-1]}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
