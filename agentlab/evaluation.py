@@ -1,204 +1,223 @@
 """Evaluation: the whole agent asked what no training saw, judged measure by measure."""
 
-import json
-import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-from agentlab.answer import Answer, Source
+from agentlab.answer import Answer, Citation, Source
+from agentlab.prompts import parse_answer
 from agentlab.starter.exam import Case
 
-MEASURES = {
-    "valid": "tool calls valid as written",
-    "route_documents": "first route right: in the library",
-    "route_outside": "first route right: outside it",
-    "route_live": "first route right: live, covered subject",
-    "route_talk": "first route right: small talk",
-    "shown": "passage that answers was shown",
-    "gold": "quote or answer holds the gold span",
-    "short": "short answer alone holds it",
-    "cited": "right passage cited",
-    "verbatim": "quotes verbatim in their passage",
-    "web_gold": "web: quote or answer holds the gold span",
-    "follow_up": "follow-up: passage that answers was shown",
-    "abstains": "answer nowhere: says so",
-    "answers": "answer shown: does not abstain",
+FIRST = 3
+"""How many passages of a search count as found."""
+_LIBRARY, _WEB = "search_documents", "search_web"
+_ROUTES = {
+    "documents": "route_documents",
+    "follow_up": "route_follow_up",
+    "outside": "route_outside",
+    "live": "route_live",
+    "small_talk": "route_talk",
 }
+_READ = ("documents", "follow_up", "outside")
+Marks = dict[str, tuple[int, int]]
+Finds = Callable[[Case, str], bool]
+"""Tells whether a query finds the passage that answers a case among the library's first three."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search that the agent made, and what the model read of it."""
+
+    tool: str
+    query: str
+    observation: str
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One case and what came of it: for each measure that applies, how often right of how many."""
+    """One case and what came of it: for each measure that applies, how often right of how many.
+
+    `model` names the model and the settings changed for it, `build` the weights behind that name.
+    `cause` says what went wrong first, None where nothing did; `score` is how likely the best
+    passage of the first search of the library was to answer, where a reader told.
+    """
 
     model: str
+    build: str
     part: str
     case: Case
-    marks: dict[str, tuple[int, int]]
+    marks: Marks
+    cause: str | None
     text: str
     raw: str
-    tools: tuple[str, ...]
+    steps: tuple[Asked, ...]
+    score: float | None
     seconds: float
     tokens: int
 
 
-@dataclass(frozen=True)
-class Share:
-    """A share with its 95 % interval (Wilson's score interval)."""
-
-    right: int
-    of: int
-
-    @property
-    def value(self) -> float:
-        """Give the share, 0..1; nan where nothing was measured."""
-        return self.right / self.of if self.of else math.nan
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Give Wilson's 95 % interval."""
-        if not self.of:
-            return (math.nan, math.nan)
-        z = 1.959964
-        centre = self.value + z * z / (2 * self.of)
-        spread = z * math.sqrt(
-            self.value * (1 - self.value) / self.of + z * z / (4 * self.of * self.of)
+def examine(
+    ask: Callable[[Case], Answer],
+    finds: Finds,
+    cases: Iterable[Case],
+    *,
+    model: str,
+    part: str,
+    build: str = "",
+) -> Iterator[Outcome]:
+    """Ask every case and judge what comes."""
+    for case in cases:
+        answer = ask(case)
+        marks = judge(case, answer, finds)
+        yield Outcome(
+            model=model,
+            build=build,
+            part=part,
+            case=case,
+            marks=marks,
+            cause=cause(case, answer, marks),
+            text=answer.text,
+            raw=answer.raw,
+            steps=tuple(
+                Asked(step.tool, str(step.arguments.get("query", "")), step.observation)
+                for step in answer.steps
+            ),
+            score=first_score(answer),
+            seconds=answer.seconds,
+            tokens=answer.usage.completion_tokens,
         )
-        scale = 1 + z * z / self.of
-        return (max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
-
-    def __str__(self) -> str:
-        if not self.of:
-            return "-"
-        low, high = self.interval
-        return f"{self.value:.0%} [{low:.0%}, {high:.0%}] of {self.of}"
 
 
-def judge(case: Case, answer: Answer) -> dict[str, tuple[int, int]]:
+def judge(case: Case, answer: Answer, finds: Finds) -> Marks:
     """Judge an answer by every measure that applies to its case."""
-    marks: dict[str, tuple[int, int]] = {}
+    marks: Marks = {}
+    _judge_calls(case, answer, marks)
+    quotes = [each for each in answer.citations if each.quote]
+    if quotes:
+        marks["verbatim"] = (sum(each.supported for each in quotes), len(quotes))
+    if case.kind in ("documents", "follow_up"):
+        _judge_query(case, answer, finds, marks)
+    if case.kind in _READ:
+        _judge_reading(case, answer, marks)
+    if case.kind == "nowhere":
+        marks["nowhere"] = _mark(_says_not_found(answer))
+    if case.kind == "near_miss":
+        on_web = any(step.tool == _WEB for step in answer.steps)
+        marks["near_web"] = _mark(on_web)
+        marks["near_miss"] = _mark(on_web and _says_not_found(answer))
+    return marks
+
+
+def cause(case: Case, answer: Answer, marks: Marks) -> str | None:
+    """Name the first thing that went wrong on the way to the answer, as far as the marks tell."""
+    if _failed(marks, *_ROUTES.values()):
+        return "route"
+    if case.kind in ("near_miss", "nowhere") and not _says_not_found(answer):
+        return "answered"
+    if _failed(marks, "near_web"):
+        return "not on the web"
+    if case.kind in _READ and _failed(marks, "gold", "short", "cited", "web_gold"):
+        return _reading_cause(case, answer)
+    if _failed(marks, "verbatim"):
+        return "quote not verbatim"
+    return "invalid call" if _failed(marks, "valid") else None
+
+
+def first_score(answer: Answer) -> float | None:
+    """Give the largest score among the passages of the first search of the library."""
+    for step in answer.steps:
+        if step.tool == _LIBRARY:
+            return max(
+                (each.score for each in step.sources if each.score is not None), default=None
+            )
+    return None
+
+
+def _judge_calls(case: Case, answer: Answer, marks: Marks) -> None:
     calls = len(answer.steps) + answer.usage.malformed_calls
     if calls:
         wrong = answer.usage.malformed_calls + sum(step.error for step in answer.steps)
         marks["valid"] = (max(0, calls - wrong), calls)
     elif case.first_tool:
         marks["valid"] = (0, 1)
-    first = answer.steps[0].tool if answer.steps else None
-    route = "talk" if case.kind == "small_talk" else case.kind
-    if f"route_{route}" in MEASURES:
-        marks[f"route_{route}"] = _mark(first == case.first_tool)
-    quotes = [each for each in answer.citations if each.quote]
-    if quotes:
-        marks["verbatim"] = (sum(each.supported for each in quotes), len(quotes))
-    if case.kind in ("documents", "follow_up"):
-        shown = any(_holds(source, case) for source in answer.sources)
-        marks["follow_up" if case.kind == "follow_up" else "shown"] = _mark(shown)
-        marks["gold"] = _mark(_has_gold(case, _all_text(answer)))
-        marks["short"] = _mark(_has_gold(case, answer.text))
-        marks["cited"] = _mark(
-            any(each.supported and _holds(each.source, case) for each in answer.citations)
-        )
-        if shown:
-            marks["answers"] = _mark(not answer.abstained)
+    if case.kind in _ROUTES:
+        first = answer.steps[0].tool if answer.steps else None
+        marks[_ROUTES[case.kind]] = _mark(first == case.first_tool)
+
+
+def _judge_query(case: Case, answer: Answer, finds: Finds, marks: Marks) -> None:
+    """Compare the agent's first search with the question: a follow-up without one has lost.
+
+    "found" is what the query finds by itself, "shown" what the search showed the model: it may know
+    the person's words too, and reads more than it shows.
+    """
+    search = next((step for step in answer.steps if step.tool == _LIBRARY), None)
+    if search is None and case.kind == "documents":
+        return
+    query = str(search.arguments.get("query", "")) if search else ""
+    shown = any(case.stands_in(each.text) for each in search.sources) if search else False
+    name = "follow" if case.kind == "follow_up" else "query"
+    marks[f"{name}_found"] = _mark(finds(case, query))
+    marks[f"{name}_shown"] = _mark(shown)
+    marks[f"{name}_own"] = _mark(finds(case, case.alone))
+
+
+def _judge_reading(case: Case, answer: Answer, marks: Marks) -> None:
+    gold = case.answered_by(_all_text(answer))
+    shown = any(case.stands_in(source.text) for source in answer.sources)
     if case.kind == "outside":
-        marks["web_gold"] = _mark(_has_gold(case, _all_text(answer)))
-    if case.kind == "absent":
-        marks["abstains"] = _mark(answer.abstained)
-    return marks
+        marks["web_gold"] = _mark(gold)
+        if shown:
+            marks["web_gold_shown"] = _mark(gold)
+    else:
+        short = case.answered_by(answer.text)
+        cited = any(_right(each, case) for each in answer.citations)
+        for name, right in (("gold", gold), ("short", short), ("cited", cited)):
+            marks[name] = _mark(right)
+            if shown:
+                marks[f"{name}_shown"] = _mark(right)
+    if shown:
+        marks["falsely"] = _mark(answer.abstained)
 
 
-def examine(
-    ask: Callable[[Case], Answer], cases: Iterable[Case], *, model: str, part: str
-) -> Iterator[Outcome]:
-    """Ask every case and judge what comes."""
-    for case in cases:
-        answer = ask(case)
-        yield Outcome(
-            model=model,
-            part=part,
-            case=case,
-            marks=judge(case, answer),
-            text=answer.text,
-            raw=answer.raw,
-            tools=tuple(step.tool for step in answer.steps),
-            seconds=answer.seconds,
-            tokens=answer.usage.completion_tokens,
-        )
+def _reading_cause(case: Case, answer: Answer) -> str:
+    holding = [source for source in answer.sources if case.stands_in(source.text)]
+    if not holding:
+        return "not found"
+    if not any(case.stands_in(_visible(source)) for source in holding):
+        return "not shown"
+    if answer.abstained:
+        return "abstained"
+    quoted = any(case.answered_by(each.quote) for each in answer.citations if each.supported)
+    return "wrong span" if quoted else "wrong sentence"
 
 
-def summarise(outcomes: Sequence[Outcome]) -> dict[str, Share]:
-    """Add the marks up, measure by measure."""
-    return {
-        name: Share(
-            sum(each.marks.get(name, (0, 0))[0] for each in outcomes),
-            sum(each.marks.get(name, (0, 0))[1] for each in outcomes),
-        )
-        for name in MEASURES
-    }
+def _visible(source: Source) -> str:
+    return " ".join(source.sentences) or source.shown
 
 
-class Record:
-    """The outcomes so far, a line each: an evaluation that is stopped goes on where it was."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-    def outcomes(self) -> list[Outcome]:
-        """Read the outcomes; a line that a crash cut short is left out."""
-        if not self.path.exists():
-            return []
-        rows = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                rows.append(_outcome(json.loads(line)))
-            except (ValueError, KeyError, TypeError):
-                continue
-        return rows
-
-    def add(self, outcome: Outcome) -> None:
-        """Append an outcome."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
-
-    def missing(self, cases: Sequence[Case], *, model: str, part: str) -> list[Case]:
-        """Give the cases that have no outcome yet."""
-        done = {each.case for each in self.outcomes() if (each.model, each.part) == (model, part)}
-        return [case for case in cases if case not in done]
+def _right(citation: Citation, case: Case) -> bool:
+    """Tell whether a citation leads to the answer: its passage, or the same page's own words."""
+    source = citation.source
+    if not citation.supported:
+        return False
+    on_page = case.page is not None and (source.title, source.page) == (case.title, case.page)
+    return case.stands_in(source.text) or (on_page and case.answered_by(citation.quote))
 
 
-def _outcome(row: dict[str, Any]) -> Outcome:
-    case = Case(
-        **{
-            **row["case"],
-            "earlier": tuple(row["case"]["earlier"]),
-            "answers": tuple(row["case"]["answers"]),
-        }
-    )
-    marks = {name: (pair[0], pair[1]) for name, pair in row["marks"].items()}
-    return Outcome(**{**row, "case": case, "marks": marks, "tools": tuple(row["tools"])})
+def _says_not_found(answer: Answer) -> bool:
+    """Tell whether the model itself says so: a run that failed does not."""
+    return parse_answer(answer.raw).abstained
+
+
+def _all_text(answer: Answer) -> str:
+    quotes = (each.quote for each in answer.citations if each.supported)
+    return " ".join([answer.text, *quotes])
+
+
+def _failed(marks: Marks, *names: str) -> bool:
+    found = (marks[name] for name in names if name in marks)
+    return any(right < of for right, of in found)
 
 
 def _mark(right: bool) -> tuple[int, int]:
     return (int(right), 1)
-
-
-def _holds(source: Source, case: Case) -> bool:
-    if case.page is not None:
-        return source.kind == "page" and (source.title, source.page) == (case.title, case.page)
-    return bool(case.sentence) and _plain(case.sentence) in _plain(source.text)
-
-
-def _all_text(answer: Answer) -> str:
-    return " ".join([answer.text, *(each.quote for each in answer.citations if each.supported)])
-
-
-def _has_gold(case: Case, text: str) -> bool:
-    written = f" {_plain(text)} "
-    return any(f" {_plain(each)} " in written for each in case.answers if _plain(each))
-
-
-def _plain(text: str) -> str:
-    return " ".join(re.sub(r"[^\w\s]|_", " ", text.lower()).split())

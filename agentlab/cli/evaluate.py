@@ -1,6 +1,7 @@
 """`agentlab evaluate`: the whole agent on held-out questions, model beside model."""
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,15 +10,22 @@ import typer
 from agentlab.cli import options
 
 if TYPE_CHECKING:
-    from agentlab.evaluation import Outcome, Share
+    from agentlab.evaluation import Outcome
+    from agentlab.progress import Bar
+    from agentlab.record import Record
+    from agentlab.settings import Settings
+    from agentlab.starter.exam import Part
 
 EXAMPLES = """\b
 Examples:
-  agentlab evaluate --quick                   the demo's handbooks, ten questions
-  agentlab evaluate                           the handbooks, all forty questions
-  agentlab evaluate starter smollm2-135m      the tuned model beside its base
-  agentlab evaluate --questions data/qa       and articles that no training saw
+  agentlab evaluate --quick                         two questions of every kind
+  agentlab evaluate --questions data/qa             the whole exam: over 300 questions
+  agentlab evaluate starter smollm2-135m --quick    the tuned model beside its base
+  agentlab evaluate --set passages=2 --markdown     a column more: what a setting changes
+  agentlab evaluate --misses                        what went wrong, case by case
 """
+# What the exam itself sets, or what names a column.
+_FIXED = ("model", "home", "journal", "web", "recorded", "store", "collection", "embedder")
 
 
 def evaluate(
@@ -29,72 +37,123 @@ def evaluate(
         Path | None, typer.Option("--questions", help="Folder of question sets in SQuAD's shape.")
     ] = None,
     count: Annotated[
-        int, typer.Option("--count", min=20, help="How many questions on the articles.")
-    ] = 120,
-    quick: Annotated[bool, typer.Option("--quick", help="Ask few questions.")] = False,
+        int | None,
+        typer.Option("--count", min=20, help="How many questions on the articles [190]."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Ask two of every kind.")] = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; a column of its own."),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="The outcomes, a line each; a stopped run goes on.")
     ] = Path("runs/evaluation.jsonl"),
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    misses: Annotated[bool, typer.Option("--misses", help="List the wrong cases.")] = False,
     config: options.Config = None,
 ) -> None:
-    """Ask held-out questions and print each measure with its 95 % interval.
+    """Ask held-out questions and print each measure with its 95 % interval and its aim.
 
-    What was asked before is read from --out and not asked again: remove the file to start anew.
+    What was asked before is read from --out and not asked again, as long as the model's weights
+    are the same; the table shows every column recorded there for these models and questions.
     """
-    settings = options.resolve(config).settings
+    changes = _changes(change or [])
+    settings = options.resolve(config, **changes).settings
+    from agentlab.cli import report
     from agentlab.console import make_console
-    from agentlab.evaluation import Record
-    from agentlab.library import open_embedder
-    from agentlab.model import open_model
     from agentlab.progress import Bar
-    from agentlab.settings import with_changes
-    from agentlab.starter.examination import exam_parts, quick_parts, run_exam
+    from agentlab.record import Record
+    from agentlab.starter.exam import ARTICLE_CASES
+    from agentlab.starter.examination import exam_parts, quick_parts
 
-    parts = exam_parts(questions, count=count)
-    if quick:
-        parts = quick_parts(parts)
+    parts = exam_parts(questions, count=count or ARTICLE_CASES)
+    parts = quick_parts(parts) if quick else parts
     record = Record(out)
-    embedder = open_embedder(settings)
     names = models or ["starter"]
-    console = make_console()
-    with Bar(console) as bar:
+    with Bar(make_console(stderr=True)) as bar:
+        if left_out := record.left_out():
+            bar.line(f"{out}: lines of another shape, asked anew: {left_out}", "note")
         for name in names:
-            own = with_changes(settings, model=name)
-            model = open_model(own)
-            total = sum(len(part.cases) for part in parts)
-            left = sum(
-                len(record.missing(part.cases, model=name, part=part.name)) for part in parts
-            )
-            outcomes = run_exam(
-                model, parts, settings=own, embedder=embedder, questions=questions, record=record
-            )
-            for done, outcome in enumerate(outcomes, start=total - left + 1):
-                bar.show(name, done, total, outcome.case.question)
-            model.close()
+            _examine(name, changes, parts, settings, record, questions=questions, bar=bar)
+    columns = _columns(record, names, parts)
+    if json:
+        sys.stdout.write(report.as_json(columns, misses=misses))
+        return
+    sys.stdout.write(report.as_markdown(columns) if markdown else report.as_text(columns))
+    if misses:
+        sys.stdout.write("\n" + report.as_misses(columns))
+
+
+def _examine(
+    name: str,
+    changes: dict[str, str],
+    parts: "list[Part]",
+    settings: "Settings",
+    record: "Record",
+    *,
+    questions: Path | None,
+    bar: "Bar",
+) -> None:
+    """Ask one model what it was not asked before; it is opened only if there is something."""
+    from agentlab.library import open_embedder, open_reader
+    from agentlab.model import open_model
+    from agentlab.settings import with_changes
+    from agentlab.starter.examination import build_of, label_of, run_exam
+
+    label, build = label_of(name, changes), build_of(name)
+    total = sum(len(part.cases) for part in parts)
+    left = sum(
+        len(record.missing(part.cases, model=label, build=build, part=part.name)) for part in parts
+    )
+    if not left:
+        return
+    own = with_changes(settings, model=name)
+    model = open_model(own, progress=bar.line)
+    try:
+        outcomes = run_exam(
+            model, parts, settings=own, embedder=open_embedder(own),
+            reader=open_reader(own), questions=questions,
+            record=record, label=label, build=build,
+        )  # fmt: skip
+        bar.show(label, total - left, total, "reading the library")
+        started = time.monotonic()
+        for done, outcome in enumerate(outcomes, start=1):
+            seconds = (time.monotonic() - started) / done * (left - done)
+            note = f"{_left(seconds)} · {outcome.case.question}"
+            bar.show(label, total - left + done, total, note)
+    finally:
+        model.close()
+
+
+def _columns(record: "Record", names: list[str], parts: "list[Part]") -> "dict[str, list[Outcome]]":
+    """Sort what is recorded of these models, as they are now, and of these questions."""
+    from agentlab.starter.examination import build_of
+
+    builds = {name: build_of(name) for name in names}
     wanted = {(part.name, case) for part in parts for case in part.cases}
-    found = [each for each in record.outcomes() if (each.part, each.case) in wanted]
-    sys.stdout.write(table({name: [o for o in found if o.model == name] for name in names}))
+    columns: dict[str, list[Outcome]] = {}
+    for name in names:
+        for each in record.outcomes():
+            of_model = each.model == name or each.model.startswith(f"{name} ")
+            if of_model and each.build == builds[name] and (each.part, each.case) in wanted:
+                columns.setdefault(each.model, []).append(each)
+    return columns
 
 
-def table(outcomes: "dict[str, list[Outcome]]") -> str:
-    """Write the measures as a Markdown table, a column a model."""
-    from agentlab.evaluation import MEASURES, summarise
-
-    columns: dict[str, dict[str, Share]] = {
-        name: summarise(found) for name, found in outcomes.items()
-    }
-    lines = [f"| measure | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
-    for key, label in MEASURES.items():
-        if any(shares[key].of for shares in columns.values()):
-            cells = " | ".join(str(shares[key]) for shares in columns.values())
-            lines.append(f"| {label} | {cells} |")
-    seconds = " | ".join(_mean([each.seconds for each in found]) for found in outcomes.values())
-    tokens = " | ".join(_mean([each.tokens for each in found]) for found in outcomes.values())
-    lines.append(f"| questions | {' | '.join(str(len(found)) for found in outcomes.values())} |")
-    lines.append(f"| seconds a question | {seconds} |")
-    lines.append(f"| tokens written a question | {tokens} |")
-    return "\n".join(lines) + "\n"
+def _changes(given: list[str]) -> dict[str, str]:
+    """Read KEY=VALUE pairs; the settings check keys and values themselves."""
+    changes = {}
+    for each in given:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"--set {each} has no value: write KEY=VALUE.")
+        if key in _FIXED:
+            raise typer.BadParameter(f"--set {each}: the exam brings its own {key}; leave it out.")
+        changes[key] = value
+    return changes
 
 
-def _mean(values: "list[float] | list[int]") -> str:
-    return f"{sum(values) / len(values):.1f}" if values else "-"
+def _left(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} min left" if minutes else f"{seconds:.0f} s left"

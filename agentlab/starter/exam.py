@@ -2,41 +2,57 @@
 
 import json
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from agentlab.demo import FRESH
 from agentlab.starter.conversations import Text
-from agentlab.starter.live import SMALL_TALK, live_question
+from agentlab.starter.live import live_question, small_talk
 from agentlab.starter.questions import (
     Article,
+    Question,
+    WebQuestion,
     held_out_articles,
     held_out_web_questions,
 )
 from agentlab.tools.providers.base import WebResult
 from ingest.collection import Collection
 
-Kind = Literal["documents", "follow_up", "outside", "live", "absent", "small_talk"]
-KINDS: tuple[Kind, ...] = ("documents", "follow_up", "outside", "live", "absent", "small_talk")
-# The share of each kind in an exam on articles.
-_SHARES: dict[Kind, float] = {
-    "documents": 0.45, "outside": 0.25, "live": 0.12, "absent": 0.12, "small_talk": 0.06,
+Kind = Literal[
+    "documents", "follow_up", "outside", "live", "near_miss", "nowhere", "small_talk"
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = (
+    "documents", "follow_up", "outside", "live", "near_miss", "nowhere", "small_talk",
+)  # fmt: skip
+# How many of each kind stand in an exam of 270 questions on articles.
+_MIX: dict[Kind, int] = {
+    "documents": 110, "outside": 50, "live": 40, "near_miss": 30, "nowhere": 20, "small_talk": 20,
 }  # fmt: skip
+ARTICLE_CASES = 190
 _LIBRARIES = 2
+_TRIES = 50
+_LONGEST_NAME = 4
 
 
 @dataclass(frozen=True)
 class Case:
-    """A question, what was asked before it, and what a right answer holds.
+    """A question, the turns before it, and what a right answer holds.
 
+    `earlier` are questions with their right answers, `full` is what a follow-up means in full.
     `sentence` stands in the passage that must be cited; a case from a handbook names its page.
+    A "near_miss" asks about a subject of the library, but nothing holds its answer; "nowhere" asks
+    about what is neither in the library nor on the web.
     """
 
     kind: Kind
     question: str
-    earlier: tuple[str, ...] = ()
+    earlier: tuple[tuple[str, str], ...] = ()
+    full: str = ""
     answers: tuple[str, ...] = ()
     sentence: str = ""
     title: str = ""
@@ -48,6 +64,27 @@ class Case:
         if self.kind == "small_talk":
             return None
         return "search_web" if self.kind in ("outside", "live") else "search_documents"
+
+    @property
+    def alone(self) -> str:
+        """Give the question in words that need no earlier turn."""
+        return self.full or self.question
+
+    def stands_in(self, text: str) -> bool:
+        """Tell whether a text holds the sentence that answers."""
+        return bool(self.sentence) and f" {plain(self.sentence)} " in f" {plain(text)} "
+
+    def answered_by(self, text: str) -> bool:
+        """Tell whether a text holds one of the answers, in whole words."""
+        words = f" {plain(text)} "
+        return any(f" {plain(each)} " in words for each in self.answers if plain(each))
+
+
+@lru_cache(maxsize=4096)
+def plain(text: str) -> str:
+    """Reduce a text to its words, in small letters, without the numbers of its sources."""
+    text = re.sub(r"\[\d+\]", " ", text.lower())
+    return " ".join(re.sub(r"[^\w\s]|_", " ", text).split())
 
 
 @dataclass(frozen=True)
@@ -84,36 +121,31 @@ def handbook_cases() -> list[Case]:
     return [_handbook_case(row) for row in json.loads(FRESH.read_text(encoding="utf-8"))]
 
 
-def article_parts(folder: Path, *, count: int, seed: int = 11) -> list[Part]:
-    """Draw `count` cases on the held-out articles of the question sets in `folder`."""
+def article_parts(folder: Path, *, count: int = ARTICLE_CASES, seed: int = 11) -> list[Part]:
+    """Draw about `count` cases on the held-out articles of the question sets in `folder`."""
     rng = random.Random(seed)
     articles = held_out_articles(folder)
     rng.shuffle(articles)
     asked = held_out_web_questions(folder)
     rng.shuffle(asked)
     size = len(articles) // _LIBRARIES
-    parts = []
-    for index in range(_LIBRARIES):
-        own = articles[index * size : (index + 1) * size]
-        wanted = count // _LIBRARIES
-        absent = _draw("absent", own, round(wanted * _SHARES["absent"]), rng)
-        withheld = {case.sentence for case in absent}
-        texts = _texts(own, withheld)
-        held = {text.text for text in texts}
-        cases = absent + _draw("documents", own, round(wanted * _SHARES["documents"]), rng, held)
-        outside = asked[index::_LIBRARIES][: round(wanted * _SHARES["outside"])]
-        cases += [
-            Case("outside", each.text, answers=(each.answer,), sentence=each.sentence)
-            for each in outside
-        ]
-        titles = [article.title for article in own]
-        for _ in range(round(wanted * _SHARES["live"])):
-            cases.append(Case("live", live_question(rng, titles).text))
-        talk = rng.sample(SMALL_TALK, max(1, round(wanted * _SHARES["small_talk"])))
-        cases += [Case("small_talk", text) for text, _ in talk]
-        rng.shuffle(cases)
-        parts.append(Part(f"articles {index + 1}", texts, tuple(cases)))
-    return parts
+    own = [articles[index * size : (index + 1) * size] for index in range(_LIBRARIES)]
+    scale = count / (_LIBRARIES * sum(_MIX.values()))
+    numbers = {kind: max(1, round(of * scale)) for kind, of in _MIX.items()}
+    seen: set[str] = set()
+    return [
+        _part(
+            f"articles {index + 1}",
+            own=own[index],
+            foreign=own[index - 1],
+            asked=asked[index::_LIBRARIES],
+            numbers=numbers,
+            rng=rng,
+            on_web={each.title for each in asked},
+            seen=seen,
+        )
+        for index in range(_LIBRARIES)
+    ]
 
 
 def web_texts(folder: Path) -> list[Text]:
@@ -122,27 +154,80 @@ def web_texts(folder: Path) -> list[Text]:
     return list({row.passage: Text(row.title, "", 1, row.passage) for row in rows}.values())
 
 
-def _draw(
-    kind: Kind,
-    articles: Sequence[Article],
-    count: int,
+def _part(
+    name: str,
+    *,
+    own: Sequence[Article],
+    foreign: Sequence[Article],
+    asked: Sequence[WebQuestion],
+    numbers: dict[Kind, int],
     rng: random.Random,
-    held: set[str] | None = None,
-) -> list[Case]:
-    """Draw questions; with `held` only ones whose passage is among those texts."""
-    pairs = [
+    on_web: set[str],
+    seen: set[str],
+) -> Part:
+    """Draw the cases on one library; `foreign` articles are not in it, `seen` talk is not drawn."""
+    near = _questions(own, on_web)
+    rng.shuffle(near)
+    rare = islice((pair for pair in near if _said_once(*pair)), numbers["near_miss"])
+    cases = [_case("near_miss", *pair) for pair in rare]
+    texts = _texts(own, {case.sentence for case in cases})
+    held = {text.text for text in texts}
+    kept = [pair for pair in _questions(own) if pair[0].passages[pair[1].passage] in held]
+    cases += [_case("documents", *pair) for pair in rng.sample(kept, numbers["documents"])]
+    cases += [
+        Case("nowhere", question.text)
+        for _, question in rng.sample(_questions(foreign, on_web), numbers["nowhere"])
+    ]
+    cases += [
+        Case("outside", each.text, answers=(each.answer,), sentence=each.sentence)
+        for each in asked[: numbers["outside"]]
+    ]
+    topics = [article.title for article in own]
+    live = _distinct(lambda: live_question(rng, topics, held_out=True).text, numbers["live"], seen)
+    talk = _distinct(lambda: small_talk(rng, held_out=True)[0], numbers["small_talk"], seen)
+    cases += [Case("live", text) for text in live] + [Case("small_talk", text) for text in talk]
+    rng.shuffle(cases)
+    return Part(name, texts, tuple(cases))
+
+
+def _questions(
+    articles: Sequence[Article], on_web: Container[str] = ()
+) -> list[tuple[Article, Question]]:
+    """List the questions of the articles that the web has no page on.
+
+    Left out is a question whose answer was marked inside a word.
+    """
+    return [
         (article, question)
         for article in articles
+        if article.title not in on_web
         for question in article.questions
-        if held is None or article.passages[question.passage] in held
+        if _case("documents", article, question).answered_by(question.sentence)
     ]
-    return [
-        Case(
-            kind, question.text, answers=question.answers, sentence=question.sentence,
-            title=article.title,
-        )
-        for article, question in rng.sample(pairs, count)
-    ]  # fmt: skip
+
+
+def _said_once(article: Article, question: Question) -> bool:
+    """Tell whether the answer is a name or number that no other passage of the article says.
+
+    Without its passage nothing answers such a question; one that asks for a description, other
+    passages may answer in other words.
+    """
+    short = question.answer.split()
+    if len(short) > _LONGEST_NAME or not any(w[0].isupper() or w[0].isdigit() for w in short):
+        return False
+    case = _case("near_miss", article, question)
+    others = (each for each in article.passages if not case.stands_in(each))
+    return not any(case.answered_by(each) for each in others)
+
+
+def _case(kind: Kind, article: Article, question: Question) -> Case:
+    return Case(
+        kind,
+        question.text,
+        answers=question.answers,
+        sentence=question.sentence,
+        title=article.title,
+    )
 
 
 def _texts(articles: Sequence[Article], withheld: set[str]) -> tuple[Text, ...]:
@@ -154,5 +239,23 @@ def _texts(articles: Sequence[Article], withheld: set[str]) -> tuple[Text, ...]:
     )
 
 
+def _distinct(draw: Callable[[], str], count: int, seen: set[str]) -> list[str]:
+    """Draw `count` texts that are not `seen`, or as many as come in a fair number of tries."""
+    found: list[str] = []
+    for _ in range(_TRIES * count):
+        text = draw()
+        if len(found) < count and text not in seen:
+            seen.add(text)
+            found.append(text)
+    return found
+
+
 def _handbook_case(row: dict[str, Any]) -> Case:
-    return Case(**{**row, "earlier": tuple(row["earlier"]), "answers": tuple(row["answers"])})
+    """Read a case; what the handbooks lack of a near miss is for the tests."""
+    return case_of({key: value for key, value in row.items() if key != "lacks"})
+
+
+def case_of(row: dict[str, Any]) -> Case:
+    """Make a case of its fields as JSON holds them."""
+    earlier = tuple((asked, answer) for asked, answer in row.get("earlier", ()))
+    return Case(**{**row, "earlier": earlier, "answers": tuple(row.get("answers", ()))})

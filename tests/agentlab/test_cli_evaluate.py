@@ -1,15 +1,136 @@
-from agentlab.cli.evaluate import table
-from agentlab.evaluation import Outcome
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentlab.cli import report
+from agentlab.cli.main import run
+from agentlab.evaluation import Asked, Outcome
+from agentlab.record import Record
+from agentlab.starter import examination
 from agentlab.starter.exam import Case
 
+GOOD = Outcome(
+    "starter", "b", "handbooks", Case("documents", "Which limit?"), {"valid": (1, 1)}, None,
+    "", "", (), None, 2.0, 30,
+)  # fmt: skip
+BAD = replace(
+    GOOD,
+    case=Case(
+        "follow_up", "And then?", (("First?", "Yes"),), "What then?", ("90 euros",),
+        "It is 90 euros.", "Guide", 4,
+    ),
+    marks={"valid": (1, 1), "gold": (0, 1), "falsely": (0, 1)},
+    cause="wrong sentence",
+    raw='"Something else." [1]\nAnswer: else [1]',
+    steps=(Asked("search_documents", "then", "Evidence: fair\n[1] Guide, p. 4: It is."),),
+    score=0.25,
+)  # fmt: skip
 
-def outcome(model: str, right: int) -> Outcome:
-    marks = {"valid": (right, 1)}
-    return Outcome(model, "handbooks", Case("documents", "q"), marks, "", "", (), 2.0, 30)
+
+def test_the_table_shows_aims_a_column_a_model_and_intervals() -> None:
+    columns = {"starter": [GOOD] * 4, "base": [replace(GOOD, marks={"valid": (0, 1)})] * 2}
+    lines = report.as_markdown(columns).splitlines()
+    assert lines[:3] == [
+        "| measure | aim | starter | base |",
+        "|---|---|---|---|",
+        "| valid tool calls | >= 99.5 % | 100.0% [51%, 100%] of 4 | 0.0% [0%, 66%] of 2 |",
+    ]
+    assert "| seconds a question, mean |  | 2.0 | 2.0 |" in lines
+    assert lines[-1] == "| questions |  | 4 | 2 |"
 
 
-def test_the_table_shows_a_column_a_model_with_intervals_and_numbers() -> None:
-    text = table({"starter": [outcome("starter", 1)] * 4, "base": [outcome("base", 0)] * 2})
-    assert text.splitlines()[0] == "| measure | starter | base |"
-    assert "| tool calls valid as written | 100% [51%, 100%] of 4 | 0% [0%, 66%] of 2 |" in text
-    assert "| seconds a question | 2.0 | 2.0 |" in text
+def test_the_plain_table_is_aligned() -> None:
+    lines = report.as_text({"starter": [GOOD]}).splitlines()
+    assert lines[0].split() == ["measure", "aim", "starter"]
+    column = lines[0].index("starter")
+    assert all(line[column] != " " and line[column - 1] == " " for line in lines)
+
+
+def test_what_was_not_measured_has_no_row_in_a_table_and_null_in_json() -> None:
+    assert "AUC" not in report.as_text({"starter": [GOOD]})
+    value = json.loads(report.as_json({"starter": [GOOD, BAD]}, misses=True))["starter"]
+    assert value["measures"]["near_area"]["value"] is None
+    assert value["measures"]["valid"]["value"] == 1.0
+    assert [each["cause"] for each in value["misses"]] == ["wrong sentence"]
+
+
+def test_a_miss_is_listed_with_its_cause_its_searches_and_the_full_answer() -> None:
+    assert report.as_misses({"starter": [GOOD, BAD]}).splitlines() == [
+        "starter: 1 with something wrong",
+        "    1  follow_up: wrong sentence",
+        "",
+        "[wrong sentence] follow_up, handbooks: And then?",
+        "  before  First? -> Yes",
+        "  means   What then?",
+        "  gold    90 euros: It is 90 euros.",
+        "  where   Guide, p. 4",
+        "  failed  gold",
+        "  score   0.250",
+        "  search_documents(then)",
+        "    Evidence: fair",
+        "    [1] Guide, p. 4: It is.",
+        "  answer",
+        '    "Something else." [1]',
+        "    Answer: else [1]",
+    ]
+
+
+def test_the_commonest_cause_comes_first() -> None:
+    rare = replace(BAD, cause="route")
+    assert report.wrong([rare, BAD, GOOD, BAD]) == [BAD, BAD, rare]
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A record in which every quick question has been answered, so that no model is opened."""
+    monkeypatch.setattr(examination, "build_of", lambda _: "b")
+    record = Record(tmp_path / "out.jsonl")
+    for label in ("starter", "starter passages=2", "other"):
+        for part in examination.quick_parts(examination.exam_parts(None)):
+            for case in part.cases:
+                record.add(replace(GOOD, model=label, part=part.name, case=case))
+    record.add(replace(GOOD, build="an older training"))
+    return record.path
+
+
+def evaluated(out: Path, *more: str) -> list[str]:
+    return ["evaluate", "--quick", "--out", str(out), *more]
+
+
+def test_what_is_recorded_is_not_asked_again_and_changes_are_columns_of_their_own(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(evaluated(recorded, "--set", "passages=2", "--json")) == 0
+    value: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert list(value) == ["starter", "starter passages=2"]
+    kinds = 7
+    assert [each["questions"] for each in value.values()] == [2 * kinds, 2 * kinds]
+
+
+def test_the_forms_of_the_table_go_to_stdout(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(evaluated(recorded, "--markdown")) == 0
+    assert capsys.readouterr().out.startswith("| measure | aim | starter |")
+    assert run(evaluated(recorded, "--misses")) == 0
+    assert "starter: 0 with something wrong" in capsys.readouterr().out
+
+
+def test_lines_of_another_shape_are_told(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with recorded.open("a", encoding="utf-8") as file:
+        file.write('{"model": "starter"}\n')
+    assert run(evaluated(recorded)) == 0
+    assert "lines of another shape, asked anew: 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["passages", "model=x", "no_such=1", "passages=many"])
+def test_a_change_that_cannot_be_made_is_refused(
+    given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(evaluated(tmp_path / "out.jsonl", "--set", given)) != 0
+    assert given.partition("=")[0] in capsys.readouterr().err

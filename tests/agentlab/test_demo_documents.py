@@ -1,6 +1,7 @@
 """The demo handbooks are real PDFs, render the same each time, and hold what is asked of them."""
 
 import json
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,18 @@ import pytest
 from agentlab.demo import FOLDER, FRESH, HANDBOOKS, QUESTIONS, WEB
 from agentlab.demo.manuscript import read_manuscript
 from agentlab.demo.render import render, render_all
+from agentlab.starter.live import small_talk
+from agentlab.tools.providers.recorded import Recorded
+from ingest.chunking import chunk_document
+from ingest.config import IngestConfig
+from ingest.pdf import read_pdf
 
 FILES = sorted(HANDBOOKS.glob("*.pdf"))
 CASES: list[dict[str, Any]] = json.loads(FRESH.read_text(encoding="utf-8"))
+
+
+def of_kind(*kinds: str) -> list[dict[str, Any]]:
+    return [case for case in CASES if case["kind"] in kinds]
 
 
 def pages(path: Path) -> list[str]:
@@ -83,10 +93,7 @@ def test_footnotes_tables_and_columns_come_out_in_reading_order() -> None:
 
 def test_the_span_of_each_held_out_question_is_on_its_page_and_on_no_other() -> None:
     books = {title(path): pages(path) for path in FILES}
-    for case in CASES:
-        if case["kind"] not in ("documents", "follow_up"):
-            assert case["page"] is None
-            continue
+    for case in of_kind("documents", "follow_up"):
         assert any(answer in case["sentence"] for answer in case["answers"])
         found = [
             (book, number)
@@ -97,15 +104,63 @@ def test_the_span_of_each_held_out_question_is_on_its_page_and_on_no_other() -> 
         assert found == [(case["title"], case["page"])]
 
 
-def test_held_out_questions_are_of_every_kind_and_other_than_the_demo_asks() -> None:
+def test_a_passage_of_the_library_holds_each_sentence_whole() -> None:
+    texts = [
+        " ".join(chunk.text.split())
+        for path in FILES
+        for chunk in chunk_document(
+            read_pdf(path),
+            token_spans=lambda text: [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)],
+            chunk_tokens=IngestConfig().chunk_tokens,
+            embedder="words",
+            pipeline="test",
+        )
+    ]
+    for case in of_kind("documents", "follow_up"):
+        assert any(case["sentence"] in text for text in texts), case["sentence"]
+
+
+def test_nothing_holds_what_near_misses_and_questions_from_nowhere_ask() -> None:
+    handbooks = " ".join(text for path in FILES for text in pages(path))
+    web = WEB.read_text(encoding="utf-8")
+    for case in of_kind("near_miss", "nowhere"):
+        assert case["lacks"]
+        for words in case["lacks"]:
+            said = re.compile(rf"\b{re.escape(words)}\b", re.IGNORECASE)
+            assert not said.search(handbooks), (case["question"], words)
+            assert case["kind"] == "near_miss" or not said.search(web), (case["question"], words)
+
+
+def test_the_recorded_web_finds_what_the_questions_outside_ask() -> None:
+    web = Recorded.from_file(WEB)
+    for case in of_kind("outside"):
+        snippets = " ".join(each.snippet for each in web.search(case["question"], limit=3))
+        assert case["sentence"] in snippets
+        assert any(answer in case["sentence"] for answer in case["answers"])
+
+
+def test_a_follow_up_tells_its_earlier_turns_and_what_it_means_in_full() -> None:
+    turns = [len(case["earlier"]) for case in of_kind("follow_up")]
+    assert (turns.count(1), turns.count(2)) == (20, 10)
+    for case in CASES:
+        assert bool(case.get("earlier")) == bool(case.get("full")) == (case["kind"] == "follow_up")
+    for case in of_kind("follow_up"):
+        assert case["full"] not in [asked for asked, _ in case["earlier"]]
+        assert all(asked and answer for asked, answer in case["earlier"])
+
+
+def test_held_out_questions_are_of_every_kind_and_other_than_are_asked_elsewhere() -> None:
     kinds = [case["kind"] for case in CASES]
-    assert len(CASES) >= 40
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
-        "documents": 18, "follow_up": 6, "absent": 6, "live": 6, "small_talk": 4,
+        "documents": 42, "follow_up": 30, "near_miss": 15, "live": 10, "small_talk": 10,
+        "nowhere": 8, "outside": 6,
     }  # fmt: skip
-    asked = {case["question"] for case in CASES}
-    assert not asked & set(json.loads(QUESTIONS.read_text(encoding="utf-8")))
-    assert all(bool(case["earlier"]) == (case["kind"] == "follow_up") for case in CASES)
+    asked = [case["question"] for case in of_kind(*set(kinds) - {"follow_up"})]
+    assert len(asked) == len(set(asked))
+    assert not {*asked} & set(json.loads(QUESTIONS.read_text(encoding="utf-8")))
+    rng = random.Random(3)
+    trained = {small_talk(rng)[0] for _ in range(3000)}
+    assert not {case["question"] for case in of_kind("small_talk")} & trained
 
 
 def test_the_recorded_web_answers_the_demo_question_and_no_handbook_does() -> None:
