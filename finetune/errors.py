@@ -2,7 +2,7 @@
 
 FinetuneError
 |-- ConfigError        a recipe or an override that cannot be trained with (ValueError)
-|-- ExampleError       a row of the data that is no conversation (ValueError)
+|-- ExampleError       a row or a text that cannot be learned from or measured on (ValueError)
 |-- TemplateError      a chat template that cannot mark what to learn (ValueError)
 |-- ModelError         a base model or an adapter that cannot be loaded (ValueError)
 |-- MissingPackageError     an optional package is not installed (ImportError)
@@ -23,7 +23,7 @@ class ConfigError(FinetuneError, ValueError):
 
 
 class ExampleError(FinetuneError, ValueError):
-    """A row of the data is no conversation to learn from."""
+    """A row or a text cannot be learned from or measured on."""
 
 
 class TemplateError(FinetuneError, ValueError):
