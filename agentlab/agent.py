@@ -226,6 +226,8 @@ class Agent:
                     TOOLS[: len(tools)],
                     translate=model.translate,
                     only_leaning=self.settings.shows_only_leaning,
+                    choice=self.settings.quotes,
+                    guided=self.settings.guided,
                 ),
                 ToolGuard(trace, names),
             ],

@@ -1,8 +1,9 @@
 """Guards: middleware around the model and the tools, so that every run ends with an answer.
 
 `ModelGuard` shows the model its view of the conversation, mends malformed calls, refuses repeated
-ones, keeps to the budget, and never passes on an empty message. `ToolGuard` turns whatever goes
-wrong in a tool into an observation. Both write what happens into the run's trace.
+ones, keeps to the budget, puts quotes right, and never passes on an empty message. `ToolGuard`
+turns whatever goes wrong in a tool into an observation. Both write what happens into the run's
+trace.
 """
 
 import time
@@ -16,9 +17,10 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
-from agentlab import toolcalls
+from agentlab import quotes, toolcalls
 from agentlab.answer import Observed, Step, Thought, ToolCalled
 from agentlab.errors import AgentlabError
+from agentlab.local_chat import LocalChatModel
 from agentlab.trace import RunCancelledError, Trace
 from agentlab.view import visible
 
@@ -50,10 +52,14 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         *,
         translate: Translate,
         only_leaning: bool = False,
+        choice: quotes.Choice = "shown",
+        guided: bool = True,
     ) -> None:
         super().__init__()
         self.tools = []
         self._trace = trace
+        self._choice = choice
+        self._guided = guided
         self._schemas = [dict(schema) for schema in schemas]
         self._names = [schema["function"]["name"] for schema in schemas]
         self._translate = translate
@@ -83,7 +89,18 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
             request.messages, self._trace.evidence, only_leaning=self._only_leaning, last=last
         )
         self._trace.messages[1:] = messages
-        return request.override(messages=messages, tools=[] if last else list(self._schemas))
+        return request.override(
+            messages=messages,
+            tools=[] if last else list(self._schemas),
+            model_settings={**request.model_settings, **self._guidance(request)},
+        )
+
+    def _guidance(self, request: ModelRequest[Any]) -> dict[str, Any]:
+        """Tell a local model what it may quote; an endpoint would refuse what it does not know."""
+        if not isinstance(request.model, LocalChatModel):
+            return {}
+        usable = quotes.allowed(self._trace.steps, self._choice) if self._guided else ()
+        return {"guided": self._guided, "quotes": usable}
 
     def _call(self, request: ModelRequest[Any], handler: Handler) -> AIMessage:
         trace = self._trace
@@ -186,7 +203,10 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
             if trace.out_of_time:
                 trace.stopped = "time"
                 message = AIMessage(NO_TIME.format(limit=trace.timeout_s))
-        trace.raw = str(message.text)
+        written = str(message.text)
+        trace.raw = quotes.settle(written, trace.sources, choice=self._choice)
+        if trace.raw != written:
+            message = message.model_copy(update={"content": trace.raw})
         return message
 
     @staticmethod

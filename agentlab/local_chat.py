@@ -43,12 +43,18 @@ class Generator(Protocol):
         max_tokens: int,
         temperature: float,
         stop: Sequence[str] | None,
+        guided: bool,
+        quotes: Sequence[tuple[str, int]],
     ) -> Iterator[str]:
         """Yield the answer piece by piece, tool calls as their text."""
 
 
 class LocalChatModel(BaseChatModel):
-    """Streams prose as it is written and holds tool calls back until they are whole."""
+    """Streams prose as it is written and holds tool calls back until they are whole.
+
+    `guided` keeps calls and quotes to their form; a call may bind it anew, and `quotes`, which are
+    sentences with the numbers of their sources.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -56,6 +62,7 @@ class LocalChatModel(BaseChatModel):
     name: str | None = None
     max_tokens: int = 256
     temperature: float = 0.0
+    guided: bool = True
 
     @property
     def _llm_type(self) -> str:
@@ -99,6 +106,8 @@ class LocalChatModel(BaseChatModel):
             max_tokens=kwargs.get("max_tokens", self.max_tokens),
             temperature=kwargs.get("temperature", self.temperature),
             stop=stop,
+            guided=kwargs.get("guided", self.guided),
+            quotes=kwargs.get("quotes", ()),
         )
         written, shown = "", 0
         try:

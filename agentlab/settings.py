@@ -70,6 +70,11 @@ class Settings(BaseModel):
     reader: bool = Field(
         True, description="Read found passages with the small reader; else by likeness alone."
     )
+    quotes: Literal["best", "shown", "free"] = Field(
+        "best",
+        description="What a quote may be: the sentence the reader chose, any shown one, or `free`.",
+    )
+    guided: bool = Field(True, description="Keep a local model to the form of calls and quotes.")
     history: Literal["auto", "all", "leaning"] = Field(
         "auto",
         description="Earlier turns shown: `all`, or only to a question that leans on them; "

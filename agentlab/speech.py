@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from langchain_core.messages import AIMessageChunk
 
 from agentlab.answer import Event, Thought, Token
+from agentlab.quotes import differ_in_quotes_only
 
 _CALL_STARTS = ("{", "[{", "```", "<tool", "Action:")
 
@@ -42,6 +43,10 @@ class Speech:
     def finish(self, answer: str) -> Iterator[Event]:
         """Say what is left of the answer."""
         if not answer.startswith(self._spoken):
+            if differ_in_quotes_only(self._spoken, answer):
+                # An empty thought takes the tokens back without a word: they held a wrong quote.
+                yield Thought("")
+                self._held = self._spoken = ""
             yield from self.take_back()
         rest = answer[len(self._spoken) :]
         if rest:

@@ -125,6 +125,7 @@ class ScriptedModel(BaseChatModel):
     lines: list[Any]
     seen: list[list[BaseMessage]] = Field(default_factory=list)
     offered: list[list[str]] = Field(default_factory=list)
+    told: list[dict[str, Any]] = Field(default_factory=list)
     pause_s: float = 0.0
     on_word: Any = None
     name: str | None = "scripted"
@@ -138,6 +139,7 @@ class ScriptedModel(BaseChatModel):
 
     def _next(self, messages: list[BaseMessage], kwargs: dict[str, Any]) -> AIMessage:
         self.seen.append(messages)
+        self.told.append(kwargs)
         self.offered.append([tool["function"]["name"] for tool in kwargs.get("tools", [])])
         line = self.lines.pop(0) if self.lines else AIMessage("")
         if isinstance(line, Exception):

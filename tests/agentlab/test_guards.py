@@ -211,6 +211,40 @@ def test_the_text_of_a_call_is_never_streamed(tmp_path: Path) -> None:
     assert "arguments" not in "".join(e.text for e in events if isinstance(e, Token | Thought))
 
 
+WRONG = HOTEL.replace("may cost", "can cost")
+
+
+def test_a_quote_that_is_nearly_right_is_put_right_everywhere(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("hotel"), WRONG.replace("[1]", "[2]")) as agent:
+        events = list(agent.stream(QUESTION))
+        kept = agent.memory.messages(events[-1].answer.thread)[-1].text
+    answer = events[-1].answer
+    assert answer.raw == kept.strip() == HOTEL
+    assert answer.supported
+
+
+def test_a_quote_that_was_put_right_is_not_told_of_in_a_thought(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("hotel"), WRONG) as agent:
+        events = list(agent.stream(QUESTION))
+    assert not [e for e in events if isinstance(e, Thought) and e.text.strip()]
+    last = max(at for at, e in enumerate(events) if isinstance(e, Thought))
+    assert "".join(e.text for e in events[last:] if isinstance(e, Token)).strip() == HOTEL
+
+
+def test_quotes_stay_as_they_are_written_where_they_are_free(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("hotel"), WRONG, quotes="free") as agent:
+        answer = agent.ask(QUESTION)
+    assert answer.raw.strip() == WRONG
+    assert not answer.supported
+
+
+def test_an_endpoint_is_told_nothing_of_quotes(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("hotel"), HOTEL) as agent:
+        agent.ask(QUESTION)
+        told = agent.model.chat.told
+    assert all("quotes" not in each and "guided" not in each for each in told)
+
+
 def test_an_answer_without_a_search_is_remarked_on_where_the_library_matches(
     tmp_path: Path,
 ) -> None:

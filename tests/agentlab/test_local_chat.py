@@ -16,6 +16,7 @@ from agentlab.settings import Settings
 CALL = (
     '<tool_call>\n{"name": "search_documents", "arguments": {"query": "hotel cost"}}\n</tool_call>'
 )
+HOTEL = '"A hotel night may cost 140 euros at most." [1]\nAnswer: 140 euros [1]'
 
 
 class Typist:
@@ -99,6 +100,59 @@ def test_without_tools_none_are_passed_on() -> None:
     LocalChatModel(generator=typist, max_tokens=9).invoke("hi")
     assert typist.asked[0]["tools"] is None
     assert typist.asked[0]["max_tokens"] == 9
+
+
+def test_a_model_is_guided_unless_it_is_told_otherwise() -> None:
+    typist = Typist("Hello.", "Hello.", "Hello.")
+    chat = LocalChatModel(generator=typist)
+    chat.invoke("hi")
+    chat.bind(guided=False).invoke("hi")
+    chat.bind_tools(TOOLS, quotes=[("A sentence.", 2)]).invoke("hi")
+    asked = [(each["guided"], list(each["quotes"])) for each in typist.asked]
+    assert asked == [(True, []), (False, []), (True, [("A sentence.", 2)])]
+
+
+def shown_to(tmp_path: Path, **values: Any) -> list[tuple[bool, list[tuple[str, int]]]]:
+    """Ask with a search and give what each call of the model was guided by."""
+    typist = Typist(CALL, HOTEL)
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", **values)
+    chat = LocalChatModel(generator=typist)
+    with Agent(settings, chat=chat, collection=small_library(), provider=ScriptedWeb()) as agent:
+        assert agent.ask("What may a hotel night cost?").supported
+    return [(each["guided"], list(each["quotes"])) for each in typist.asked]
+
+
+def test_the_agent_lets_the_reader_choose_the_quote(tmp_path: Path) -> None:
+    first, second = shown_to(tmp_path)
+    assert first == (True, [])
+    assert second == (True, [("A hotel night may cost 140 euros at most.", 1)])
+
+
+def test_the_agent_lets_the_model_choose_among_what_it_was_shown(tmp_path: Path) -> None:
+    quotes = shown_to(tmp_path, quotes="shown")[1][1]
+    assert ("A hotel night may cost 140 euros at most.", 1) in quotes
+    assert ("Breakfast is free.", 1) in quotes
+    assert len(quotes) > 2
+
+
+@pytest.mark.parametrize(
+    ("values", "guided"), [({"quotes": "free"}, True), ({"guided": False}, False)]
+)
+def test_quotes_are_free_where_the_settings_say_so(
+    tmp_path: Path, values: dict[str, Any], guided: bool
+) -> None:
+    assert shown_to(tmp_path, **values)[1] == (guided, [])
+
+
+def test_the_last_answer_without_tools_is_guided_too(tmp_path: Path) -> None:
+    typist = Typist(CALL, HOTEL)
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", max_steps=1)
+    chat = LocalChatModel(generator=typist)
+    with Agent(settings, chat=chat, collection=small_library(), provider=ScriptedWeb()) as agent:
+        agent.ask("What may a hotel night cost?")
+    last = typist.asked[-1]
+    assert last["tools"] is None
+    assert list(last["quotes"]) == [("A hotel night may cost 140 euros at most.", 1)]
 
 
 def test_leaving_the_stream_closes_the_generator() -> None:

@@ -1,15 +1,19 @@
 """A model in this process: a tiny one with random weights, whose every token is one byte."""
 
+import json
+import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from serve import local
+from serve import decoding, local
 from serve.errors import ModelFolderError, PromptTooLongError, ServeError
 from serve.local import LocalModel
 
@@ -69,9 +73,9 @@ def model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> LocalModel:
     return LocalModel(folder)
 
 
-def said(model: LocalModel, text: str = "Hello there", **options: object) -> str:
+def said(model: LocalModel, text: str = "Hello there", **options: Any) -> str:
     messages = [{"role": "user", "content": text}]
-    return "".join(model.stream(messages, **{"max_tokens": 24, **options}))  # type: ignore[arg-type]
+    return "".join(model.stream(messages, **{"max_tokens": 24, **options}))
 
 
 def test_greedy_text_is_that_of_generate(model: LocalModel) -> None:
@@ -226,6 +230,86 @@ def test_an_error_in_the_middle_leaves_a_usable_model(
 
 def _interrupted(*_args: object, **_named: object) -> None:
     raise KeyboardInterrupt
+
+
+QUERY = {"type": "string", "maxLength": 9}
+SEARCH = {"name": "find", "parameters": {"properties": {"q": QUERY}, "required": ["q"]}}
+TOOLS = [{"type": "function", "function": SEARCH}]
+
+
+def begins_with(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every answer begin with a character; the rest is the model's."""
+    first = sorted(pre_tokenizers.ByteLevel.alphabet()).index(text) + 3
+    choose, begun = local._Sampler.choose, []
+
+    def pick(self: local._Sampler, logits: torch.Tensor) -> int:
+        begun.append(1)
+        return first if len(begun) == 1 else choose(self, logits)
+
+    monkeypatch.setattr(local._Sampler, "choose", pick)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_a_guided_call_has_its_form_whatever_the_model_is(
+    model: LocalModel, monkeypatch: pytest.MonkeyPatch, temperature: float
+) -> None:
+    begins_with("<", monkeypatch)
+    options = {"guided": True, "tools": TOOLS, "max_tokens": 90}
+    text = said(model, temperature=temperature, seed=3, **options)
+    assert re.fullmatch(r'<tool_call>\n\{"name": "find", .+\}\n</tool_call>', text)
+    assert 1 <= len(json.loads(text[11:-12])["arguments"]["q"]) <= 9
+    assert model.finish == "stop"
+    assert model.passes < model.usage[1] / 3
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_a_guided_quote_is_one_of_the_sentences(
+    model: LocalModel, monkeypatch: pytest.MonkeyPatch, temperature: float
+) -> None:
+    begins_with('"', monkeypatch)
+    quotes = [("It rains.", 2), ("It snows.", 3)]
+    text = said(model, temperature=temperature, guided=True, quotes=quotes, max_tokens=60)
+    assert re.fullmatch(r'"It (rains\." \[2\]|snows\." \[3\])\nAnswer: [^\n]+ \[[23]\]', text)
+    assert text[-3:] == re.findall(r"\[.\]", text)[0]
+
+
+def test_what_is_forced_leaves_the_cache_that_one_token_after_the_other_leaves(
+    folder: Path, model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        begins_with("<", patch)
+        call = said(model, guided=True, tools=TOOLS, max_tokens=90)
+    again = [*HELLO, {"role": "assistant", "content": call}, *HELLO]
+    warm = "".join(model.stream(again, max_tokens=9))
+    assert warm == "".join(LocalModel(folder).stream(again, max_tokens=9))
+
+
+def test_a_message_that_is_neither_is_the_same_with_a_guide(model: LocalModel) -> None:
+    assert said(model, guided=True, tools=TOOLS, quotes=[("It rains.", 1)]) == said(
+        model, tools=TOOLS
+    )
+
+
+def test_keys_and_values_grow_past_their_room_and_are_cropped(
+    model: LocalModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = said(model, "x" * 60, max_tokens=60)
+    monkeypatch.setattr(decoding, "STEP", 8)
+    small = LocalModel(folder)
+    assert said(small, "x" * 60, max_tokens=60) == whole
+    assert said(small, "x" * 50) == said(model, "x" * 50)
+
+
+@pytest.mark.parametrize("heads", [2, 4])
+def test_heads_in_groups_attend_as_they_do_alone(heads: int) -> None:
+    torch.manual_seed(1)
+    module = torch.nn.Module()
+    module.num_key_value_groups = 4 // heads
+    query = torch.randn(1, 4, 1, 8)
+    key, value = torch.randn(2, 1, heads, 30, 8)
+    grouped, _ = decoding.grouped_attention(module, query, key, value, None, scaling=0.3)
+    alone, _ = sdpa_attention_forward(module, query, key, value, None, scaling=0.3)
+    assert torch.allclose(grouped, alone, atol=1e-6)
 
 
 def test_a_template_sees_tools_and_the_arguments_as_an_object(model: LocalModel) -> None:
