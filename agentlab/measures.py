@@ -82,7 +82,10 @@ MEASURES = (
     _share("falsely", "abstains although the answer was retrieved", "<= 3 %"),
     _share("near_web", "near miss: goes on to the web"),
     _share("near_miss", "near miss: goes on to the web, then abstains", ">= 70 %"),
-    Measure("near_area", "near miss against answerable, AUC", ">= .90", _near_miss_area),
+    Measure(
+        "near_area", "answerable against near miss, AUC of the reader's score", ">= .90",
+        _near_miss_area,
+    ),
     Measure(
         "tokens", "tokens written a question, mean", "",
         lambda outcomes: estimates.average([each.tokens for each in outcomes]),

@@ -45,6 +45,7 @@ class SourceBook:
                     shown=passage.shown,
                     sentences=passage.sentences,
                     best=passage.best_sentence,
+                    score=passage.score,
                     location=chunk.source,
                     heading=chunk.heading,
                     page=chunk.page,
@@ -65,6 +66,7 @@ class SourceBook:
                     shown=passage.shown,
                     sentences=passage.sentences,
                     best=passage.best_sentence,
+                    score=passage.score,
                     location=found.url,
                     recorded=found.recorded,
                 )

@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scripted import small_library
 
 from agentlab.answer import Answer, Citation, Source, Step, Usage
 from agentlab.evaluation import Marks, Outcome, cause, examine, first_score, judge
@@ -10,6 +11,9 @@ from agentlab.measures import MEASURES, summarise
 from agentlab.prompts import NOT_FOUND
 from agentlab.record import Record
 from agentlab.starter.exam import Case
+from agentlab.tools.providers.base import WebResult
+from agentlab.tools.sources import SourceBook
+from ingest.reading import MarkedPassage
 
 PAGE = Source(
     1, "page", "Guide", "The limit is 90 euros. Ask first.", "»The limit is 90 euros. Ask first.",
@@ -241,3 +245,16 @@ def test_a_record_of_an_older_shape_is_left_out(tmp_path: Path) -> None:
     assert record.outcomes() == []
     assert record.left_out() == 4
     assert record.missing([CASE], model="m", build="b", part="p") == [CASE]
+
+
+def test_what_the_reader_thinks_of_a_passage_reaches_the_measure() -> None:
+    chunk = next(iter(small_library().store.chunks()))
+    book = SourceBook()
+    read = MarkedPassage(0, len(chunk.text), chunk.text, None, score=0.7)
+    page = book.add_page(chunk, read)
+    web = book.add_web(
+        WebResult("Site", "https://site.example", "Words."), replace(read, score=0.2)
+    )
+    steps = (replace(ON_WEB, sources=(web,)), replace(SEARCH, sources=(page, web)))
+    assert (page.score, web.score) == (0.7, 0.2)
+    assert first_score(answer(steps=steps)) == 0.7
