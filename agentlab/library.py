@@ -8,12 +8,9 @@ from agentlab.settings import Settings
 from ingest.collection import Collection
 from ingest.config import StoreConfig
 from ingest.embedding import Embedder
-from ingest.reader import Reader
+from ingest.reader import Reader, base_of
 from ingest.stores import open_store
 from serve.models import resolve
-
-
-READER_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def store_config(settings: Settings) -> StoreConfig:
@@ -50,10 +47,15 @@ def open_reader(
     settings: Settings, *, progress: Callable[[str], None] | None = None
 ) -> Reader | None:
     """Load the reader that comes with agentlab, or none where the settings switch it off."""
-    if not settings.reader:
-        return None
-    base = resolve(READER_BASE, cache=settings.models_folder, progress=progress)
-    return Reader(reader_folder(), base)
+    return load_reader(reader_folder(), settings, progress=progress) if settings.reader else None
+
+
+def load_reader(
+    folder: Path, settings: Settings, *, progress: Callable[[str], None] | None = None
+) -> Reader:
+    """Load a reader and the base model that it names."""
+    base = resolve(base_of(folder), cache=settings.models_folder, progress=progress)
+    return Reader(folder, base)
 
 
 def reader_folder() -> Path:

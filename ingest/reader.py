@@ -53,6 +53,11 @@ class Reply:
     sentences: tuple[float, ...]
 
 
+def base_of(folder: Path) -> str:
+    """Name the base model that a reader's weights belong to."""
+    return str(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["base"])
+
+
 class Reader:
     """Reads passages for the answer to a question; safe to share between threads."""
 

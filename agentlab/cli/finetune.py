@@ -32,6 +32,17 @@ Example:
   agentlab finetune conversations --questions data/qa --out runs/starter.jsonl
 """
 
+PASSAGE_EXAMPLES = """\b
+Example:
+  agentlab finetune passages --questions data/qa --out runs/passages.jsonl
+  agentlab finetune reader --data runs/passages.jsonl --out runs/reader
+  agentlab finetune calibrate --questions data/qa --reader runs/reader
+"""
+
+Questions = Annotated[
+    Path, typer.Option("--questions", help="Folder of the question sets (SQuAD's shape, QED).")
+]
+
 app = typer.Typer(
     help="Tune a model on conversations, or train a reader (pip install 'agentlab-rag[train]').",
     no_args_is_help=True,
@@ -159,13 +170,54 @@ def _draw(events: "Iterator[Event]") -> None:
     sys.stdout.write(f"{folder}\n")
 
 
-@app.command(epilog=CONVERSATION_EXAMPLES)
-def conversations(
-    questions: Annotated[
-        Path, typer.Option("--questions", help="Folder of the question sets (SQuAD's shape, QED).")
-    ],
+@app.command(epilog=PASSAGE_EXAMPLES)
+def passages(
+    questions: Questions,
     out: Annotated[Path, typer.Option("--out", "-o", help="JSONL file to write.")],
     *,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same ones.")] = 7,
+    config: options.Config = None,
+) -> None:
+    """Write the rows that a reader is trained on: questions, passages, and where the answer is.
+
+    Each question comes with the passage that answers it and with a near one that does not.
+    """
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from agentlab.library import open_embedder
+    from agentlab.starter.passages import write_rows
+
+    write_rows(questions, open_embedder(settings, progress=tell), out, seed=seed, say=tell)
+    sys.stdout.write(f"{out}\n")
+
+
+@app.command(epilog=PASSAGE_EXAMPLES)
+def calibrate(
+    questions: Questions,
+    reader: Annotated[Path, typer.Option("--reader", help="Folder of the reader.")],
+    *,
+    config: options.Config = None,
+) -> None:
+    """Measure what a reader's odds are worth, on articles that it was not trained on."""
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from agentlab.library import load_reader, open_embedder
+    from agentlab.starter.calibration import calibrate_reader
+
+    opened = load_reader(reader, settings, progress=tell)
+    fitted = calibrate_reader(reader, opened, open_embedder(settings, progress=tell), questions)
+    tell(f"fair evidence from a probability of {fitted.fair:.2f}, strong from {fitted.strong:.2f}")
+    sys.stdout.write(f"{reader}\n")
+
+
+@app.command(epilog=CONVERSATION_EXAMPLES)
+def conversations(
+    questions: Questions,
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSONL file to write.")],
+    *,
+    reader: Annotated[
+        Path | None, typer.Option("--reader", help="Folder of a reader; agentlab's own without.")
+    ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="How many conversations.")] = 2100,
     seed: Annotated[int, typer.Option("--seed", help="The same seed, the same ones.")] = 7,
     config: options.Config = None,
@@ -177,14 +229,12 @@ def conversations(
     """
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell
-    from agentlab.library import READER_BASE, reader_folder
+    from agentlab.library import load_reader, reader_folder
     from agentlab.starter.build import build_examples
-    from ingest.reader import Reader
     from serve.models import resolve
 
     embedder = resolve(settings.embedder, cache=settings.models_folder, progress=tell)
-    base = resolve(READER_BASE, cache=settings.models_folder, progress=tell)
-    reads = Reader(reader_folder(), base)
+    reads = load_reader(reader or reader_folder(), settings, progress=tell)
     build_examples(questions, embedder, out, reader=reads, count=count, seed=seed, say=tell)
     sys.stdout.write(f"{out}\n")
 
