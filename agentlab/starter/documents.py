@@ -78,9 +78,21 @@ def _document(rng: random.Random) -> list[HandbookItem]:
     for name in kind.document:
         house.value(name)
     title = house.fill(rng.choice(kind.titles))
-    shapes = rng.sample(kind.shapes, min(len(kind.shapes), rng.choice((1, 1, 2, 3))))
-    drawn = [_Writer(rng, kind, shape, house).item(title) for shape in shapes]
+    drawn = [_Writer(rng, kind, shape, house).item(title) for shape in _shapes(rng, kind)]
     return [item for item in drawn if item]
+
+
+def _shapes(rng: random.Random, kind: Kind) -> list[Shape]:
+    """Draw passages of one document that never state the same thing with two values."""
+    wanted = rng.choice((1, 1, 2, 3))
+    chosen: list[Shape] = []
+    stated: set[str] = set()
+    for shape in rng.sample(kind.shapes, len(kind.shapes)):
+        slots = {slot.rstrip("0123456789") for slot in shape.asks} & kind.particular
+        if len(chosen) < wanted and not slots & stated:
+            chosen.append(shape)
+            stated |= slots
+    return chosen
 
 
 class _Writer:

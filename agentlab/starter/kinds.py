@@ -61,7 +61,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of document; `noun` is what people call it, `swap` a slot that names its subject."""
+    """A kind of document; `noun` is what people call it, `swap` a slot that names its subject.
+
+    The slots in `particular` mean the same in all its passages; the others are common to all kinds.
+    """
 
     name: str
     noun: str
@@ -70,6 +73,7 @@ class Kind:
     document: tuple[str, ...]
     swap: str
     lists: Mapping[str, str | Sequence[str]]
+    particular: frozenset[str]
     shapes: tuple[Shape, ...]
 
 
@@ -92,6 +96,7 @@ def _kind(name: str, value: Mapping[str, Any], common: Mapping[str, Any]) -> Kin
         document=tuple(value["document"]),
         swap=value["swap"],
         lists={**common, **value["slots"]},
+        particular=frozenset(value["slots"]),
         shapes=tuple(_shape(each) for each in value["passages"]),
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import agentlab
-from agentlab.starter.documents import LONGEST, SHORTEST, document_items
+from agentlab.starter.documents import LONGEST, SHORTEST, _shapes, document_items
 from agentlab.starter.handbooks import HandbookItem
 from agentlab.starter.kinds import Kind, document_kinds
 from agentlab.starter.templates import Binding, sentence_with, slots_of
@@ -150,6 +150,16 @@ def test_each_kind_has_shapes_whose_slots_are_defined_and_whose_questions_can_be
         assert {name.rstrip("0123456789") for name in names} <= kind.lists.keys()
         assert shape.asks.keys() <= text
         assert all(shape.asks.values())
+
+
+def test_no_document_states_one_thing_with_two_values() -> None:
+    drawn = [_shapes(random.Random(seed), kind) for kind in document_kinds() for seed in range(30)]
+    assert sum(len(shapes) > 1 for shapes in drawn) > 0.3 * len(drawn)
+    for number, shapes in enumerate(drawn):
+        particular = document_kinds()[number // 30].particular
+        stated = [{slot.rstrip("0123456789") for slot in shape.asks} for shape in shapes]
+        counts = Counter(slot for slots in stated for slot in slots if slot in particular)
+        assert all(count == 1 for count in counts.values())
 
 
 def test_a_later_passage_supersedes_an_older_one_with_another_value() -> None:
