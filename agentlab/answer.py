@@ -13,8 +13,8 @@ class Source:
 
     `text` is the whole passage; `shown` the part the model saw, with its marks, and `sentences` the
     sentences of that part without marks; `best` is the one of them that answers best of all shown,
-    else None; `score` is how likely the passage is to answer, 0..1. `location` is the file's path or
-    the page's address. `recorded` is the date of a recorded web result, else None.
+    else None; `score` is how likely the passage is to answer, 0..1, where a reader told. `location`
+    is the file's path or the page's address. `recorded` is the date of a recorded web result.
     """
 
     number: int
