@@ -221,7 +221,9 @@ class _Writer:
         left = [
             fact
             for fact in self._facts
-            if (fact.slot, fact.entry) not in asked and fact.value not in values
+            if (fact.slot, fact.entry) not in asked
+            and fact.value not in values
+            and not any(fact.value in turn.query for turn in turns)
         ]
         if not left:
             return None

@@ -10,7 +10,7 @@ from ingest.sentences import sentence_spans
 SLOT = re.compile(r"\{(=?)(\w+)\}")
 _CHOICE = re.compile(r"<([^<>]*)>")
 _RANGE = re.compile(r"\[(\d+)-(\d+)(?:/(\d+))?\]")
-_ARTICLE = re.compile(r"\ba (?=[aeio](?!ne\b|nce\b|u))")
+_ARTICLE = re.compile(r"(\ba|^A|(?<=[.!?:] )A) (?=(?!one\b|once\b|eu|uni|use|usu)[aeiou])")
 _TRIES = 20
 
 
@@ -87,7 +87,7 @@ class Binding:
         """Fill a template with the values of its slots."""
         text = expand(self._rng, template)
         text = SLOT.sub(lambda found: self.value(found[2]), text)
-        return _ARTICLE.sub("an ", text)
+        return _ARTICLE.sub(r"\1n ", text)
 
     def _fresh(self, name: str) -> str:
         source = self._lists[name.rstrip("0123456789")]
@@ -97,7 +97,7 @@ class Binding:
         def inner(found: re.Match[str]) -> str:
             return self.value(found[2]) if found[1] else self._fresh(found[2])
 
-        return _ARTICLE.sub("an ", SLOT.sub(inner, text))
+        return _ARTICLE.sub(r"\1n ", SLOT.sub(inner, text))
 
 
 @lru_cache(maxsize=8)

@@ -182,6 +182,14 @@ def test_a_binding_keeps_its_values_and_a_repeated_name_gets_another_one() -> No
     assert inner.value("colour") == binding.value("colour")
 
 
+def test_the_article_fits_the_word_that_follows_it() -> None:
+    binding = Binding(random.Random(1), {"u": "urn", "e": "eel", "o": "one-way ticket"})
+    assert (
+        binding.fill("A {u}, a {e}. A {e}, a {o}.") == "An urn, an eel. An eel, a one-way ticket."
+    )
+    assert binding.fill("Grade A is a uniform.") == "Grade A is a uniform."
+
+
 def test_a_value_that_stands_twice_or_runs_over_lines_has_no_sentence() -> None:
     assert sentence_with("It costs 5 euros. It is red.", "5 euros") == "It costs 5 euros."
     assert sentence_with("It costs 5 euros. She has 5 euros.", "5 euros") is None
