@@ -228,6 +228,7 @@ class Agent:
                     only_leaning=self.settings.shows_only_leaning,
                     choice=self.settings.quotes,
                     guided=self.settings.guided,
+                    engine=model.engine,
                 ),
                 ToolGuard(trace, names),
             ],

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from langchain.agents.middleware.types import AgentMiddleware, ModelRequest, ModelResponse
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, ToolCall, ToolMessage
+from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
@@ -21,6 +23,7 @@ from agentlab import quotes, toolcalls
 from agentlab.answer import Observed, Step, Thought, ToolCalled
 from agentlab.errors import AgentlabError
 from agentlab.local_chat import LocalChatModel
+from agentlab.pattern import message_pattern
 from agentlab.trace import RunCancelledError, Trace
 from agentlab.view import visible
 
@@ -54,12 +57,14 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         only_leaning: bool = False,
         choice: quotes.Choice = "shown",
         guided: bool = True,
+        engine: str = "own",
     ) -> None:
         super().__init__()
         self.tools = []
         self._trace = trace
         self._choice = choice
         self._guided = guided
+        self._engine = engine
         self._schemas = [dict(schema) for schema in schemas]
         self._names = [schema["function"]["name"] for schema in schemas]
         self._translate = translate
@@ -89,18 +94,26 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
             request.messages, self._trace.evidence, only_leaning=self._only_leaning, last=last
         )
         self._trace.messages[1:] = messages
+        tools: list[BaseTool | dict[str, Any]] = [] if last else [*self._schemas]
+        guidance = self._guidance(request.model, [] if last else self._schemas)
         return request.override(
-            messages=messages,
-            tools=[] if last else list(self._schemas),
-            model_settings={**request.model_settings, **self._guidance(request)},
+            messages=messages, tools=tools, model_settings={**request.model_settings, **guidance}
         )
 
-    def _guidance(self, request: ModelRequest[Any]) -> dict[str, Any]:
-        """Tell a local model what it may quote; an endpoint would refuse what it does not know."""
-        if not isinstance(request.model, LocalChatModel):
-            return {}
+    def _guidance(self, model: BaseChatModel, tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Tell our own engines the form of calls and what may be quoted.
+
+        An endpoint of somebody else would refuse what it does not know.
+        """
         usable = quotes.allowed(self._trace.steps, self._choice) if self._guided else ()
-        return {"guided": self._guided, "quotes": usable}
+        if isinstance(model, LocalChatModel):
+            return {"guided": self._guided, "quotes": usable}
+        pattern = message_pattern(tools, usable) if self._guided else None
+        if self._engine != "vllm" or pattern is None:
+            return {}
+        # vLLM lets a pattern stand beside tool_choice "auto", and reads the calls from the text.
+        given = getattr(model, "extra_body", None) or {}
+        return {"extra_body": {**given, "structured_outputs": {"regex": pattern}}}
 
     def _call(self, request: ModelRequest[Any], handler: Handler) -> AIMessage:
         trace = self._trace

@@ -13,7 +13,8 @@ from agentlab.toolcalls import CLOSE, OPEN
 Choice = Literal["best", "shown", "free"]
 """What a quote may be: the sentence that the reader chose, any shown one, or whatever is written.
 
-"best" binds a model whose decoding is guided; for every other it is as "shown".
+"best" binds a model whose decoding is guided; for every other it is as "shown", and so it is where
+the reader chose nothing.
 """
 NEAR = 0.75
 """The likeness from which on a quote is an altered sentence: slips of the starter model reach .80

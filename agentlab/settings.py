@@ -74,7 +74,9 @@ class Settings(BaseModel):
         "best",
         description="What a quote may be: the sentence the reader chose, any shown one, or `free`.",
     )
-    guided: bool = Field(True, description="Keep a local model to the form of calls and quotes.")
+    guided: bool = Field(
+        True, description="Keep a model on our own engines to the form of calls and quotes."
+    )
     history: Literal["auto", "all", "leaning"] = Field(
         "auto",
         description="Earlier turns shown: `all`, or only to a question that leans on them; "

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from agentlab import prompts
 from agentlab.model import STARTER, model_folder, starter_adapter
+from agentlab.pattern import message_pattern
 from agentlab.settings import Settings
 from ingest.evidence import Evidence
 from serve.config import ServerConfig
@@ -128,31 +129,49 @@ def test_a_streamed_tool_call_adds_up_to_the_same_arguments(model: ChatOpenAI) -
     assert [call["name"] for call in whole.tool_calls] == ["search_documents"]
 
 
-@needs_tuning
-def test_a_tool_result_is_read_and_quoted(model: ChatOpenAI) -> None:
-    question = "What may a hotel night cost?"
+def asked() -> list[dict[str, Any]]:
+    """Write the question as the agent does."""
     evidence = Evidence("strong", 1.1, ("Travel > Hotels",))
-    arguments = json.dumps({"query": question.rstrip("?")})
+    question = prompts.with_evidence("What may a hotel night cost?", evidence)
+    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
+
+
+def searched() -> list[dict[str, Any]]:
+    """Go on with a search and what it found."""
+    arguments = json.dumps({"query": "What may a hotel night cost"})
     function = {"name": "search_documents", "arguments": arguments}
     shown = prompts.Shown(1, "Travel, p. 4, Hotels", "»A hotel night may cost 120 euros.")
-    conversation: list[dict[str, Any]] = [
-        {"role": "system", "content": SYSTEM},
-        {"role": "user", "content": prompts.with_evidence(question, evidence)},
-        {
-            "role": "assistant",
-            "content": None,
-            "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
-        },
-        {
-            "role": "tool",
-            "tool_call_id": "call_1",
-            "content": prompts.observation("strong", [shown]),
-        },
+    found = prompts.observation("strong", [shown])
+    call = {"id": "call_1", "type": "function", "function": function}
+    return [
+        *asked(),
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": found},
     ]
 
-    answer = model.bind_tools(prompts.TOOLS).invoke(conversation)
+
+@needs_tuning
+def test_a_tool_result_is_read_and_quoted(model: ChatOpenAI) -> None:
+    answer = model.bind_tools(prompts.TOOLS).invoke(searched())
 
     assert "120 euros [1]" in str(answer.content)
+
+
+@needs_tuning
+def test_a_pattern_leads_calls_and_quotes_beside_the_tools(model: ChatOpenAI) -> None:
+    quotes = [("The “best” rooms (all of them) cost 90 euros.", 2), ("A night costs 95 euros.", 3)]
+    form = {"regex": message_pattern(prompts.TOOLS, quotes)}
+    body = {"max_tokens": 120, "structured_outputs": form}
+    bound = model.bind_tools(prompts.TOOLS, extra_body=body)
+
+    called = reduce(operator.add, bound.stream(asked()))
+    assert isinstance(called, AIMessageChunk)
+    assert [set(call["args"]) for call in called.tool_calls] == [{"query"}]
+
+    answer = bound.invoke(searched())
+    (quote,) = prompts.parse_answer(str(answer.content)).quotes
+    assert (quote.text, *quote.numbers) in quotes
+    assert not answer.tool_calls
 
 
 def test_a_prompt_longer_than_the_context_is_refused_with_both_lengths(model: ChatOpenAI) -> None:

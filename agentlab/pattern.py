@@ -1,0 +1,44 @@
+r"""Pattern: the form of a model's message as a regular expression, for an engine that takes one.
+
+It says what `serve.guide` says to a local model: a message that begins with `<` is a tool call, one
+that begins with a quotation mark quotes a given sentence, and any other is free.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agentlab.toolcalls import CLOSE, OPEN
+
+_SIGNS = re.compile(r"[\\^$.|?*+()\[\]{}]")
+_TEXT = r'([^"\\<\x00-\x1f]|\\["\\/])'
+
+
+def message_pattern(
+    tools: Sequence[Mapping[str, Any]], quotes: Sequence[tuple[str, int]]
+) -> str | None:
+    """Write the pattern of a message; None where anything may come.
+
+    Each tool takes one text as its argument, as the agent's own do.
+    """
+    forms = [_call(tool) for tool in tools] + [_quote(*quote) for quote in quotes]
+    if not forms:
+        return None
+    taken = "<" * bool(tools) + '"' * bool(quotes)
+    return f"({'|'.join(forms)}|[^{taken}](.|\\n)*)"
+
+
+def _call(tool: Mapping[str, Any]) -> str:
+    function = tool["function"]
+    ((argument, schema),) = function["parameters"]["properties"].items()
+    start = _literal(f'{{"name": "{function["name"]}", "arguments": {{"{argument}": "')
+    return f'{OPEN}\\n{start}{_TEXT}{{1,{schema["maxLength"]}}}"\\}}\\}}\\n{CLOSE}'
+
+
+def _quote(sentence: str, number: int) -> str:
+    mark = f"\\[{number}\\]"
+    return f'"{_literal(sentence)}" {mark}\\nAnswer: [^\\n\\[\\]]+ {mark}'
+
+
+def _literal(text: str) -> str:
+    return _SIGNS.sub(lambda sign: f"\\{sign[0]}", text)
