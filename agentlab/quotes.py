@@ -36,8 +36,14 @@ def allowed(steps: Sequence[Step], choice: Choice) -> tuple[Quote, ...]:
     """List what the next message may quote; nothing stands for no limits."""
     if choice == "free":
         return ()
-    best = next(filter(None, (_best(step) for step in reversed(steps))), None)
-    if choice == "best" and best:
+    chosen = (
+        Quote(each.best, each.number)
+        for step in reversed(steps)
+        for each in step.sources
+        if each.best
+    )
+    best = next(chosen, None)
+    if choice == "best" and best and _can_be_quoted(best):
         return (best,)
     shown = (quote for step in reversed(steps) for quote in _shown(step.sources))
     return tuple(dict.fromkeys(shown))
@@ -74,11 +80,6 @@ def settle(raw: str, sources: Sequence[Source], *, choice: Choice = "shown") -> 
 def differ_in_quotes_only(written: str, settled: str) -> bool:
     """Tell whether a message is another one with its quotes and numbers put right."""
     return _without_quotes(written) == _without_quotes(settled)
-
-
-def _best(step: Step) -> Quote | None:
-    found = (Quote(each.best, each.number) for each in step.sources if each.best)
-    return next(filter(_can_be_quoted, found), None)
 
 
 def _shown(sources: Sequence[Source]) -> Iterator[Quote]:

@@ -119,6 +119,12 @@ def test_the_latest_choice_of_the_reader_may_be_quoted() -> None:
     assert allowed(steps, "free") == allowed([], "best") == ()
 
 
+def test_a_choice_that_cannot_be_quoted_leaves_all_that_was_shown() -> None:
+    tagged = "It is written <tool_call> here."
+    steps = [step(source(1, BARRY, best=BARRY)), step(source(2, DIVERS, tagged, best=tagged))]
+    assert allowed(steps, "best") == (Quote(DIVERS, 2), Quote(BARRY, 1))
+
+
 def test_all_shown_sentences_may_be_quoted_the_latest_search_first() -> None:
     steps = [step(source(1, BARRY, CALL_OUT)), step(source(1, BARRY), source(2, DIVERS))]
     assert allowed(steps, "shown") == (Quote(BARRY, 1), Quote(DIVERS, 2), Quote(CALL_OUT, 1))
