@@ -17,7 +17,7 @@ NOT_FOUND = "I could not find an answer in the sources."
 EMPTY_LIBRARY = "0 documents"
 # How much of the card and of each passage is shown.
 CARD_WORDS = 40
-PASSAGE_WORDS = 60
+PASSAGE_WORDS = 45
 LAST_ANSWER = "(No more searches. Answer now from the results above.)"
 
 _SYSTEM = (

@@ -8,6 +8,9 @@ from ingest.evidence import TOP, Calibration, Evidence, background_questions, ca
 from ingest.reading import AnswerReader, Passage, Reading, mark
 from ingest.stores.base import Hit, Store, Where
 
+# The reader's probability below which a weak match is taken for chance.
+_DOUBTFUL = 0.1
+
 
 class Collection:
     """What the agent searches: hybrid search, evidence and the card of one store.
@@ -46,11 +49,16 @@ class Collection:
         return self.grade(question, self.search(question, limit=TOP))
 
     def grade(self, question: str, hits: Sequence[Hit]) -> Evidence:
-        """Tell how well the hits of a search match the question."""
+        """Tell how well the hits of a search match; a weak match must convince the reader too."""
         calibration = self._calibrated()
         if calibration is None:
             return Evidence(strength="none", score=0.0)
-        return calibration.evidence(question, hits)
+        evidence = calibration.evidence(question, hits)
+        if evidence.strength == "weak" and self.reader:
+            passages = [Passage(hit.chunk.header, hit.chunk.text) for hit in hits[:TOP]]
+            if self.read(question, passages, limit=1, words=1).score < _DOUBTFUL:
+                return Evidence(strength="none", score=evidence.score)
+        return evidence
 
     def calibrate(self) -> None:
         """Measure the collection against the background questions and keep the result."""

@@ -25,10 +25,11 @@ class Calibrated:
     """How odds become a probability and a word, fitted on questions that no training saw.
 
     The probability that a passage answers is sigmoid(scale * score + offset), where the score is
-    the reader's log-odds plus `likeness` times the sentence's likeness to the question.
+    the reader's log-odds plus `likeness` times the sentence's likeness to the question. Below
+    `fair` the evidence is weak.
     """
 
-    likeness: float = 0.0
+    likeness: float = 16.0
     scale: float = 1.0
     offset: float = 0.0
     fair: float = 0.5
@@ -41,16 +42,14 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the reader finds in one passage.
+    """What the reader finds in one passage, for each sentence that it was asked for.
 
-    `odds` is the score of the best span less that of "no answer"; `start` and `end` bound that
-    span in the passage; `sentences` holds, for each sentence asked for, its own best span's odds.
+    `sentences` holds the log-odds of the sentence's best span against "no answer", and `answers`
+    the bounds of that span in the passage.
     """
 
-    odds: float
-    start: int
-    end: int
     sentences: tuple[float, ...]
+    answers: tuple[tuple[int, int], ...]
 
 
 def base_of(folder: Path) -> str:
@@ -80,7 +79,10 @@ class Reader:
         self._model.load_state_dict({name: weights[name].float() for name in known})
         self._model.eval()
         if torch.cuda.is_available():
-            self._model = self._model.to("cuda")
+            self._model = self._model.to("cuda", torch.bfloat16)
+        elif torch.cpu.get_capabilities().get("avx512_bf16"):
+            # 2.4 times as fast as fp32 on a CPU that has the instructions, much slower on others
+            self._model = self._model.to(torch.bfloat16)
 
     def read(
         self,
@@ -138,19 +140,18 @@ class _Tokens:
 
     def reply(self, sentences: Sequence[tuple[int, int]], none: float) -> Reply:
         """Find the best span within each sentence; `none` is the score of "no answer"."""
-        best = (_IMPOSSIBLE, 0, 0)
-        scores = []
+        odds: list[float] = []
+        answers: list[tuple[int, int]] = []
         for begin, finish in sentences:
             inside = np.flatnonzero((self.spans[:, 0] < finish) & (self.spans[:, 1] > begin))
             if not len(inside):  # cut off: the passage is longer than the reader reads
-                scores.append(_IMPOSSIBLE)
+                odds.append(_IMPOSSIBLE)
+                answers.append((begin, begin))
                 continue
             score, first, last = _best_span(self.starts[inside], self.ends[inside])
-            odds = score - none
-            scores.append(odds)
-            bounds = int(self.spans[inside[first], 0]), int(self.spans[inside[last], 1])
-            best = max(best, (odds, *bounds))
-        return Reply(best[0], best[1], best[2], tuple(scores))
+            odds.append(score - none)
+            answers.append((int(self.spans[inside[first], 0]), int(self.spans[inside[last], 1])))
+        return Reply(tuple(odds), tuple(answers))
 
 
 def _best_span(starts: np.ndarray, ends: np.ndarray) -> tuple[float, int, int]:

@@ -102,7 +102,7 @@ class _Read:
     text: str
     spans: list[tuple[int, int]]
     scores: np.ndarray
-    answer: tuple[int, int] | None = None
+    answers: Sequence[tuple[int, int]] = ()
 
     @property
     def top(self) -> float:
@@ -137,8 +137,16 @@ def mark(
         return Reading(_grade(top, _FAIR, _STRONG), round(top, 3), marked)
     sure = reader.calibration.probability(top)
     strength = _grade(sure, reader.calibration.fair, reader.calibration.strong)
-    likely = None if strength == "weak" else _clean(read[0].text, read[0].answer)
+    likely = None if strength == "weak" else _likely(read[0])
     return Reading(strength, round(sure, 3), marked, likely)
+
+
+def best_score(
+    question: str, passages: Sequence[Passage], encoder: Encoder, reader: AnswerReader
+) -> float:
+    """Give the score of the best sentence of all passages, for whoever calibrates a reader."""
+    read = _scored(question, passages, encoder, reader)
+    return max((each.top for each in read), default=-math.inf)
 
 
 def likeness(question: str, sentences: Sequence[str], encoder: Encoder) -> np.ndarray:
@@ -157,20 +165,20 @@ def _scored(
     spans = [sentence_spans(text) for text in texts]
     if not any(spans):
         return [_Read(i, text, [], np.zeros(0)) for i, text in enumerate(texts)]
-    weight = reader.calibration.likeness if reader else 1.0
-    if weight:
-        flat = [text[a:b] for text, found in zip(texts, spans, strict=True) for a, b in found]
-        alike = np.split(
-            weight * likeness(question, flat, encoder),
-            np.cumsum([len(each) for each in spans])[:-1],
-        )
-    else:
-        alike = [np.zeros(len(each)) for each in spans]
+    flat = [text[a:b] for text, found in zip(texts, spans, strict=True) for a, b in found]
+    bounds = np.cumsum([len(found) for found in spans])[:-1]
+    alike = np.split(likeness(question, flat, encoder), bounds)
     if reader is None:
         return [_Read(i, *each) for i, each in enumerate(zip(texts, spans, alike, strict=True))]
     replies = reader.read(question, [each.header for each in passages], texts, spans)
     return [
-        _Read(i, text, found, own + np.array(reply.sentences), (reply.start, reply.end))
+        _Read(
+            i,
+            text,
+            found,
+            np.array(reply.sentences) + reader.calibration.likeness * own,
+            reply.answers,
+        )
         for i, (text, found, own, reply) in enumerate(
             zip(texts, spans, alike, replies, strict=True)
         )
@@ -195,8 +203,12 @@ def _grade(score: float, fair: float, strong: float) -> ReadingStrength:
     return "strong" if score >= strong else "fair" if score >= fair else "weak"
 
 
-def _clean(text: str, span: tuple[int, int] | None) -> str | None:
-    return " ".join(text[slice(*span)].split()) or None if span else None
+def _likely(read: _Read) -> str | None:
+    """Give the reader's answer within the best sentence."""
+    if not read.answers:
+        return None
+    span = read.answers[int(np.argmax(read.scores))]
+    return " ".join(read.text[slice(*span)].split()) or None
 
 
 def _window(

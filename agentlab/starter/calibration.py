@@ -8,7 +8,7 @@ the words for the evidence are cut where few of the answerable questions fall be
 import json
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,12 @@ from agentlab.starter.questions import Article, Question, calibration_articles
 from ingest.collection import Collection
 from ingest.embedding import Embedder
 from ingest.reader import CONFIG, Calibrated, Reader
-from ingest.sentences import sentence_spans
-from ingest.stores.base import Hit
+from ingest.reading import Passage, best_score
 from ingest.stores.embedded import LanceStore
 
 _QUESTIONS_AN_ARTICLE = 60
 _PASSAGES = 6
-_FALSELY_WEAK, _NOT_STRONG = 0.05, 0.25
+_FALSELY_WEAK, _NOT_STRONG = 0.07, 0.25
 _NEWTON_STEPS = 25
 
 
@@ -32,7 +31,7 @@ def calibrate_reader(
     folder: Path, reader: Reader, embedder: Embedder, questions: Path, *, seed: int = 3
 ) -> Calibrated:
     """Fit the reader in `folder` and keep the result in its configuration."""
-    answered, missing = reader_odds(reader, embedder, calibration_articles(questions), seed=seed)
+    answered, missing = reader_scores(reader, embedder, calibration_articles(questions), seed=seed)
     fitted = fit(answered, missing)
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     config["calibration"] = vars(fitted)
@@ -46,7 +45,7 @@ def fit(answered: np.ndarray, missing: np.ndarray) -> Calibrated:
     """Fit probabilities to the best odds where an answer is there, and where it is missing.
 
     Logistic regression by Newton's method (Hastie et al. 2009, section 4.4.1), both sides weighed
-    alike; `fair` lies where 5 % of the answerable questions fall below, `strong` where 25 % do.
+    alike; `fair` lies where 7 % of the answerable questions fall below, `strong` where 25 % do.
     """
     odds = np.concatenate([answered, missing])
     truth = np.repeat([1.0, 0.0], [len(answered), len(missing)])
@@ -67,12 +66,12 @@ def fit(answered: np.ndarray, missing: np.ndarray) -> Calibrated:
     return Calibrated(scale=scale, offset=offset, fair=fair, strong=strong)
 
 
-def reader_odds(
+def reader_scores(
     reader: Reader, embedder: Embedder, articles: Sequence[Article], *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ask each article's questions of all of them together, with and without what answers.
 
-    Returns the best odds over the passages found, of shape (questions found,) each.
+    Returns the best score over the passages found, of shape (questions found,) each.
     """
     rng = random.Random(seed)
     asked = [
@@ -84,31 +83,29 @@ def reader_odds(
     ]
     with tempfile.TemporaryDirectory() as scratch:
         collection = _collection(Path(scratch), embedder, articles)
-        pairs = [_odds(reader, collection, passage, question) for passage, question in asked]
+        pairs = [_scores(reader, collection, passage, question) for passage, question in asked]
         collection.close()
     found = np.array([pair for pair in pairs if pair is not None])
     return found[:, 0], found[:, 1]
 
 
-def _odds(
+def _scores(
     reader: Reader, collection: Collection, passage: str, question: Question
 ) -> tuple[float, float] | None:
     hits = collection.search(question.text, limit=_PASSAGES + 1)
     if all(hit.chunk.text != passage for hit in hits[:_PASSAGES]):
         return None
     without = [hit for hit in hits if question.sentence not in hit.chunk.text]
-    best = _reads(reader, question.text)
-    return best(hits[:_PASSAGES]), best(without[:_PASSAGES])
-
-
-def _reads(reader: Reader, question: str) -> Callable[[Sequence[Hit]], float]:
-    def best(hits: Sequence[Hit]) -> float:
-        texts = [hit.chunk.text for hit in hits]
-        headers = [hit.chunk.header for hit in hits]
-        replies = reader.read(question, headers, texts, [sentence_spans(text) for text in texts])
-        return max((reply.odds for reply in replies), default=-100.0)
-
-    return best
+    found = [
+        best_score(
+            question.text,
+            [Passage(hit.chunk.header, hit.chunk.text) for hit in some[:_PASSAGES]],
+            collection.embedder,
+            reader,
+        )
+        for some in (hits, without)
+    ]
+    return found[0], found[1]
 
 
 def _collection(folder: Path, embedder: Embedder, articles: Sequence[Article]) -> Collection:

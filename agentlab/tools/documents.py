@@ -31,7 +31,7 @@ def document_tool(
     *,
     asked: Wording | None = None,
     passages: int = 3,
-    passage_words: int = 60,
+    passage_words: int = 45,
 ) -> BaseTool:
     """Build the tool; what it finds is numbered in the book.
 

@@ -20,7 +20,7 @@ def web_tool(
     *,
     asked: Wording | None = None,
     passages: int = 3,
-    passage_words: int = 60,
+    passage_words: int = 45,
 ) -> BaseTool:
     """Build the tool; the library reads its results, which are numbered after the pages."""
     first = iter((asked,))

@@ -25,7 +25,7 @@ def passages(*texts: str) -> list[Passage]:
 class KeenReader:
     """A reader that knows what answers."""
 
-    calibration = Calibrated(fair=0.5, strong=0.9)
+    calibration = Calibrated(likeness=0.0, fair=0.5, strong=0.9)
 
     def __init__(self, answer: str, odds: float) -> None:
         self.answer, self.odds = answer, odds
@@ -43,7 +43,8 @@ class KeenReader:
     def _reply(self, text: str, sentences: Sequence[tuple[int, int]]) -> Reply:
         at = text.find(self.answer)
         odds = [self.odds if a <= at < b else -5.0 for a, b in sentences]
-        return Reply(max(odds, default=-9.0), max(at, 0), at + len(self.answer), tuple(odds))
+        answers = [(at, at + len(self.answer)) for _ in sentences]
+        return Reply(tuple(odds), tuple(answers))
 
 
 PASSAGE = "Trains come first. The hotel limit is 90 euros. Flights need a reason. Meals are paid."
