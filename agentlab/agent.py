@@ -226,7 +226,7 @@ class Agent:
                     TOOLS[: len(tools)],
                     translate=model.translate,
                     only_leaning=self.settings.shows_only_leaning,
-                    choice=self.settings.quotes,
+                    choice=self.settings.quote_choice,
                     guided=self.settings.guided,
                     engine=model.engine,
                 ),

@@ -70,9 +70,10 @@ class Settings(BaseModel):
     reader: bool = Field(
         True, description="Read found passages with the small reader; else by likeness alone."
     )
-    quotes: Literal["best", "shown", "free"] = Field(
-        "best",
-        description="What a quote may be: the sentence the reader chose, any shown one, or `free`.",
+    quotes: Literal["auto", "best", "shown", "free"] = Field(
+        "auto",
+        description="What a quote may be: the reader's `best` sentence, any `shown` one, or "
+        "`free`; `auto` is `best` for the starter model, else `shown`.",
     )
     guided: bool = Field(
         True, description="Keep a model on our own engines to the form of calls and quotes."
@@ -112,6 +113,13 @@ class Settings(BaseModel):
     def shows_only_leaning(self) -> bool:
         """Tell whether earlier turns are kept from a question that stands alone."""
         return self.history == "leaning" or (self.history == "auto" and self.model == "starter")
+
+    @property
+    def quote_choice(self) -> Literal["best", "shown", "free"]:
+        """Tell what a quote may be: the smaller the model, the better the reader chooses."""
+        if self.quotes == "auto":
+            return "best" if self.model == "starter" else "shown"
+        return self.quotes
 
     @property
     def models_folder(self) -> Path:
