@@ -47,12 +47,26 @@ types: $(VENV)/.installed-dev ## mypy
 contracts: $(VENV)/.installed-dev ## Who may import whom
 	$(BIN)/lint-imports
 
-starter: $(VENV)/.installed-dev ## Train the starter adapter again: QUESTIONS=folder of the question sets
-	$(BIN)/agentlab finetune conversations --questions $(QUESTIONS) --out runs/starter.jsonl
-	$(BIN)/agentlab finetune sft --recipe starter --data runs/starter.jsonl \
-	  --model HuggingFaceTB/SmolLM2-135M-Instruct --out runs/adapter \
-	  --set chat_template=agentlab/chat_template.jinja --set max_tokens=700000 \
-	  --set save_every=20 --set seed=7
+starter: $(VENV)/.installed-dev ## Make the starter again, resumably, and print its table: QUESTIONS=folder of the question sets
+	@test -d '$(QUESTIONS)' || { echo 'make starter QUESTIONS=folder of the question sets'; exit 2; }
+	@$(MAKE) --no-print-directory runs/adapter/adapter_model.safetensors
+	cp runs/reader/reader.safetensors runs/reader/reader_config.json agentlab/starter/reader/
+	cp runs/adapter/* agentlab/starter/adapter/
+	$(BIN)/agentlab evaluate starter --questions $(QUESTIONS) --out runs/evaluation.jsonl
+
+runs/passages.jsonl:
+	$(BIN)/agentlab finetune passages --questions $(QUESTIONS) --out $@
+
+runs/reader/reader.safetensors: runs/passages.jsonl
+	$(BIN)/agentlab finetune reader --data $< --out runs/reader --resume
+	$(BIN)/agentlab finetune calibrate --questions $(QUESTIONS) --reader runs/reader
+
+runs/starter.jsonl: runs/reader/reader.safetensors
+	$(BIN)/agentlab finetune conversations --questions $(QUESTIONS) --reader runs/reader --out $@
+
+runs/adapter/adapter_model.safetensors: runs/starter.jsonl
+	$(BIN)/agentlab finetune sft --recipe starter --data $< --model HuggingFaceTB/SmolLM2-135M-Instruct \
+	  --out runs/adapter --set chat_template=agentlab/chat_template.jinja --resume
 
 test-vllm: $(VENV)/.installed-dev ## Build vLLM's own environment and run the agent on it, on the CPU
 	VLLM_VENV=.venv-vllm bash tests/serve/vllm_environment.sh

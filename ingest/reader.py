@@ -71,7 +71,7 @@ class Reader:
         self._max_length = int(settings["max_length"])
         self._torch = torch
         self._tokenizer = AutoTokenizer.from_pretrained(base)
-        self._model = BertForQuestionAnswering(AutoConfig.from_pretrained(base))
+        self._model: Any = BertForQuestionAnswering(AutoConfig.from_pretrained(base))
         shared = load_file(base / "model.safetensors")
         weights = {f"bert.{name}": weight for name, weight in shared.items()}
         weights |= load_file(folder / WEIGHTS)

@@ -19,7 +19,8 @@ from agentlab.starter.conversations import (
     to_jsonl,
     write_conversations,
 )
-from agentlab.starter.documents import HandbookItem, document_items
+from agentlab.starter.documents import document_items
+from agentlab.starter.handbooks import HandbookItem
 from agentlab.starter.questions import (
     Article,
     WebQuestion,
