@@ -224,8 +224,8 @@ class Writer:
 
 # Shares of the kinds of conversation.
 _MIX = {
-    "documents": 0.30, "follow_up": 0.18, "outside": 0.12, "live": 0.13, "near_miss": 0.07,
-    "near_miss_answered": 0.05, "nowhere": 0.08, "small_talk": 0.07,
+    "documents": 0.26, "follow_up": 0.16, "outside": 0.11, "live": 0.12, "near_miss": 0.12,
+    "near_miss_answered": 0.08, "nowhere": 0.08, "small_talk": 0.07,
 }  # fmt: skip
 
 
