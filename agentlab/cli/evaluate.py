@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentlab.record import Record
     from agentlab.settings import Settings
     from agentlab.starter.exam import Part
+    from agentlab.starter.general import Forgotten
 
 EXAMPLES = """\b
 Examples:
@@ -50,6 +51,12 @@ def evaluate(
     ] = Path("runs/evaluation.jsonl"),
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    general: Annotated[
+        bool,
+        typer.Option(
+            "--general", help="Also the starter's loss on general text (needs --questions)."
+        ),
+    ] = False,
     misses: Annotated[bool, typer.Option("--misses", help="List the wrong cases.")] = False,
     config: options.Config = None,
 ) -> None:
@@ -81,8 +88,20 @@ def evaluate(
         sys.stdout.write(report.as_json(columns, misses=misses))
         return
     sys.stdout.write(report.as_markdown(columns) if markdown else report.as_text(columns))
+    if general:
+        sys.stdout.write(f"\n{_forgotten(settings, questions)}\n")
     if misses:
         sys.stdout.write("\n" + report.as_misses(columns))
+
+
+def _forgotten(settings: "Settings", questions: Path | None) -> "Forgotten":
+    from agentlab.starter.general import forgotten
+
+    if questions is None:
+        raise typer.BadParameter(
+            "needs --questions, whose articles are the text", param_hint="--general"
+        )
+    return forgotten(settings, questions)
 
 
 def _examine(
