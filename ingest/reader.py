@@ -103,7 +103,7 @@ class Reader:
         batch = self._tokenizer(
             [question] * len(shown),
             shown,
-            truncation="only_second",
+            truncation="longest_first",
             max_length=self._max_length,
             padding=True,
             return_offsets_mapping=True,

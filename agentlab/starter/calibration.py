@@ -24,7 +24,9 @@ from ingest.stores.embedded import LanceStore
 _QUESTIONS_AN_ARTICLE = 60
 _PASSAGES = 6
 _FALSELY_WEAK, _NOT_STRONG = 0.07, 0.25
-_NEWTON_STEPS = 25
+_NEWTON_STEPS = 50
+# Keeps the curve finite where no odds of the one kind lie among those of the other.
+_RIDGE = 1e-4
 
 
 def calibrate_reader(
@@ -54,9 +56,9 @@ def fit(answered: np.ndarray, missing: np.ndarray) -> Calibrated:
     curve = np.zeros(2)
     for _ in range(_NEWTON_STEPS):
         guess = 1 / (1 + np.exp(-(inputs @ curve)))
-        slope = inputs.T @ (weights * (truth - guess))
+        slope = inputs.T @ (weights * (truth - guess)) - _RIDGE * curve
         bend = (inputs * (weights * guess * (1 - guess))[:, None]).T @ inputs
-        curve += np.linalg.solve(bend + 1e-9 * np.eye(2), slope)
+        curve += np.linalg.solve(bend + _RIDGE * np.eye(2), slope)
     scale, offset = map(float, curve)
     plain = Calibrated(scale=scale, offset=offset)
     fair, strong = (
