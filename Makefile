@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help demo test test-fast check lint types contracts starter test-vllm clean
+.PHONY: help demo test test-fast check lint types contracts starter adapter test-vllm clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,11 @@ runs/starter.jsonl: runs/reader/reader.safetensors
 runs/adapter/adapter_model.safetensors: runs/starter.jsonl
 	$(BIN)/agentlab finetune sft --recipe starter --data $< --model HuggingFaceTB/SmolLM2-135M-Instruct \
 	  --out runs/adapter --set chat_template=agentlab/chat_template.jinja --resume
+
+adapter: $(VENV)/.installed-dev ## Tune a bigger base for the same work, on a GPU: MODEL=name QUESTIONS=folder
+	@$(MAKE) --no-print-directory runs/starter.jsonl
+	$(BIN)/agentlab finetune sft --recipe agent --data runs/starter.jsonl --model $(MODEL) \
+	  --out runs/$(notdir $(MODEL)) --resume
 
 test-vllm: $(VENV)/.installed-dev ## Build vLLM's own environment and run the agent on it, on the CPU
 	VLLM_VENV=.venv-vllm bash tests/serve/vllm_environment.sh

@@ -218,7 +218,7 @@ def conversations(
     reader: Annotated[
         Path | None, typer.Option("--reader", help="Folder of a reader; agentlab's own without.")
     ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="How many conversations.")] = 2100,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many conversations.")] = 2400,
     seed: Annotated[int, typer.Option("--seed", help="The same seed, the same ones.")] = 7,
     config: options.Config = None,
 ) -> None:

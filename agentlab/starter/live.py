@@ -316,4 +316,3 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-SMALL_TALK = tuple(_part(_talk(), held_out=False))

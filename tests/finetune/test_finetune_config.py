@@ -19,7 +19,7 @@ def test_the_starter_recipe_needs_only_data_model_and_place() -> None:
 
 
 def test_every_shipped_recipe_is_valid() -> None:
-    assert recipes() == ("reader", "starter")
+    assert recipes() == ("agent", "reader", "starter")
     load_config("starter", NEEDED)
     assert load_reader_config("reader", NEEDED).crop_words == (40, 105)
 
