@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ingest.reader import Calibrated, Reply
-from ingest.sentences import sentence_spans
+from ingest.sentences import one_line, sentence_spans
 from ingest.words import content_words
 
 ReadingStrength = Literal["weak", "fair", "strong"]
@@ -225,11 +225,12 @@ def _window(
     first, last = _grow([len(text[a:b].split()) for a, b in spans], centre, words)
     inside = range(first, last + 1)
     own = {place: marks.get((read.index, place), "") for place in inside}
-    sentences = {place: " ".join(text[slice(*spans[place])].split()) for place in inside}
+    lines = {place: " ".join(text[slice(*spans[place])].split()) for place in inside}
+    sentences = {place: one_line(line) for place, line in lines.items()}
     return MarkedPassage(
         start=spans[first][0],
         end=spans[last][1],
-        shown=" ".join(own[place] + sentence for place, sentence in sentences.items()),
+        shown=" ".join(own[place] + line for place, line in lines.items()),
         best=ScoredSentence(*spans[centre], float(read.scores[centre])),
         sentences=tuple(sentences.values()),
         best_sentence=next((sentences[place] for place in inside if own[place] == BEST), None),

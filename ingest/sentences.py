@@ -9,6 +9,7 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|\n[ \t]*\n|\n(?=[ \t]*(?:[-•*–]|\d+[.)])[ \t])")
+_BULLET = re.compile(r"[-•*–‣▪]\s+")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NUMBERING = re.compile(r"\s*\d{1,3}\.")
 _STOPPED = re.compile(r"[.!?:][\"'”’)\]]*$")
@@ -33,6 +34,12 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         spans.append((cut, end))
     trimmed = (_trim(text, *span) for span in spans)
     return [span for span in trimmed if span[0] < span[1]]
+
+
+def one_line(sentence: str) -> str:
+    """Write a sentence as it is quoted: on one line, without a list's bullet."""
+    bullet = _BULLET.match(sentence)
+    return " ".join(sentence[bullet.end() if bullet else 0 :].split())
 
 
 def _is_boundary(text: str, start: int, match: re.Match[str]) -> bool:

@@ -20,6 +20,7 @@ from agentlab.tools.web import read_results, tell_results
 from ingest.collection import Collection
 from ingest.evidence import TOP, Evidence
 from ingest.reading import Passage, Reading
+from ingest.sentences import one_line
 from ingest.stores.base import Hit
 
 PASSAGES = 3
@@ -112,7 +113,7 @@ class Talk:
 
     def cite(self, sentence: str, answers: Sequence[str]) -> bool:
         """Quote the sentence and answer in the words of one of the answers, if it was shown."""
-        quote = " ".join(sentence.split())
+        quote = one_line(sentence)
         answer = self._short(quote, [" ".join(each.split()) for each in answers])
         if answer is None or len(quote.split()) > _LONGEST_QUOTE:
             return False

@@ -92,3 +92,10 @@ def test_a_reader_puts_the_passage_that_answers_first_and_names_the_answer() -> 
 def test_where_the_reader_finds_nothing_the_evidence_is_weak_and_no_answer_is_named() -> None:
     reading = mark("hotel limit", passages(PASSAGE), WordEncoder(), KeenReader("nowhere", 4.0))
     assert (reading.strength, reading.likely) == ("weak", None)
+
+
+def test_a_list_item_is_quoted_without_its_bullet() -> None:
+    text = "Limits:\n- The hotel limit is 90 euros.\n- Meals are paid."
+    (passage,) = mark("hotel limit", passages(text), WordEncoder()).passages
+    assert passage.best_sentence == "The hotel limit is 90 euros."
+    assert f"{BEST}- The hotel limit" in passage.shown
