@@ -57,7 +57,7 @@ class Bar:
         now = time.monotonic()
         if not self.console.is_terminal and now - self._shown >= LINE_EVERY_S:
             self._shown = now
-            self.line(f"{name} {done:g}{'' if total is None else f' of {total:g}'} {note}")
+            self.line(f"{name} {done:.0f}{'' if total is None else f' of {total:.0f}'} {note}")
 
     def line(self, text: str, style: str = "step") -> None:
         """Write a line above the bar."""
