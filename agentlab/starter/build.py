@@ -12,9 +12,7 @@ from agentlab import prompts
 from agentlab.starter.conversations import (
     Fact,
     Library,
-    Text,
     Turn,
-    chunks_of,
     leaning_turns,
     to_jsonl,
     write_conversations,
@@ -28,12 +26,12 @@ from agentlab.starter.questions import (
     training_web_questions,
 )
 from agentlab.starter.talk import as_query
+from agentlab.starter.texts import Text, article_texts, collection_of
 from ingest.card import build_card
 from ingest.collection import Collection
 from ingest.embedding import Embedder
 from ingest.evidence import background_questions
 from ingest.reader import Reader
-from ingest.stores.embedded import LanceStore
 
 LIBRARY_SIZES = (2, 3, 3, 4, 5, 6, 7, 8, 10)
 _DOCUMENT_ITEMS = 1600
@@ -83,14 +81,16 @@ def build_examples(
         libraries = []
         for index, group in enumerate(_groups(articles, LIBRARY_SIZES, rng)):
             say(f"library {index}: {', '.join(article.title for article in group)}")
-            opened = _collection(folder / f"articles-{index}", embedder, reader, _texts(group))
+            opened = collection_of(
+                article_texts(group), folder / f"articles-{index}", embedder, reader
+            )
             libraries.append(_library(opened, _article_facts(group, rng)))
         for index in range(_DOCUMENT_LIBRARIES):
             say(f"library of documents {index}")
             texts, facts = _of_items(items[index::_DOCUMENT_LIBRARIES], rng)
-            opened = _collection(folder / f"documents-{index}", embedder, reader, texts)
+            opened = collection_of(texts, folder / f"documents-{index}", embedder, reader)
             libraries.append(_library(opened, facts))
-        web = _collection(folder / "web", embedder, reader, _web_texts(articles, asked, items))
+        web = collection_of(_web_texts(articles, asked, items), folder / "web", embedder, reader)
         say("writing")
         rows = write_conversations(libraries, web, _web_facts(asked), count=count, seed=seed)
         temporary = out.with_suffix(".tmp")
@@ -136,14 +136,6 @@ def _groups(
     return [group for group in groups if group]
 
 
-def _texts(group: Sequence[Article]) -> list[Text]:
-    return [
-        Text(article.title, "", number, passage)
-        for article in group
-        for number, passage in enumerate(article.passages, start=1)
-    ]
-
-
 def _article_facts(group: Sequence[Article], rng: random.Random) -> list[Fact]:
     facts = [
         Fact(question.text, question.answers, question.sentence, article.title)
@@ -184,23 +176,13 @@ def _web_texts(
 ) -> list[Text]:
     texts = {each.passage: Text(each.title, "", 1, each.passage) for each in asked}
     texts |= {each.passage: Text(each.title, "", 1, each.passage) for each in items}
-    for text in _texts(articles):
+    for text in article_texts(articles):
         texts.setdefault(text.text, text)
     return list(texts.values())
 
 
 def _web_facts(asked: Sequence[WebQuestion]) -> list[Fact]:
     return [Fact(each.text, (each.answer,), each.sentence, each.title) for each in asked]
-
-
-def _collection(
-    folder: Path, embedder: Embedder, reader: Reader, texts: Sequence[Text]
-) -> Collection:
-    store = LanceStore(folder, collection="texts")
-    chunks = chunks_of(texts, embedder=embedder.name)
-    store.write(chunks, embedder.encode([chunk.embedded for chunk in chunks]))
-    store.finish()
-    return Collection(store, embedder, reader=reader)
 
 
 def _library(collection: Collection, facts: list[Fact]) -> Library:

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from agentlab.starter.conversations import Text, chunks_of
 from agentlab.starter.questions import Article, Question, calibration_articles
+from agentlab.starter.texts import article_texts, collection_of
 from ingest.collection import Collection
 from ingest.embedding import Embedder
 from ingest.reader import CONFIG, Calibrated, Reader
 from ingest.reading import Passage, best_score
-from ingest.stores.embedded import LanceStore
 
 _QUESTIONS_AN_ARTICLE = 60
 _PASSAGES = 6
@@ -84,7 +83,7 @@ def reader_scores(
         )
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        collection = _collection(Path(scratch), embedder, articles)
+        collection = collection_of(article_texts(articles), Path(scratch), embedder)
         pairs = [_scores(reader, collection, passage, question) for passage, question in asked]
         collection.close()
     found = np.array([pair for pair in pairs if pair is not None])
@@ -108,16 +107,3 @@ def _scores(
         for some in (hits, without)
     ]
     return found[0], found[1]
-
-
-def _collection(folder: Path, embedder: Embedder, articles: Sequence[Article]) -> Collection:
-    texts = [
-        Text(article.title, "", number, passage)
-        for article in articles
-        for number, passage in enumerate(article.passages, start=1)
-    ]
-    store = LanceStore(folder, collection="texts")
-    chunks = chunks_of(texts, embedder=embedder.name)
-    store.write(chunks, embedder.encode([chunk.embedded for chunk in chunks]))
-    store.finish()
-    return Collection(store, embedder)

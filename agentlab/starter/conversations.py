@@ -18,7 +18,6 @@ from agentlab.starter.live import live_question, small_talk, timely
 from agentlab.starter.talk import PASSAGES, Screened, Talk, as_query
 from agentlab.tools.providers.base import WebResult
 from ingest.collection import Collection
-from ingest.documents import Chunk, chunk_id
 
 _SITES = (
     "en.wikipedia.org britannica.com reuters.example bbc.example news.example "
@@ -49,16 +48,6 @@ class Fact:
     near_miss: str | None = None
 
 
-@dataclass(frozen=True)
-class Text:
-    """A passage to put into a collection."""
-
-    title: str
-    heading: str
-    page: int
-    text: str
-
-
 @dataclass
 class Library:
     """A calibrated collection with its card and the facts that can be asked of it."""
@@ -67,21 +56,6 @@ class Library:
     card: str
     facts: list[Fact]
     titles: list[str] = field(default_factory=list)
-
-
-def chunks_of(texts: Sequence[Text], *, embedder: str) -> list[Chunk]:
-    """Make each text a chunk that fills its page."""
-    chunks = []
-    for each in texts:
-        key = chunk_id(each.title, each.title, each.page, 0, len(each.text), "conversations")
-        chunks.append(
-            Chunk(
-                id=key, text=each.text, document=each.title, source=f"{each.title}.pdf",
-                title=each.title, page=each.page, start=0, end=len(each.text),
-                heading=each.heading, embedder=embedder,
-            )
-        )  # fmt: skip
-    return chunks
 
 
 class Writer:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentlab.demo import FRESH
-from agentlab.starter.conversations import Text
 from agentlab.starter.live import live_question, small_talk
 from agentlab.starter.questions import (
     Article,
@@ -20,6 +19,7 @@ from agentlab.starter.questions import (
     held_out_articles,
     held_out_web_questions,
 )
+from agentlab.starter.texts import Text
 from agentlab.tools.providers.base import WebResult
 from ingest.collection import Collection
 

@@ -20,7 +20,6 @@ from agentlab.memory import Memory
 from agentlab.model import STARTER, OpenModel, adapter_version, starter_adapter
 from agentlab.record import Record
 from agentlab.settings import Settings, with_changes
-from agentlab.starter.conversations import Text, chunks_of
 from agentlab.starter.exam import (
     ARTICLE_CASES,
     KINDS,
@@ -31,6 +30,7 @@ from agentlab.starter.exam import (
     handbook_cases,
     web_texts,
 )
+from agentlab.starter.texts import collection_of, fill
 from agentlab.tools.providers import Provider
 from agentlab.tools.providers.recorded import Recorded
 from ingest.card import build_card
@@ -172,7 +172,7 @@ def _library(
         for _ in ingest([HANDBOOKS], collection=collection, config=IngestConfig()):
             pass
     else:
-        _fill(collection, list(part.texts))
+        fill(collection, part.texts)
         store.put_note("card", build_card(store).to_dict())
         collection.calibrate()
     yield collection
@@ -184,14 +184,6 @@ def _web(part: Part, home: Path, embedder: Embedder, questions: Path | None) -> 
     if part.name == ON_HANDBOOKS or questions is None:
         yield Recorded.from_file(WEB)
         return
-    collection = Collection(LanceStore(home / "web", collection="web"), embedder)
-    _fill(collection, web_texts(questions))
+    collection = collection_of(web_texts(questions), home / "web", embedder)
     yield CollectionWeb(collection)
     collection.close()
-
-
-def _fill(collection: Collection, texts: list[Text]) -> None:
-    chunks = chunks_of(texts, embedder=collection.embedder.name)
-    vectors = collection.embedder.encode([chunk.embedded for chunk in chunks])
-    collection.store.write(chunks, vectors)
-    collection.store.finish()

@@ -10,10 +10,11 @@ from agentlab import prompts
 from agentlab.agent import Agent
 from agentlab.local_chat import as_openai
 from agentlab.settings import Settings
-from agentlab.starter.build import _collection, _library, _of_items
+from agentlab.starter.build import _library, _of_items
 from agentlab.starter.conversations import Fact, Library, Writer, write_conversations
 from agentlab.starter.documents import document_items
 from agentlab.starter.questions import held_out_articles, training_articles
+from agentlab.starter.texts import collection_of
 from ingest.card import build_card
 
 
@@ -26,7 +27,7 @@ def libraries(
     for start in (0, 20):
         texts, facts = _of_items(items[start : start + 20], random.Random(1))
         folder = tmp_path_factory.mktemp("documents")
-        made.append(_library(_collection(folder, minilm, reader, texts), facts))
+        made.append(_library(collection_of(texts, folder, minilm, reader), facts))
     return made
 
 

@@ -14,7 +14,6 @@ from agentlab.model import OpenModel, open_model
 from agentlab.record import Record
 from agentlab.settings import Settings
 from agentlab.starter import exam, examination
-from agentlab.starter.conversations import Text
 from agentlab.starter.exam import (
     KINDS,
     Case,
@@ -25,6 +24,7 @@ from agentlab.starter.exam import (
     web_texts,
 )
 from agentlab.starter.questions import Article, held_out_articles
+from agentlab.starter.texts import Text
 
 QUESTIONS = Path(__file__).resolve().parents[3] / "shared" / "data" / "qa"
 FOLLOW_UP = Case(
