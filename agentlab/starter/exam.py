@@ -19,7 +19,7 @@ from agentlab.starter.questions import (
     held_out_articles,
     held_out_web_questions,
 )
-from agentlab.starter.texts import Text
+from agentlab.starter.texts import Text, article_texts
 from agentlab.tools.providers.base import WebResult
 from ingest.collection import Collection
 
@@ -232,10 +232,9 @@ def _case(kind: Kind, article: Article, question: Question) -> Case:
 
 def _texts(articles: Sequence[Article], withheld: set[str]) -> tuple[Text, ...]:
     return tuple(
-        Text(article.title, "", number, passage)
-        for article in articles
-        for number, passage in enumerate(article.passages, start=1)
-        if not any(sentence in passage for sentence in withheld)
+        text
+        for text in article_texts(articles)
+        if not any(sentence in text.text for sentence in withheld)
     )
 
 
