@@ -95,11 +95,11 @@ def observation(
     `likely` is the answer that a reader found in the first passage; `recorded` is the date of a
     result that is not live.
     """
-    if not passages:
-        return "No results."
     lines = [f"Evidence: {strength}"]
     if recorded:
         lines.insert(0, f"Recorded on {recorded}, not live.")
+    if not passages:
+        lines.append("No results.")
     lines += [f"[{each.number}] {each.header}: {each.text}" for each in passages]
     if likely:
         lines.append(f"Likely answer: {likely} [{passages[0].number}]")

@@ -19,7 +19,7 @@ def test_an_observation_numbers_its_passages_and_says_how_strong_they_are() -> N
     assert (
         prompts.observation("fair", shown) == "Evidence: fair\n[3] Travel, p. 4, Hotels: »A limit."
     )
-    assert prompts.observation("weak", []) == "No results."
+    assert prompts.observation("weak", []) == "Evidence: weak\nNo results."
 
 
 def test_a_recorded_result_is_labelled() -> None:

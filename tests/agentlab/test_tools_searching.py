@@ -188,7 +188,7 @@ def test_recorded_results_say_so_to_the_model_and_to_the_person() -> None:
 
 def test_no_results_are_said_and_have_no_sources() -> None:
     message = call(web_tool(Web(), Library(), SourceBook()), "rain today")
-    assert (message.text, message.artifact) == ("No results.", ())
+    assert (message.text, message.artifact) == ("Evidence: weak\nNo results.", ())
 
 
 @pytest.mark.parametrize(
