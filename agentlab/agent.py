@@ -227,6 +227,7 @@ class Agent:
                     translate=model.translate,
                     only_leaning=self.settings.shows_only_leaning,
                     choice=self.settings.quote_choice,
+                    reader_abstains=self.settings.reader_abstains,
                     guided=self.settings.guided,
                     engine=model.engine,
                 ),

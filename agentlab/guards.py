@@ -24,6 +24,7 @@ from agentlab.answer import Observed, Step, Thought, ToolCalled
 from agentlab.errors import AgentlabError
 from agentlab.local_chat import LocalChatModel
 from agentlab.pattern import message_pattern
+from agentlab.prompts import NOT_FOUND, says_weak
 from agentlab.trace import RunCancelledError, Trace
 from agentlab.view import visible
 
@@ -56,6 +57,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         translate: Translate,
         only_leaning: bool = False,
         choice: quotes.Choice = "shown",
+        reader_abstains: bool = False,
         guided: bool = True,
         engine: str = "own",
     ) -> None:
@@ -63,6 +65,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         self.tools = []
         self._trace = trace
         self._choice = choice
+        self._reader_abstains = reader_abstains
         self._guided = guided
         self._engine = engine
         self._schemas = [dict(schema) for schema in schemas]
@@ -105,15 +108,28 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
 
         An endpoint of somebody else would refuse what it does not know.
         """
-        usable = quotes.allowed(self._trace.steps, self._choice) if self._guided else ()
+        if not self._guided:
+            return {"guided": False} if isinstance(model, LocalChatModel) else {}
+        usable, others = self._sayable()
         if isinstance(model, LocalChatModel):
-            return {"guided": self._guided, "quotes": usable}
-        pattern = message_pattern(tools, usable) if self._guided else None
+            return {"guided": True, "quotes": usable, "others": others}
+        pattern = message_pattern(tools, usable, others)
         if self._engine != "vllm" or pattern is None:
             return {}
         # vLLM lets a pattern stand beside tool_choice "auto", and reads the calls from the text.
         given = getattr(model, "extra_body", None) or {}
         return {"extra_body": {**given, "structured_outputs": {"regex": pattern}}}
+
+    def _sayable(self) -> tuple[Sequence[quotes.Quote], Sequence[str] | None]:
+        """List what may be quoted, and what else may be said; None for anything."""
+        found = [step for step in self._trace.steps if not step.error]
+        if not self._reader_abstains or not found:
+            return quotes.allowed(found, self._choice), None
+        answering = [step for step in found if not says_weak(step.observation)]
+        if not answering:
+            return (), (NOT_FOUND,)
+        usable = quotes.allowed(answering, self._choice)
+        return usable, () if usable else None
 
     def _call(self, request: ModelRequest[Any], handler: Handler) -> AIMessage:
         trace = self._trace

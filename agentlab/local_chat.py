@@ -45,6 +45,7 @@ class Generator(Protocol):
         stop: Sequence[str] | None,
         guided: bool,
         quotes: Sequence[tuple[str, int]],
+        others: Sequence[str] | None,
     ) -> Iterator[str]:
         """Yield the answer piece by piece, tool calls as their text."""
 
@@ -53,7 +54,7 @@ class LocalChatModel(BaseChatModel):
     """Streams prose as it is written and holds tool calls back until they are whole.
 
     `guided` keeps calls and quotes to their form; a call may bind it anew, and `quotes`, which are
-    sentences with the numbers of their sources.
+    sentences with the numbers of their sources, and `others`, all else that may be said.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -108,6 +109,7 @@ class LocalChatModel(BaseChatModel):
             stop=stop,
             guided=kwargs.get("guided", self.guided),
             quotes=kwargs.get("quotes", ()),
+            others=kwargs.get("others"),
         )
         written, shown = "", 0
         try:

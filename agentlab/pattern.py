@@ -15,15 +15,22 @@ _TEXT = r'([^"\\<\x00-\x1f]|\\["\\/])'
 
 
 def message_pattern(
-    tools: Sequence[Mapping[str, Any]], quotes: Sequence[tuple[str, int]]
+    tools: Sequence[Mapping[str, Any]],
+    quotes: Sequence[tuple[str, int]],
+    others: Sequence[str] | None = None,
 ) -> str | None:
     """Write the pattern of a message; None where anything may come.
 
-    Each tool takes one text as its argument, as the agent's own do.
+    `others` are the only messages besides calls and quotes; None lets anything else be. Each tool
+    takes one text as its argument, as the agent's own do.
     """
     forms = [_call(tool) for tool in tools] + [_quote(*quote) for quote in quotes]
+    if others is not None:
+        forms += map(_literal, others)
     if not forms:
         return None
+    if others is not None:
+        return f"({'|'.join(forms)})"
     taken = "<" * bool(tools) + '"' * bool(quotes)
     return f"({'|'.join(forms)}|[^{taken}](.|\\n)*)"
 

@@ -13,6 +13,7 @@ from typing import Any
 from ingest.evidence import Evidence
 from ingest.reading import BEST, NEXT
 
+_EVIDENCE = "Evidence: "
 NOT_FOUND = "I could not find an answer in the sources."
 EMPTY_LIBRARY = "0 documents"
 # How much of the card and of each passage is shown.
@@ -95,7 +96,7 @@ def observation(
     `likely` is the answer that a reader found in the first passage; `recorded` is the date of a
     result that is not live.
     """
-    lines = [f"Evidence: {strength}"]
+    lines = [f"{_EVIDENCE}{strength}"]
     if recorded:
         lines.insert(0, f"Recorded on {recorded}, not live.")
     if not passages:
@@ -104,6 +105,11 @@ def observation(
     if likely:
         lines.append(f"Likely answer: {likely} [{passages[0].number}]")
     return _without_chat_markup("\n".join(lines))
+
+
+def says_weak(observed: str) -> bool:
+    """Tell whether a result says that no passage in it answers."""
+    return any(line == f"{_EVIDENCE}weak" for line in observed.splitlines()[:2])
 
 
 def _without_chat_markup(text: str) -> str:

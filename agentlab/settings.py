@@ -75,6 +75,11 @@ class Settings(BaseModel):
         description="What a quote may be: the reader's `best` sentence, any `shown` one, or "
         "`free`; `auto` is `best` for the starter model, else `shown`.",
     )
+    abstain: Literal["auto", "reader", "model"] = Field(
+        "auto",
+        description="Who decides that no passage answers: a model on our own engines then writes "
+        "what the `reader` says; `auto` is `reader` for the starter model, else `model`.",
+    )
     guided: bool = Field(
         True, description="Keep a model on our own engines to the form of calls and quotes."
     )
@@ -120,6 +125,12 @@ class Settings(BaseModel):
         if self.quotes == "auto":
             return "best" if self.model == "starter" else "shown"
         return self.quotes
+
+    @property
+    def reader_abstains(self) -> bool:
+        """Tell whether the reader decides that nothing was found."""
+        chosen = self.abstain == "reader" or (self.abstain == "auto" and self.model == "starter")
+        return chosen and self.reader
 
     @property
     def models_folder(self) -> Path:

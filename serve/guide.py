@@ -1,9 +1,10 @@
 r"""Guide: what a model may write next where the form of its message is known.
 
 A message begins with a tool call, with a quote, or with anything else; the model's first token
-decides. A call follows the template `<tool_call>\n{"name": ..., "arguments": {...}}\n</tool_call>`,
-a quote is one of the given sentences. What has only one continuation is written without asking the
-model, and computed in one forward pass together with the token that led to it.
+decides, unless nothing else is allowed. A call follows the template
+`<tool_call>\n{"name": ..., "arguments": {...}}\n</tool_call>`, a quote is one of the given
+sentences. What has only one continuation is written without asking the model, and computed in one
+forward pass together with the token that led to it.
 """
 
 import re
@@ -302,10 +303,19 @@ class Guide:
         *,
         tools: Sequence[Mapping[str, Any]] = (),
         quotes: Sequence[tuple[str, int]] = (),
+        others: Sequence[str] | None = None,
     ) -> Self:
-        """Build a guide to calls of OpenAI-shaped tools, and to quotes with their numbers."""
+        """Build a guide to calls of OpenAI-shaped tools, and to quotes with their numbers.
+
+        `others` are the only messages that may be written besides; None lets anything else be.
+        """
         forms = {CALL: _calls(vocabulary, tools), QUOTE: _quotes(vocabulary, quotes)}
         used = {opening: node for opening, node in forms.items() if node.children}
+        if others is not None:
+            every = _texts(vocabulary, others)
+            for node in used.values():
+                every.children.update(node.children)
+            return cls(_Choice(every, vocabulary) if every.children else _Free())
         return cls(_Start(used, vocabulary) if used else _Free())
 
     def allowed(self) -> torch.Tensor | None:
@@ -354,6 +364,14 @@ def _only_text(schema: Mapping[str, Any]) -> tuple[str, int] | None:
         about
     )
     return (name, int(about.get("maxLength", _LONGEST_ARGUMENT))) if plain else None
+
+
+def _texts(vocabulary: Vocabulary, texts: Sequence[str]) -> _Node:
+    root = _Node()
+    for text in texts:
+        tokens = vocabulary.faithful(text)
+        root.add([*tokens, vocabulary.end] if tokens else [], _Free)
+    return root
 
 
 def _quotes(vocabulary: Vocabulary, quotes: Sequence[tuple[str, int]]) -> _Node:

@@ -76,13 +76,15 @@ class LocalModel:
         stop: Sequence[str] | None = None,
         guided: bool = False,
         quotes: Sequence[tuple[str, int]] = (),
+        others: Sequence[str] | None = None,
     ) -> Generator[str]:
         """Yield the answer to OpenAI-shaped messages piece by piece, tool calls as their text.
 
         Closing the iterator ends the work. `max_tokens` is cut to what the context leaves. Raises
         PromptTooLongError at once if the prompt leaves no room for an answer. `guided` keeps what
         begins as a call to the form of one, and what begins as a quote to one of `quotes`, which
-        are sentences and the numbers of their sources.
+        are sentences and the numbers of their sources; with `others`, the message is one of these,
+        a call or a quote.
         """
         prompt = self.tokens(messages, tools)
         room = self.context - len(prompt)
@@ -92,7 +94,9 @@ class LocalModel:
                 "start a new conversation, or lower the number or the length of the passages"
             )
         self._close_what_this_thread_left_open()
-        guide = Guide.of(self._vocabulary, tools=tools or (), quotes=quotes) if guided else None
+        guide = None
+        if guided:
+            guide = Guide.of(self._vocabulary, tools=tools or (), quotes=quotes, others=others)
         choose = _Chooser(_Sampler(temperature, seed), guide)
         answer = self._answer(prompt, min(max_tokens, room), choose, StopText(stop or ()))
         self._running = (threading.get_ident(), answer)

@@ -10,8 +10,9 @@ from scripted import ScriptedWeb, call, small_library
 
 from agentlab.agent import Agent
 from agentlab.local_chat import LocalChatModel, as_openai
-from agentlab.prompts import TOOLS
+from agentlab.prompts import NOT_FOUND, TOOLS
 from agentlab.settings import Settings
+from ingest.reader import Calibrated, Reply
 
 CALL = (
     '<tool_call>\n{"name": "search_documents", "arguments": {"query": "hotel cost"}}\n</tool_call>'
@@ -153,6 +154,33 @@ def test_the_last_answer_without_tools_is_guided_too(tmp_path: Path) -> None:
     last = typist.asked[-1]
     assert last["tools"] is None
     assert list(last["quotes"]) == [("A hotel night may cost 140 euros at most.", 1)]
+
+
+@pytest.mark.parametrize(
+    ("abstain", "others"), [("reader", (NOT_FOUND,)), ("model", None)], ids=["reader", "model"]
+)
+def test_where_nothing_found_answers_the_reader_may_have_the_last_word(
+    tmp_path: Path, abstain: str, others: Any
+) -> None:
+    typist = Typist(CALL, NOT_FOUND)
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", abstain=abstain)
+    library = small_library()
+    library.reader = DoubtfulReader()
+    chat = LocalChatModel(generator=typist)
+    with Agent(settings, chat=chat, collection=library, provider=ScriptedWeb()) as agent:
+        assert agent.ask("What may a hotel night cost?").abstained
+    assert [each["others"] for each in typist.asked] == [None, others]
+    assert bool(typist.asked[1]["quotes"]) == (abstain == "model")
+
+
+class DoubtfulReader:
+    """A reader that finds no answer anywhere."""
+
+    calibration = Calibrated()
+
+    def read(self, question: str, titles: Any, passages: Any, sentences: Any) -> list[Reply]:
+        del question, titles, passages
+        return [Reply((-90.0,) * len(each), ((0, 0),) * len(each)) for each in sentences]
 
 
 def test_leaving_the_stream_closes_the_generator() -> None:

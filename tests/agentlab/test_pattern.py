@@ -57,6 +57,13 @@ def test_what_is_nearly_one_of_them_is_not(text: str) -> None:
     assert not admits(text)
 
 
+def test_nothing_else_may_be_said_where_the_others_are_named() -> None:
+    pattern = message_pattern(TOOLS, QUOTES, [NOT_FOUND]) or ""
+    assert re.fullmatch(pattern, NOT_FOUND)
+    assert re.fullmatch(pattern, called("hotel cost"))
+    assert not re.fullmatch(pattern, "Hello!")
+
+
 def test_what_is_not_offered_is_free() -> None:
     assert message_pattern([], []) is None
     assert admits('"Hi" is a greeting.', quotes=[])

@@ -227,3 +227,21 @@ def test_a_place_in_a_string_knows_its_end(text: str, closed: str | None) -> Non
 @pytest.mark.parametrize("text", ['"', ' "', 'a",', "a\n", "\\x", "a\t", "<", 'a"}} '])
 def test_what_would_break_a_string_has_no_place_in_it(text: str) -> None:
     assert Place().after(text) is None
+
+
+def test_where_nothing_else_may_be_said_the_model_declines_or_calls(vocabulary: Vocabulary) -> None:
+    guide = Guide.of(vocabulary, tools=TOOLS, others=["I found nothing."])
+    allowed = guide.allowed()
+    assert allowed is not None
+    first = {vocabulary.texts[token] for token in allowed.nonzero().flatten().tolist()}
+    assert first == {"I", "<"}
+    written = guide.take(vocabulary.encode("I found nothing.")[0], left=BUDGET)
+    assert written == [*vocabulary.encode("I found nothing."), vocabulary.end]
+
+
+def test_where_nothing_else_may_be_said_a_found_answer_is_quoted(vocabulary: Vocabulary) -> None:
+    guide = Guide.of(vocabulary, quotes=QUOTES[:1], others=[])
+    allowed = guide.allowed()
+    assert allowed is not None
+    (token,) = allowed.nonzero().flatten().tolist()
+    assert said(vocabulary, guide.take(token, left=BUDGET)).startswith(f'"{QUOTES[0][0]}"')
