@@ -2,7 +2,6 @@
 
 import errno
 import json
-import resource
 import subprocess
 import sys
 
@@ -31,20 +30,6 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_help_takes_under_0_4_seconds():
-    def used() -> float:
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
-
-    command = [sys.executable, "-m", "agentlab.cli.main", "--help"]
-    times = []
-    for _ in range(3):
-        begun = used()
-        subprocess.run(command, capture_output=True, check=True)
-        times.append(used() - begun)
-    assert min(times) < 0.4  # of processor time: other tests may share the machine
 
 
 @pytest.mark.parametrize("command", COMMANDS)
