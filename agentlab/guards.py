@@ -9,7 +9,7 @@ trace.
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from langchain.agents.middleware.types import AgentMiddleware, ModelRequest, ModelResponse
 from langchain_core.language_models import BaseChatModel
@@ -24,7 +24,7 @@ from agentlab.answer import Observed, Step, Thought, ToolCalled
 from agentlab.errors import AgentlabError
 from agentlab.local_chat import LocalChatModel
 from agentlab.pattern import message_pattern
-from agentlab.prompts import NOT_FOUND, says_weak
+from agentlab.prompts import NOT_FOUND, SEARCH_DOCUMENTS, says_weak
 from agentlab.trace import RunCancelledError, Trace
 from agentlab.view import visible
 
@@ -38,6 +38,15 @@ class Translate(Protocol):
         """Translate an error; `writing` tells that the answer had begun."""
 
 
+class _Form(NamedTuple):
+    """What a message may be: quotes, other texts (None: anything), and calls of some tools."""
+
+    quotes: "Sequence[quotes.Quote]"
+    others: Sequence[str] | None
+    calls: Sequence[str]
+
+
+DOCUMENTS = SEARCH_DOCUMENTS["function"]["name"]
 EMPTY_ANSWER = "The model gave no answer. Ask again, or in other words."
 NO_TIME = "The time budget of {limit:g} s ran out before there was an answer. Raise timeout_s."
 REWRITE = (
@@ -110,26 +119,35 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         """
         if not self._guided:
             return {"guided": False} if isinstance(model, LocalChatModel) else {}
-        usable, others = self._sayable()
+        form = self._form([tool["function"]["name"] for tool in tools])
         if isinstance(model, LocalChatModel):
-            return {"guided": True, "quotes": usable, "others": others}
-        pattern = message_pattern(tools, usable, others)
+            return {"guided": True, **form._asdict()}
+        callable_tools = [tool for tool in tools if tool["function"]["name"] in form.calls]
+        pattern = message_pattern(callable_tools, form.quotes, form.others)
         if self._engine != "vllm" or pattern is None:
             return {}
         # vLLM lets a pattern stand beside tool_choice "auto", and reads the calls from the text.
         given = getattr(model, "extra_body", None) or {}
         return {"extra_body": {**given, "structured_outputs": {"regex": pattern}}}
 
-    def _sayable(self) -> tuple[Sequence[quotes.Quote], Sequence[str] | None]:
-        """List what may be quoted, and what else may be said; None for anything."""
+    def _form(self, offered: Sequence[str]) -> "_Form":
+        """Tell what the next message may be, by what the searches found so far."""
         found = [step for step in self._trace.steps if not step.error]
         if not self._reader_abstains or not found:
-            return quotes.allowed(found, self._choice), None
+            return _Form(quotes.allowed(found, self._choice), None, offered)
         answering = [step for step in found if not says_weak(step.observation)]
-        if not answering:
-            return (), (NOT_FOUND,)
-        usable = quotes.allowed(answering, self._choice)
-        return usable, () if usable else None
+        if answering:
+            usable = quotes.allowed(answering, self._choice)
+            return _Form(usable, () if usable else None, offered)
+        untried = [name for name in offered if self._is_worth_a_try(name)]
+        return _Form((), () if untried else (NOT_FOUND,), untried or offered)
+
+    def _is_worth_a_try(self, tool: str) -> bool:
+        """Tell whether a tool was not used yet and may know more than the others."""
+        evidence = self._trace.evidence
+        foreign = evidence is not None and evidence.strength == "none"
+        tried = any(step.tool == tool for step in self._trace.steps)
+        return not tried and not (foreign and tool == DOCUMENTS)
 
     def _call(self, request: ModelRequest[Any], handler: Handler) -> AIMessage:
         trace = self._trace

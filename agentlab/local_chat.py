@@ -46,6 +46,7 @@ class Generator(Protocol):
         guided: bool,
         quotes: Sequence[tuple[str, int]],
         others: Sequence[str] | None,
+        calls: Sequence[str] | None,
     ) -> Iterator[str]:
         """Yield the answer piece by piece, tool calls as their text."""
 
@@ -54,7 +55,8 @@ class LocalChatModel(BaseChatModel):
     """Streams prose as it is written and holds tool calls back until they are whole.
 
     `guided` keeps calls and quotes to their form; a call may bind it anew, and `quotes`, which are
-    sentences with the numbers of their sources, and `others`, all else that may be said.
+    sentences with the numbers of their sources, `others`, all else that may be said, and `calls`,
+    the names of the tools that may be called.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -110,6 +112,7 @@ class LocalChatModel(BaseChatModel):
             guided=kwargs.get("guided", self.guided),
             quotes=kwargs.get("quotes", ()),
             others=kwargs.get("others"),
+            calls=kwargs.get("calls"),
         )
         written, shown = "", 0
         try:

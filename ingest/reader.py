@@ -25,11 +25,13 @@ class Calibrated:
     """How odds become a probability and a word, fitted on questions that no training saw.
 
     The probability that a passage answers is sigmoid(scale * score + offset), where the score is
-    the reader's log-odds plus `likeness` times the sentence's likeness to the question. Below
-    `fair` the evidence is weak.
+    the best sentence's log-odds by the reader plus `likeness` times its likeness to the question.
+    Within a passage likeness counts `within` times: of neighbours, the one that repeats the
+    question's words is often not the one that answers. Below `fair` the evidence is weak.
     """
 
     likeness: float = 16.0
+    within: float = 6.0
     scale: float = 1.0
     offset: float = 0.0
     fair: float = 0.5

@@ -96,17 +96,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class _Read:
-    """A passage with the spans and scores of its sentences."""
+    """A passage with its score, and the spans and scores of its sentences."""
 
     index: int
     text: str
     spans: list[tuple[int, int]]
     scores: np.ndarray
+    top: float = -math.inf
     answers: Sequence[tuple[int, int]] = ()
-
-    @property
-    def top(self) -> float:
-        return float(self.scores.max()) if len(self.scores) else -math.inf
 
 
 def mark(
@@ -169,14 +166,19 @@ def _scored(
     bounds = np.cumsum([len(found) for found in spans])[:-1]
     alike = np.split(likeness(question, flat, encoder), bounds)
     if reader is None:
-        return [_Read(i, *each) for i, each in enumerate(zip(texts, spans, alike, strict=True))]
+        return [
+            _Read(i, text, found, own, max(own, default=-math.inf))
+            for i, (text, found, own) in enumerate(zip(texts, spans, alike, strict=True))
+        ]
     replies = reader.read(question, [each.header for each in passages], texts, spans)
+    weights = reader.calibration
     return [
         _Read(
             i,
             text,
             found,
-            np.array(reply.sentences) + reader.calibration.likeness * own,
+            np.array(reply.sentences) + weights.within * own,
+            max(np.array(reply.sentences) + weights.likeness * own, default=-math.inf),
             reply.answers,
         )
         for i, (text, found, own, reply) in enumerate(
@@ -186,17 +188,18 @@ def _scored(
 
 
 def _marks(read: Sequence[_Read]) -> dict[tuple[int, int], str]:
-    """Choose the best sentence of all and the next two, each by its passage and its place."""
-    places = [
-        (-float(score), order, place)
+    """Choose the best sentence of the best passage, and the next two of all."""
+    best = max(read, key=lambda each: each.top, default=None)
+    if best is None or not best.spans:
+        return {}
+    chosen = (best.index, int(np.argmax(best.scores)))
+    others = sorted(
+        (-float(score), order, each.index, place)
         for order, each in enumerate(read)
         for place, score in enumerate(each.scores)
-    ]
-    best = sorted(places)[:3]
-    return {
-        (read[order].index, place): BEST if rank == 0 else NEXT
-        for rank, (_, order, place) in enumerate(best)
-    }
+        if (each.index, place) != chosen
+    )
+    return {chosen: BEST} | {(index, place): NEXT for _, _, index, place in others[:2]}
 
 
 def _grade(score: float, fair: float, strong: float) -> ReadingStrength:

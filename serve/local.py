@@ -77,6 +77,7 @@ class LocalModel:
         guided: bool = False,
         quotes: Sequence[tuple[str, int]] = (),
         others: Sequence[str] | None = None,
+        calls: Sequence[str] | None = None,
     ) -> Generator[str]:
         """Yield the answer to OpenAI-shaped messages piece by piece, tool calls as their text.
 
@@ -84,7 +85,7 @@ class LocalModel:
         PromptTooLongError at once if the prompt leaves no room for an answer. `guided` keeps what
         begins as a call to the form of one, and what begins as a quote to one of `quotes`, which
         are sentences and the numbers of their sources; with `others`, the message is one of these,
-        a call or a quote.
+        a call or a quote. `calls` names the tools that may be called, if not all.
         """
         prompt = self.tokens(messages, tools)
         room = self.context - len(prompt)
@@ -96,7 +97,8 @@ class LocalModel:
         self._close_what_this_thread_left_open()
         guide = None
         if guided:
-            guide = Guide.of(self._vocabulary, tools=tools or (), quotes=quotes, others=others)
+            usable = [t for t in tools or () if calls is None or t["function"]["name"] in calls]
+            guide = Guide.of(self._vocabulary, tools=usable, quotes=quotes, others=others)
         choose = _Chooser(_Sampler(temperature, seed), guide)
         answer = self._answer(prompt, min(max_tokens, room), choose, StopText(stop or ()))
         self._running = (threading.get_ident(), answer)

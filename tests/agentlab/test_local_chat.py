@@ -156,21 +156,34 @@ def test_the_last_answer_without_tools_is_guided_too(tmp_path: Path) -> None:
     assert list(last["quotes"]) == [("A hotel night may cost 140 euros at most.", 1)]
 
 
-@pytest.mark.parametrize(
-    ("abstain", "others"), [("reader", (NOT_FOUND,)), ("model", None)], ids=["reader", "model"]
-)
-def test_where_nothing_found_answers_the_reader_may_have_the_last_word(
-    tmp_path: Path, abstain: str, others: Any
-) -> None:
-    typist = Typist(CALL, NOT_FOUND)
-    settings = Settings(home=tmp_path, cache=tmp_path / "cache", abstain=abstain)
+def forms_where_nothing_answers(tmp_path: Path, *lines: str, **values: Any) -> list[Any]:
+    """Ask what no passage answers, and give what each message might be: others, calls, quotes."""
+    typist = Typist(*lines)
     library = small_library()
     library.reader = DoubtfulReader()
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", **values)
     chat = LocalChatModel(generator=typist)
     with Agent(settings, chat=chat, collection=library, provider=ScriptedWeb()) as agent:
         assert agent.ask("What may a hotel night cost?").abstained
-    assert [each["others"] for each in typist.asked] == [None, others]
-    assert bool(typist.asked[1]["quotes"]) == (abstain == "model")
+    return [(each["others"], list(each["calls"]), bool(each["quotes"])) for each in typist.asked]
+
+
+BOTH = ["search_documents", "search_web"]
+
+
+def test_where_nothing_answers_the_other_tool_is_tried_and_then_the_model_declines(
+    tmp_path: Path,
+) -> None:
+    web = CALL.replace("search_documents", "search_web")
+    first, second, third = forms_where_nothing_answers(tmp_path, CALL, web, NOT_FOUND)
+    assert first == (None, BOTH, False)
+    assert second == ((), ["search_web"], False)
+    assert third == ((NOT_FOUND,), BOTH, False)
+
+
+def test_a_model_that_decides_itself_may_quote_weak_evidence(tmp_path: Path) -> None:
+    _, second = forms_where_nothing_answers(tmp_path, CALL, NOT_FOUND, abstain="model")
+    assert second == (None, BOTH, True)
 
 
 class DoubtfulReader:

@@ -25,7 +25,7 @@ def passages(*texts: str) -> list[Passage]:
 class KeenReader:
     """A reader that knows what answers."""
 
-    calibration = Calibrated(likeness=0.0, fair=0.5, strong=0.9)
+    calibration = Calibrated(likeness=0.0, within=0.0, fair=0.5, strong=0.9)
 
     def __init__(self, answer: str, odds: float) -> None:
         self.answer, self.odds = answer, odds
