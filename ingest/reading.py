@@ -21,6 +21,7 @@ ReadingStrength = Literal["weak", "fair", "strong"]
 BEST, NEXT = "»", "›"
 _SHARED_WORD = 0.04
 _FAIR, _STRONG = 0.55, 0.75
+_ASKED = 2.0
 
 
 class Encoder(Protocol):
@@ -164,7 +165,9 @@ def _scored(
         return [_Read(i, text, [], np.zeros(0)) for i, text in enumerate(texts)]
     flat = [text[a:b] for text, found in zip(texts, spans, strict=True) for a, b in found]
     bounds = np.cumsum([len(found) for found in spans])[:-1]
-    alike = np.split(likeness(question, flat, encoder), bounds)
+    # A question in a text, such as an FAQ's heading, is like the one asked and answers nothing.
+    asks = np.array([_ASKED * sentence.rstrip().endswith("?") for sentence in flat])
+    alike = np.split(likeness(question, flat, encoder) - asks, bounds)
     if reader is None:
         return [
             _Read(i, text, found, own, max(own, default=-math.inf))

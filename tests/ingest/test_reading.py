@@ -99,3 +99,9 @@ def test_a_list_item_is_quoted_without_its_bullet() -> None:
     (passage,) = mark("hotel limit", passages(text), WordEncoder()).passages
     assert passage.best_sentence == "The hotel limit is 90 euros."
     assert f"{BEST}- The hotel limit" in passage.shown
+
+
+def test_a_question_in_a_text_is_never_taken_for_the_answer() -> None:
+    text = "What is the hotel limit in euros? It is 90 euros."
+    (passage,) = mark("What is the hotel limit in euros?", passages(text), WordEncoder()).passages
+    assert passage.best_sentence == "It is 90 euros."
