@@ -24,7 +24,7 @@ from agentlab.answer import Observed, Step, Thought, ToolCalled
 from agentlab.errors import AgentlabError
 from agentlab.local_chat import LocalChatModel
 from agentlab.pattern import message_pattern
-from agentlab.prompts import NOT_FOUND, SEARCH_DOCUMENTS, says_weak
+from agentlab.prompts import NOT_FOUND, says_weak
 from agentlab.trace import RunCancelledError, Trace
 from agentlab.view import visible
 
@@ -46,7 +46,6 @@ class _Form(NamedTuple):
     calls: Sequence[str]
 
 
-DOCUMENTS = SEARCH_DOCUMENTS["function"]["name"]
 EMPTY_ANSWER = "The model gave no answer. Ask again, or in other words."
 NO_TIME = "The time budget of {limit:g} s ran out before there was an answer. Raise timeout_s."
 REWRITE = (
@@ -139,15 +138,9 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         if answering:
             usable = quotes.allowed(answering, self._choice)
             return _Form(usable, () if usable else None, offered)
-        untried = [name for name in offered if self._is_worth_a_try(name)]
+        tried = {step.tool for step in self._trace.steps}
+        untried = [name for name in offered if name not in tried]
         return _Form((), () if untried else (NOT_FOUND,), untried or offered)
-
-    def _is_worth_a_try(self, tool: str) -> bool:
-        """Tell whether a tool was not used yet and may know more than the others."""
-        evidence = self._trace.evidence
-        foreign = evidence is not None and evidence.strength == "none"
-        tried = any(step.tool == tool for step in self._trace.steps)
-        return not tried and not (foreign and tool == DOCUMENTS)
 
     def _call(self, request: ModelRequest[Any], handler: Handler) -> AIMessage:
         trace = self._trace
