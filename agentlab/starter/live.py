@@ -1,6 +1,6 @@
 """Questions whose answer changes from day to day, and talk that needs no search.
 
-Every fifth template and every fifth piece of talk is held out of training, for exams.
+What exams ask stands in files of its own, which no training reads.
 """
 
 import random
@@ -10,10 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TypeVar
-
-_Item = TypeVar("_Item")
-_HELD_OUT_EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,7 @@ def live_question(
     rng: random.Random, topics: Sequence[str], *, held_out: bool = False
 ) -> LiveQuestion:
     """Make a question for today; `topics` are subjects that the library covers."""
-    template = rng.choice(_part(_templates(), held_out))
+    template = rng.choice(_templates(held_out=held_out))
     values = _values(rng, rng.choice(topics))
     text, title, site, sentence, answer = (part.format(**values) for part in template)
     sentence = _capital(sentence)
@@ -193,14 +189,17 @@ def _typed(text: str, rng: random.Random) -> str:
 
 
 @cache
-def _templates() -> tuple[tuple[str, ...], ...]:
+def _templates(*, held_out: bool) -> tuple[tuple[str, ...], ...]:
     """Read the lines of question | page's title | site | sentence that answers | answer."""
-    return tuple(tuple(line.split("|")) for line in _read("live.txt").splitlines())
+    return tuple(
+        tuple(line.split("|"))
+        for line in _read("live_exam.txt" if held_out else "live.txt").splitlines()
+    )
 
 
 def small_talk(rng: random.Random, *, held_out: bool = False) -> tuple[str, str]:
     """Draw what people type that needs no search, and the reply."""
-    text, reply = rng.choice(_part(_talk(), held_out))
+    text, reply = rng.choice(_talk(held_out=held_out))
     chance = rng.random()
     if chance < 0.2:
         text = text.lower()
@@ -214,9 +213,9 @@ def small_talk(rng: random.Random, *, held_out: bool = False) -> tuple[str, str]
 
 
 @cache
-def _talk() -> tuple[tuple[str, str], ...]:
+def _talk(*, held_out: bool) -> tuple[tuple[str, str], ...]:
     """Read what people say, one a line, with the reply to its intent."""
-    intents = tomllib.loads(_read("small_talk.toml"))
+    intents = tomllib.loads(_read("small_talk_exam.toml" if held_out else "small_talk.toml"))
     return tuple(
         (text, intent["reply"])
         for intent in intents.values()
@@ -299,13 +298,6 @@ def _led(question: str, rng: random.Random) -> str:
 def _tailed(question: str, rng: random.Random) -> str:
     body = question.rstrip("?. ")
     return body + rng.choice(_TAILS) + question[len(body) :].strip()
-
-
-def _part(items: Sequence[_Item], held_out: bool) -> list[_Item]:
-    last = _HELD_OUT_EVERY - 1
-    return [
-        each for at, each in enumerate(items) if (at % _HELD_OUT_EVERY == last) == held_out
-    ]  # fmt: skip
 
 
 def _read(name: str) -> str:

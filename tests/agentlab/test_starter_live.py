@@ -23,11 +23,15 @@ def plain(text: str) -> str:
     return re.sub(r"[^\w]+", " ", text.casefold()).strip() or text
 
 
-@pytest.mark.parametrize("template", live._templates(), ids=lambda each: each[0][:40])
+TEMPLATES = (*live._templates(held_out=False), *live._templates(held_out=True))
+TALK = (*live._talk(held_out=False), *live._talk(held_out=True))
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each[0][:40])
 def test_every_template_holds_its_answer(
     template: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_templates", lambda: (template,))
+    monkeypatch.setattr(live, "_templates", lambda **_: (template,))
     assert len(template) == 5
     for seed in range(25):
         made = live_question(random.Random(seed), TOPICS)
@@ -43,13 +47,11 @@ def test_every_template_holds_its_answer(
 
 
 def test_the_templates_are_many_and_often_on_what_the_library_covers() -> None:
-    templates = live._templates()
-    questions = [question for question, *_ in templates]
-    assert len({plain(each) for each in questions}) == len(templates) >= 160
+    questions = [question for question, *_ in TEMPLATES]
+    assert len({plain(each) for each in questions}) == len(TEMPLATES) >= 160
     assert sum("{topic}" in question for question in questions) >= 60
-    held = live._part(templates, held_out=True)
-    assert sum("{topic}" in question for question, *_ in held) >= 12
-    assert len(held) == len(templates) // 5
+    held_out = [question for question, *_ in live._templates(held_out=True)]
+    assert sum("{topic}" in question for question in held_out) >= 12
 
 
 def test_no_held_out_question_is_trained_on() -> None:
@@ -75,12 +77,11 @@ def test_the_same_seed_asks_the_same() -> None:
 
 
 def test_talk_is_varied_and_each_intent_has_one_reply() -> None:
-    talk = live._talk()
-    assert len({plain(text) for text, _ in talk}) == len(talk) >= 350
-    replies = {reply for _, reply in talk}
+    assert len({plain(text) for text, _ in TALK}) == len(TALK) >= 350
+    replies = {reply for _, reply in TALK}
     assert len(replies) >= 12
     assert all(len(reply.split()) <= 20 for reply in replies)
-    assert {reply for _, reply in live._part(talk, held_out=True)} == replies
+    assert {reply for _, reply in live._talk(held_out=True)} == replies
     assert any("`agentlab ingest PATH`" in reply for reply in replies)
     assert any("/sources" in reply for reply in replies)
 
@@ -98,7 +99,7 @@ def test_no_held_out_talk_is_trained_on() -> None:
 def test_nothing_trained_on_comes_close_to_the_demos_exam(kind: str) -> None:
     rows = json.loads(FRESH.read_text(encoding="utf-8"))
     asked = [set(plain(row["question"]).split()) for row in rows if row["kind"] == kind]
-    trained = [text for text, _ in live._part(live._talk(), held_out=False)]
+    trained = [text for text, _ in live._talk(held_out=False)]
     if kind == "live":
         trained = [made.text for made in drawn(held_out=False)]
     assert asked
@@ -109,7 +110,7 @@ def test_nothing_trained_on_comes_close_to_the_demos_exam(kind: str) -> None:
 
 @KINDS
 def test_talk_keeps_its_reply_however_it_is_typed(held_out: bool) -> None:
-    replies = {plain(text): reply for text, reply in live._talk()}
+    replies = {plain(text): reply for text, reply in TALK}
     rng = random.Random(4)
     for _ in range(2000):
         text, reply = small_talk(rng, held_out=held_out)
