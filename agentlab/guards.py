@@ -116,20 +116,23 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
 
         An endpoint of somebody else would refuse what it does not know.
         """
+        local = isinstance(model, LocalChatModel)
         if not self._guided:
-            return {"guided": False} if isinstance(model, LocalChatModel) else {}
+            return {"guided": False} if local else {}
+        if not local and self._engine != "vllm":
+            return {}
         form = self._form([tool["function"]["name"] for tool in tools])
-        if isinstance(model, LocalChatModel):
+        if local:
             return {"guided": True, **form._asdict()}
         callable_tools = [tool for tool in tools if tool["function"]["name"] in form.calls]
         pattern = message_pattern(callable_tools, form.quotes, form.others)
-        if self._engine != "vllm" or pattern is None:
+        if pattern is None:
             return {}
         # vLLM lets a pattern stand beside tool_choice "auto", and reads the calls from the text.
         given = getattr(model, "extra_body", None) or {}
         return {"extra_body": {**given, "structured_outputs": {"regex": pattern}}}
 
-    def _form(self, offered: Sequence[str]) -> "_Form":
+    def _form(self, offered: Sequence[str]) -> _Form:
         """Tell what the next message may be, by what the searches found so far."""
         found = [step for step in self._trace.steps if not step.error]
         if not self._reader_abstains or not found:

@@ -11,7 +11,6 @@ from importlib import resources
 from typing import Any
 
 from ingest.evidence import Evidence
-from ingest.reading import BEST, NEXT
 
 _EVIDENCE = "Evidence: "
 NOT_FOUND = "I could not find an answer in the sources."
@@ -115,11 +114,6 @@ def says_weak(observed: str) -> bool:
 def _without_chat_markup(text: str) -> str:
     """Break up chat markup in a document, which would otherwise open a turn of its own."""
     return _MARKUP.sub(" ", text)
-
-
-def unmarked(text: str) -> str:
-    """Give a shown passage's text without the marks before its best sentences."""
-    return text.replace(BEST, "").replace(NEXT, "")
 
 
 def cited_answer(quote: str, answer: str, number: int) -> str:

@@ -132,7 +132,7 @@ def _placed(model: Any) -> Any:
 
     if torch.cuda.is_available():
         return model.to("cuda", torch.bfloat16)
-    # 2.4 times as fast as fp32 on a CPU that has the instructions, and much slower on others
+    # Faster than fp32 on a CPU that has the instructions, and much slower on others.
     if torch.cpu.get_capabilities().get("avx512_bf16"):
         return model.to(torch.bfloat16)
     return model

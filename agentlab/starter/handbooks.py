@@ -113,17 +113,6 @@ def _read(name: str) -> dict[str, Any]:
     )
 
 
-def handbook_items(seed: int, count: int) -> list[HandbookItem]:
-    """Generate `count` items; the same seed gives the same items."""
-    rng = random.Random(seed)
-    items: list[HandbookItem] = []
-    while len(items) < count:
-        item = draw_handbook_item(rng)
-        if item is not None:
-            items.append(item)
-    return items
-
-
 def draw_handbook_item(rng: random.Random) -> HandbookItem | None:
     """Write one item, or None where chance made an answer ambiguous or the length wrong."""
     house = _Organisation(rng)

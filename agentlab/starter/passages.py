@@ -23,6 +23,7 @@ from agentlab.starter.questions import (
     training_articles,
     training_web_questions,
 )
+from finetune.run_folder import write
 from ingest.embedding import Embedder
 from ingest.sentences import sentence_spans
 
@@ -90,10 +91,8 @@ def write_rows(
     say(f"embedding {len(pages)} passages, {len(asked)} questions")
     rows += _with_neighbours(pages, asked, embedder, rng)
     rng.shuffle(rows)
-    temporary = out.with_suffix(".tmp")
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text("".join(f"{row.to_json()}\n" for row in rows), encoding="utf-8")
-    temporary.replace(out)
+    write(out, "".join(f"{row.to_json()}\n" for row in rows))
     return len(rows)
 
 

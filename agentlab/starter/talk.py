@@ -59,7 +59,6 @@ class Talk:
     def __init__(self, card: str, rng: random.Random, *, passages: int = PASSAGES) -> None:
         today = dt.date(2024, 1, 1) + dt.timedelta(days=rng.randrange(1400))
         system = prompts.system_prompt(card=card, today=today.isoformat())
-        self._rng = rng
         self._passages = passages
         self._messages: list[dict[str, Any]] = [{"role": "system", "content": system}]
         self._book = SourceBook()
@@ -88,19 +87,21 @@ class Talk:
 
     def search_documents(self, query: str, library: Screened) -> Reading:
         """Search the library and read what is found."""
-        asked = self._wording("search_documents", query)
-        hits = find_pages(library, asked.searches(query), limit=2 * self._passages)
+        self._call("search_documents", query)
+        hits = find_pages(library, self._asked.searches(query), limit=2 * self._passages)
+        question = self._asked.question_for(query)
         self.reading = read_pages(
-            library, asked.question_for(query), hits, limit=self._passages, words=self._words
+            library, question, hits, limit=self._passages, words=prompts.PASSAGE_WORDS
         )
         self._observe(tell_pages(self.reading, hits, self._book))
         return self.reading
 
     def search_web(self, query: str, results: Sequence[WebResult], library: Screened) -> Reading:
         """Search the web, which answers with these results, and read them."""
-        asked = self._wording("search_web", query)
+        self._call("search_web", query)
+        question = self._asked.question_for(query)
         self.reading = read_results(
-            library, asked.question_for(query), results, limit=self._passages, words=self._words
+            library, question, results, limit=self._passages, words=prompts.PASSAGE_WORDS
         )
         self._observe(tell_results(self.reading, results, self._book))
         return self.reading
@@ -132,10 +133,6 @@ class Talk:
         lineage = {"kind": kind, "source": subject}
         return {"messages": self._messages, "tools": self._tools, "lineage": lineage}
 
-    @property
-    def _words(self) -> int:
-        return prompts.PASSAGE_WORDS
-
     def _short(self, quote: str, answers: Sequence[str]) -> str | None:
         """Choose the short answer: the reader's if it holds a right one, else the longest."""
         likely = self.reading.likely if self.reading else None
@@ -144,13 +141,11 @@ class Talk:
             return likely
         return max(held, key=len, default=None)
 
-    def _wording(self, tool: str, query: str) -> Wording:
-        """Add the call; the first of each tool also knows the person's own words."""
+    def _call(self, tool: str, query: str) -> None:
         function = {"name": tool, "arguments": {"query": query}}
         self._calls += 1
         call = {"id": f"call_{self._calls}", "type": "function", "function": function}
         self._messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
-        return self._asked
 
     def _observe(self, found: Found) -> None:
         content = {"tool_call_id": f"call_{self._calls}", "content": found[0]}

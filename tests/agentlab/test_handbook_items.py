@@ -1,6 +1,16 @@
 """The generator of invented handbooks keeps its promises: exact spans, variety, determinism."""
 
-from agentlab.starter.handbooks import SHORTEST, HandbookItem, handbook_items
+import itertools
+import random
+
+from agentlab.starter.handbooks import SHORTEST, HandbookItem, draw_handbook_item
+
+
+def handbook_items(seed: int, count: int) -> list[HandbookItem]:
+    rng = random.Random(seed)
+    drawn = iter(lambda: draw_handbook_item(rng), object())
+    return list(itertools.islice(filter(None, drawn), count))
+
 
 ITEMS = handbook_items(11, 2000)
 
