@@ -1,0 +1,46 @@
+import json
+import re
+
+import pytest
+
+from agentlab.demo import FRESH
+from agentlab.starter.handbooks import HandbookItem
+from agentlab.starter.scenes import scene_items, sentence_of
+
+ITEMS = scene_items()
+
+
+def plain(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.casefold()))
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: item.question[:50])
+def test_every_scene_answers_what_it_is_asked(item: HandbookItem) -> None:
+    assert 30 <= len(item.passage.split()) <= 130
+    assert item.passage.count(item.sentence) == 1
+    assert item.answer in item.sentence
+    if item.follow_up:
+        assert item.follow_up_answer in item.follow_up_sentence in item.passage
+    if item.second_follow_up:
+        assert item.second_follow_up_answer in item.second_follow_up_sentence in item.passage
+
+
+def test_no_question_is_asked_twice() -> None:
+    asked = [(item.title, item.question.casefold()) for item in ITEMS]
+    assert len(asked) == len(set(asked))
+
+
+def test_no_scene_comes_close_to_the_demos_exam() -> None:
+    rows = json.loads(FRESH.read_text(encoding="utf-8"))
+    asked = [plain(row["question"]) for row in rows]
+    for item in ITEMS:
+        words = plain(item.question)
+        near = max(len(words & each) / len(words | each) for each in asked)
+        assert near < 0.7, item.question
+
+
+def test_an_answer_that_stands_in_two_sentences_is_refused() -> None:
+    text = "The gate opens at six. The shop opens at six."
+    with pytest.raises(ValueError, match="2 sentences hold 'six'"):
+        sentence_of(text, {"q": "When?", "a": "six"})
+    assert sentence_of(text, {"q": "When?", "a": "six", "near": "shop"}) == "The shop opens at six."
