@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from agentlab.record import Record
     from agentlab.settings import Settings
     from agentlab.starter.exam import Part
-    from agentlab.starter.general import Forgotten
 
 EXAMPLES = """\b
 Examples:
@@ -65,6 +64,11 @@ def evaluate(
     What was asked before is read from --out and not asked again, as long as the model's weights
     are the same; the table shows every column recorded there for these models and questions.
     """
+    if general and questions is None:
+        raise typer.BadParameter(
+            "needs --questions DIR, the articles whose text it is measured on",
+            param_hint="--general",
+        )
     changes = _changes(change or [])
     settings = options.resolve(config, **changes).settings
     from agentlab.cli import report
@@ -88,20 +92,12 @@ def evaluate(
         sys.stdout.write(report.as_json(columns, misses=misses))
         return
     sys.stdout.write(report.as_markdown(columns) if markdown else report.as_text(columns))
-    if general:
-        sys.stdout.write(f"\n{_forgotten(settings, questions)}\n")
+    if general and questions:
+        from agentlab.starter.general import forgotten
+
+        sys.stdout.write(f"\n{forgotten(settings, questions)}\n")
     if misses:
         sys.stdout.write("\n" + report.as_misses(columns))
-
-
-def _forgotten(settings: "Settings", questions: Path | None) -> "Forgotten":
-    from agentlab.starter.general import forgotten
-
-    if questions is None:
-        raise typer.BadParameter(
-            "needs --questions, whose articles are the text", param_hint="--general"
-        )
-    return forgotten(settings, questions)
 
 
 def _examine(
@@ -161,15 +157,14 @@ def _columns(record: "Record", names: list[str], parts: "list[Part]") -> "dict[s
 
 
 def _changes(given: list[str]) -> dict[str, str]:
-    """Read KEY=VALUE pairs; the settings check keys and values themselves."""
-    changes = {}
-    for each in given:
-        key, equals, value = each.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"--set {each} has no value: write KEY=VALUE.")
-        if key in _FIXED:
-            raise typer.BadParameter(f"--set {each}: the exam brings its own {key}; leave it out.")
-        changes[key] = value
+    """Read the settings to change; what the exam itself sets is refused."""
+    changes = options.pairs(given)
+    for key in _FIXED:
+        if key in changes:
+            raise typer.BadParameter(
+                f"the exam brings its own {key}; leave {key}={changes[key]} out",
+                param_hint="--set",
+            )
     return changes
 
 

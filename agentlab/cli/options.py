@@ -54,3 +54,14 @@ def resolve(config: Path | None, **overrides: Any) -> "Resolved":
     from agentlab.settings import load_settings
 
     return load_settings(overrides, file=config)
+
+
+def pairs(given: list[str]) -> dict[str, str]:
+    """Split the KEY=VALUE pairs of --set; whoever uses them checks keys and values."""
+    split = {}
+    for each in given:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{each!r} has no value: write KEY=VALUE", param_hint="--set")
+        split[key.strip()] = value
+    return split

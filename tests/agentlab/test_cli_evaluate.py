@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from agentlab.cli import report
+from agentlab.cli import evaluate, report
 from agentlab.cli.main import run
 from agentlab.evaluation import Asked, Outcome
 from agentlab.record import Record
 from agentlab.starter import examination
 from agentlab.starter.exam import Case
+from agentlab.starter.general import Forgotten
 
 GOOD = Outcome(
     "starter", "b", "handbooks", Case("documents", "Which limit?"), {"valid": (1, 1)}, None,
@@ -134,3 +135,32 @@ def test_a_change_that_cannot_be_made_is_refused(
 ) -> None:
     assert run(evaluated(tmp_path / "out.jsonl", "--set", given)) != 0
     assert given.partition("=")[0] in capsys.readouterr().err
+
+
+def test_a_loss_without_texts_to_measure_it_on_is_refused_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(evaluate, "_examine", lambda *given, **_: asked.append(given))
+    assert run(evaluated(tmp_path / "out.jsonl", "--general")) == 2
+    said = capsys.readouterr()
+    assert "--general" in said.err
+    assert "needs --questions DIR" in said.err
+    assert (asked, said.out) == ([], "")
+
+
+def test_the_loss_on_general_text_stands_below_the_table(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Path] = []
+
+    def measured(_: object, questions: Path) -> Forgotten:
+        seen.append(questions)
+        return Forgotten(3.0, 3.03)
+
+    monkeypatch.setattr("agentlab.starter.general.forgotten", measured)
+    handbooks_only = examination.exam_parts(None)
+    monkeypatch.setattr(examination, "exam_parts", lambda *_, **__: handbooks_only)
+    assert run(evaluated(recorded, "--general", "--questions", "qa")) == 0
+    assert capsys.readouterr().out.endswith("starter 3.030 (+1.0%; aim <= +2 %)\n")
+    assert seen == [Path("qa")]
