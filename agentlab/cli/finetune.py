@@ -43,6 +43,26 @@ Questions = Annotated[
     Path, typer.Option("--questions", help="Folder of the question sets (SQuAD's shape, QED).")
 ]
 
+Recipe = Annotated[
+    str | None, typer.Option("--recipe", help="A shipped recipe's name, or a YAML file.")
+]
+Data = Annotated[
+    list[Path] | None, typer.Option("--data", help="JSONL to learn from (may be repeated).")
+]
+EvalData = Annotated[
+    list[Path] | None, typer.Option("--eval-data", help="Held-out JSONL (may be repeated).")
+]
+Base = Annotated[
+    str | None, typer.Option("--model", "-m", help="Base model (a BERT for a reader) or folder.")
+]
+Folder = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the result.")]
+Change = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
+File = Annotated[Path, typer.Option("--out", "-o", help="JSONL file to write.")]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed, the same rows.")]
+
 app = typer.Typer(
     help="Tune a model on conversations, or train a reader (pip install 'agentlab-rag[train]').",
     no_args_is_help=True,
@@ -58,25 +78,13 @@ def group() -> None:
 @app.command(epilog=EXAMPLES)
 def sft(
     *,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="A shipped recipe's name, or a YAML file.")
-    ] = None,
-    data: Annotated[
-        list[Path] | None, typer.Option("--data", help="JSONL of conversations (may be repeated).")
-    ] = None,
-    eval_data: Annotated[
-        list[Path] | None, typer.Option("--eval-data", help="Held-out JSONL (may be repeated).")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Base model or folder.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the adapter.")] = None,
-    change: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
-    ] = False,
+    recipe: Recipe = None,
+    data: Data = None,
+    eval_data: EvalData = None,
+    model: Base = None,
+    out: Folder = None,
+    change: Change = None,
+    resume: Resume = False,
     config: options.Config = None,
 ) -> None:
     """Tune a model on what the assistant writes, and save a LoRA adapter."""
@@ -85,8 +93,8 @@ def sft(
     from finetune.config import load_config
     from serve.models import resolve
 
-    overrides: dict[str, Any] = {"data": data, "eval_data": eval_data, "model": model, "out": out}
-    plan = load_config(recipe, overrides | parse_changes(change or []))
+    given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
+    plan = load_config(recipe, given | _values(change or []))
     base = resolve(plan.model, cache=settings.models_folder, progress=tell)
     try:
         from finetune.training import train
@@ -98,25 +106,13 @@ def sft(
 @app.command(epilog=READER_EXAMPLES)
 def reader(
     *,
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="A shipped recipe's name, or a YAML file.")
-    ] = "reader",
-    data: Annotated[
-        list[Path] | None, typer.Option("--data", help="JSONL of questions (may be repeated).")
-    ] = None,
-    eval_data: Annotated[
-        list[Path] | None, typer.Option("--eval-data", help="Held-out JSONL (may be repeated).")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Base model (a BERT) or folder.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the reader.")] = None,
-    change: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
-    ] = False,
+    recipe: Recipe = "reader",
+    data: Data = None,
+    eval_data: EvalData = None,
+    model: Base = None,
+    out: Folder = None,
+    change: Change = None,
+    resume: Resume = False,
     config: options.Config = None,
 ) -> None:
     """Train a reader, which finds the answer to a question in a passage or says there is none.
@@ -128,8 +124,8 @@ def reader(
     from finetune.config import load_reader_config
     from serve.models import resolve
 
-    overrides: dict[str, Any] = {"data": data, "eval_data": eval_data, "model": model, "out": out}
-    plan = load_reader_config(recipe, overrides | parse_changes(change or []))
+    given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
+    plan = load_reader_config(recipe, given | _values(change or []))
     plan = plan.model_copy(update={"model": whole_name(plan.model)})
     base = resolve(plan.model, cache=settings.models_folder, progress=tell)
     try:
@@ -145,6 +141,13 @@ def whole_name(model: str) -> str:
 
     known = find_known(model) or find_known(f"sentence-transformers/{model}")
     return known.name if known and not Path(model).is_dir() else model
+
+
+def _values(change: list[str]) -> dict[str, Any]:
+    """Read the values of KEY=VALUE pairs as YAML, so that 8 is a number."""
+    import yaml
+
+    return {key: yaml.safe_load(value) for key, value in options.pairs(change).items()}
 
 
 def _not_installed(error: ImportError) -> Exception:
@@ -173,9 +176,9 @@ def _draw(events: "Iterator[Event]") -> None:
 @app.command(epilog=PASSAGE_EXAMPLES)
 def passages(
     questions: Questions,
-    out: Annotated[Path, typer.Option("--out", "-o", help="JSONL file to write.")],
+    out: File,
     *,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same ones.")] = 7,
+    seed: Seed = 7,
     config: options.Config = None,
 ) -> None:
     """Write the rows that a reader is trained on: questions, passages, and where the answer is.
@@ -198,14 +201,26 @@ def calibrate(
     *,
     config: options.Config = None,
 ) -> None:
-    """Measure what a reader's odds are worth, on articles that it was not trained on."""
+    """Fit a reader's odds on articles that it was not trained on, and measure what it is worth.
+
+    The table compares it with reading by likeness alone, on the questions whose passage was found.
+    """
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell
+    from agentlab.console import draw_rows, make_console
     from agentlab.library import load_reader, open_embedder
     from agentlab.starter.calibration import calibrate_reader
 
     opened = load_reader(reader, settings, progress=tell)
-    fitted = calibrate_reader(reader, opened, open_embedder(settings, progress=tell), questions)
+    result = calibrate_reader(reader, opened, open_embedder(settings, progress=tell), questions)
+    labels = ("best passage right", "marked sentence right", "answerable or not, AUC")
+    rows = [
+        (label, *(str(each).removesuffix(f" of {each.of}") for each in pair))
+        for label, *pair in zip(labels, result.likeness, result.reader, strict=True)
+    ]
+    header = (f"{result.reader.passage.of} questions", "without the reader", "with it")
+    draw_rows(make_console(stderr=True), header, rows)
+    fitted = result.fitted
     tell(f"fair evidence from a probability of {fitted.fair:.2f}, strong from {fitted.strong:.2f}")
     sys.stdout.write(f"{reader}\n")
 
@@ -213,13 +228,13 @@ def calibrate(
 @app.command(epilog=CONVERSATION_EXAMPLES)
 def conversations(
     questions: Questions,
-    out: Annotated[Path, typer.Option("--out", "-o", help="JSONL file to write.")],
+    out: File,
     *,
     reader: Annotated[
         Path | None, typer.Option("--reader", help="Folder of a reader; agentlab's own without.")
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="How many conversations.")] = 2400,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same ones.")] = 7,
+    seed: Seed = 7,
     config: options.Config = None,
 ) -> None:
     """Write the starter model's training conversations.
@@ -237,16 +252,3 @@ def conversations(
     reads = load_reader(reader or reader_folder(), settings, progress=tell)
     build_examples(questions, embedder, out, reader=reads, count=count, seed=seed, say=tell)
     sys.stdout.write(f"{out}\n")
-
-
-def parse_changes(changes: list[str]) -> dict[str, Any]:
-    """Read KEY=VALUE pairs; values are read as YAML, so that 8 is a number."""
-    import yaml
-
-    parsed = {}
-    for change in changes:
-        name, sign, value = change.partition("=")
-        if not sign:
-            raise typer.BadParameter(f"{change!r} is not KEY=VALUE", param_hint="--set")
-        parsed[name.strip()] = yaml.safe_load(value)
-    return parsed

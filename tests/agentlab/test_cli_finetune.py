@@ -6,7 +6,10 @@ import pytest
 
 from agentlab.cli.finetune import whole_name
 from agentlab.cli.main import run
+from agentlab.estimates import area, share
+from agentlab.starter.calibration import Calibration, Worth
 from finetune import events
+from ingest.reader import Calibrated
 
 
 @pytest.fixture
@@ -112,3 +115,41 @@ def test_a_reader_keeps_the_whole_name_of_a_known_base(base: Path) -> None:
     assert {whole_name(name) for name in ("minilm", "all-MiniLM-L6-v2", whole)} == {whole}
     assert whole_name("someone/else") == "someone/else"
     assert whole_name(str(base)) == str(base)
+
+
+def test_a_setting_without_a_value_is_refused(
+    command: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command("reader", "--set", "batch")) == 2
+    assert "'batch' has no value: write KEY=VALUE" in capsys.readouterr().err
+
+
+def test_a_calibration_shows_what_the_reader_is_worth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = object()
+    told: list[object] = []
+
+    def calibrated(*given: object) -> Calibration:
+        told.extend(given)
+        right = Worth(share(9, 10), share(8, 10), area([1.0], [2.0]))
+        wrong = Worth(share(7, 10), share(6, 10), area([2.0], [1.0]))
+        return Calibration(Calibrated(fair=0.25, strong=0.5), reader=right, likeness=wrong)
+
+    monkeypatch.setattr("agentlab.starter.calibration.calibrate_reader", calibrated)
+    for name in ("load_reader", "open_embedder"):
+        monkeypatch.setattr(f"agentlab.library.{name}", lambda *_, **__: opened)
+    questions, folder = tmp_path / "qa", tmp_path / "reader"
+    given = ["--questions", str(questions), "--reader", str(folder)]
+    assert run(["finetune", "calibrate", *given]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{folder}\n"
+    assert told == [folder, opened, opened, questions]
+    head, *rows = (" ".join(line.split()) for line in said.err.splitlines())
+    assert head == "10 questions without the reader with it"
+    assert rows == [
+        "best passage right 70.0% [40%, 89%] 90.0% [60%, 98%]",
+        "marked sentence right 60.0% [31%, 83%] 80.0% [49%, 94%]",
+        "answerable or not, AUC 0.000 [0.000, 0.000] 1.000 [1.000, 1.000]",
+        "fair evidence from a probability of 0.25, strong from 0.50",
+    ]
