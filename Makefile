@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ADAPTER_FILES := adapter_config.json adapter_model.safetensors loss.png metrics.json resolved.yaml
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM := false
@@ -49,9 +50,9 @@ contracts: $(VENV)/.installed-dev ## Who may import whom
 
 starter: $(VENV)/.installed-dev ## Make the starter again, resumably, and print its table: QUESTIONS=folder of the question sets
 	@test -d '$(QUESTIONS)' || { echo 'make starter QUESTIONS=folder of the question sets'; exit 2; }
-	@$(MAKE) --no-print-directory runs/adapter/adapter_model.safetensors
+	@$(MAKE) --no-print-directory runs/adapter/metrics.json
 	cp runs/reader/reader.safetensors runs/reader/reader_config.json agentlab/starter/reader/
-	cp runs/adapter/* agentlab/starter/adapter/
+	cp $(addprefix runs/adapter/,$(ADAPTER_FILES)) agentlab/starter/adapter/
 	$(BIN)/agentlab evaluate starter --questions $(QUESTIONS) --out runs/evaluation.jsonl
 
 runs/passages.jsonl:
@@ -59,19 +60,29 @@ runs/passages.jsonl:
 
 runs/reader/reader.safetensors: runs/passages.jsonl
 	$(BIN)/agentlab finetune reader --data $< --out runs/reader --resume
-	$(BIN)/agentlab finetune calibrate --questions $(QUESTIONS) --reader runs/reader
 
-runs/starter.jsonl: runs/reader/reader.safetensors
+# A stamp of its own: the weights are there before they are calibrated.
+runs/reader/.calibrated: runs/reader/reader.safetensors
+	$(BIN)/agentlab finetune calibrate --questions $(QUESTIONS) --reader runs/reader
+	@touch $@
+
+runs/starter.jsonl: runs/reader/.calibrated
 	$(BIN)/agentlab finetune conversations --questions $(QUESTIONS) --reader runs/reader --out $@
 
-runs/adapter/adapter_model.safetensors: runs/starter.jsonl
+# The last file that a run writes: the others are there when it is.
+runs/adapter/metrics.json: runs/starter.jsonl
 	$(BIN)/agentlab finetune sft --recipe starter --data $< --model HuggingFaceTB/SmolLM2-135M-Instruct \
 	  --out runs/adapter --set chat_template=agentlab/chat_template.jinja --resume
 
 adapter: $(VENV)/.installed-dev ## Tune a bigger base for the same work, on a GPU: MODEL=name QUESTIONS=folder
-	@$(MAKE) --no-print-directory runs/starter.jsonl
-	$(BIN)/agentlab finetune sft --recipe agent --data runs/starter.jsonl --model $(MODEL) \
+	@test -n '$(MODEL)' -a -d '$(QUESTIONS)' || { echo 'make adapter MODEL=name QUESTIONS=folder of the question sets'; exit 2; }
+	@$(MAKE) --no-print-directory runs/agent.jsonl
+	$(BIN)/agentlab finetune sft --recipe agent --data runs/agent.jsonl --model $(MODEL) \
 	  --out runs/$(notdir $(MODEL)) --resume
+
+# Read by the reader that ships.
+runs/agent.jsonl:
+	$(BIN)/agentlab finetune conversations --questions $(QUESTIONS) --out $@
 
 test-vllm: $(VENV)/.installed-dev ## Build vLLM's own environment and run the agent on it, on the CPU
 	VLLM_VENV=.venv-vllm bash tests/serve/vllm_environment.sh
