@@ -115,6 +115,47 @@ _WORDS: dict[str, list[str]] = {
         "ends": "closes on Sunday/has been extended by a month/ended on Saturday",
         "confirmed": "confirmed/rejected/questioned",
         "mood": "hopeful/tense/calm/cautious/upbeat",
+        "country": (
+            "Norway/Portugal/Kenya/Peru/Japan/Vietnam/Canada/Chile/Ghana/Poland/Ireland/Georgia/"
+            "Uruguay/Jordan/Thailand/Malta/Estonia/Morocco/Nepal/Panama/Slovenia/Denmark"
+        ),
+        "leader": (
+            "prime minister/president/finance minister/foreign minister/health minister/"
+            "opposition leader/central bank governor/speaker of parliament/army chief"
+        ),
+        "sport": (
+            "tennis/cycling/swimming/chess/rowing/ski jumping/athletics/table tennis/snooker/"
+            "darts/climbing/judo/handball/fencing"
+        ),
+        "wind": "north/south/west/north-west/south-west/south-east",
+        "crypto": "bitcoin/ether/dogecoin/litecoin/solana",
+        "index": "the FTSE 100/the DAX/the Nikkei/the CAC 40/the S&P 500/the Nasdaq",
+        "item": (
+            "butter/olive oil/firewood/chocolate/beef/orange juice/milk/bread/honey/flour/"
+            "washing powder/baby formula/cat food/paint/salmon/cement"
+        ),
+        "gadget": (
+            "washing machine/heat pump/pram/solar panel/cargo bike/sewing machine/violin/drone/"
+            "tent/microwave/gaming laptop/lawn mower/smart watch/vacuum cleaner/fridge"
+        ),
+        "defect": (
+            "a loose battery cover/traces of nuts/splinters of glass/a cable that overheats/"
+            "a wrong label/a weak weld"
+        ),
+        "school": "primary school/secondary school/music school/kindergarten/technical college",
+        "series": "Night Ward/The Glass Valley/Harbour Lights/Cold Ledger/Seven Kitchens",
+        "game": "Starfold/Mudlark/Iron Orchard/Pocket Rally/Deepmire",
+        "moon": "a waxing crescent/a waning crescent/a waxing half moon/a waning half moon",
+        "planet": "Venus/Mars/Jupiter/Saturn/Mercury",
+        "restaurant": "Casa Lupe/The Blue Door/Osteria Nove/Chez Mireille/Saffron Yard/Old Mill",
+        "dish": "lentil soup/grilled trout/mushroom risotto/fish pie/chickpea curry/beef stew",
+        "law": (
+            "tenancy act/data protection act/cycling code/noise bylaw/copyright act/"
+            "building code/working time act"
+        ),
+        "disease": "measles/flu/whooping cough/cholera/polio/yellow fever",
+        "animal": "panda/elephant/tiger/otter/giraffe/rhino/penguin/wolf",
+        "crop": "strawberries/cherries/plums/chestnuts/mushrooms/apricots",
     }.items()
 }
 # What surrounds the sentence that answers, as providers cut it from a page.

@@ -48,8 +48,8 @@ def test_every_template_holds_its_answer(
 
 def test_the_templates_are_many_and_often_on_what_the_library_covers() -> None:
     questions = [question for question, *_ in TEMPLATES]
-    assert len({plain(each) for each in questions}) == len(TEMPLATES) >= 160
-    assert sum("{topic}" in question for question in questions) >= 60
+    assert len({plain(each) for each in questions}) == len(TEMPLATES) >= 490
+    assert sum("{topic}" in question for question in questions) >= 220
     held_out = [question for question, *_ in live._templates(held_out=True)]
     assert sum("{topic}" in question for question in held_out) >= 12
 
@@ -57,7 +57,7 @@ def test_the_templates_are_many_and_often_on_what_the_library_covers() -> None:
 def test_no_held_out_question_is_trained_on() -> None:
     trained = {plain(each.text) for each in drawn(held_out=False)}
     held_out = {plain(each.text) for each in drawn(held_out=True)}
-    assert len(trained) > 1000
+    assert len(trained) > 2000
     assert len(held_out) > 300
     assert not trained & held_out
 
@@ -77,11 +77,11 @@ def test_the_same_seed_asks_the_same() -> None:
 
 
 def test_talk_is_varied_and_each_intent_has_one_reply() -> None:
-    assert len({plain(text) for text, _ in TALK}) == len(TALK) >= 350
+    assert len({plain(text) for text, _ in TALK}) == len(TALK) >= 1500
     replies = {reply for _, reply in TALK}
-    assert len(replies) >= 12
+    assert len(replies) >= 28
     assert all(len(reply.split()) <= 20 for reply in replies)
-    assert {reply for _, reply in live._talk(held_out=True)} == replies
+    assert {reply for _, reply in live._talk(held_out=True)} <= replies
     assert any("`agentlab ingest PATH`" in reply for reply in replies)
     assert any("/sources" in reply for reply in replies)
 
@@ -90,7 +90,7 @@ def test_no_held_out_talk_is_trained_on() -> None:
     rng = random.Random(3)
     trained = {plain(small_talk(rng)[0]) for _ in range(6000)}
     held_out = {plain(small_talk(rng, held_out=True)[0]) for _ in range(2000)}
-    assert len(trained) > 250
+    assert len(trained) > 1200
     assert len(held_out) > 60
     assert not trained & held_out
 
