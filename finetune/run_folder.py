@@ -52,7 +52,7 @@ class RunFolder:
                     f"{self.path} holds an unfinished run. Continue it with resume, give another "
                     "`out`, or remove that folder."
                 )
-            _same(json.loads(before.read_text(encoding="utf-8")), record, self.path)
+            _check_unchanged(json.loads(before.read_text(encoding="utf-8")), record, self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         write(before, json.dumps(record, indent=2))
         write(self.path / "resolved.yaml", yaml.safe_dump(config.resolved(), sort_keys=False))
@@ -111,10 +111,10 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rsplit("-", 1)[1])
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file at once: readers and kills see the old text or the new one."""
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file at once: readers and kills see the old content or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     temporary.replace(path)
 
 
@@ -129,7 +129,7 @@ def data_hashes(paths: Iterable[Path]) -> dict[str, str]:
     return {str(path): sha256(path) for path in paths}
 
 
-def _same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+def _check_unchanged(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     changed = [
         f"{key} was {before['config'].get(key)!r}, now {value!r}"
         for key, value in now["config"].items()

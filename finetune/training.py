@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase, set_seed
 
 from finetune.base_model import add_lora, load_base, load_lora, load_tokenizer
 from finetune.config import SftConfig
-from finetune.continuing import Earlier, agree, read_earlier
+from finetune.continuing import WEIGHTS, Earlier, agree, read_earlier
 from finetune.curve import draw_curve
 from finetune.encoding import Encoded, encode_all, read_template
 from finetune.events import Evaluated, Event, Finished, Started
@@ -144,10 +144,8 @@ def save_adapter(model: PeftModel, folder: Path, config: SftConfig) -> Path:
         name: tensor.detach().to("cpu", dtype).contiguous()
         for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()
     }
-    path = folder / "adapter_model.safetensors"
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_bytes(save(weights, metadata={"format": "pt"}))
-    temporary.replace(path)
+    path = folder / WEIGHTS
+    write(path, save(weights, metadata={"format": "pt"}))
     settings = copy.deepcopy(model.peft_config["default"])
     settings.base_model_name_or_path = config.model
     settings.inference_mode = True

@@ -1,6 +1,5 @@
 """Training a reader on transformers' Trainer: the answer's first and last token, or none."""
 
-import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from transformers import (
     AutoConfig,
     BertForQuestionAnswering,
     PreTrainedTokenizerBase,
-    Trainer,
     TrainingArguments,
 )
 from transformers.trainer_callback import PrinterCallback
@@ -22,8 +20,8 @@ from transformers.utils import logging
 from finetune.base_model import no_bars
 from finetune.config import ReaderConfig
 from finetune.errors import ModelError
+from finetune.methods.common import FiniteTrainer, arguments, steps
 from finetune.reader_rows import EncodedRow
-from finetune.telling import diverged
 
 POOL = 40
 """Batches among which rows of like length are put together."""
@@ -69,11 +67,6 @@ def load_reader(config: ReaderConfig, folder: Path) -> BertForQuestionAnswering:
         raise ModelError(f"{folder} holds no model that loads: {error}. Fetch it again.") from error
     model.bert.embeddings.requires_grad_(requires_grad=False)
     return model
-
-
-def steps(config: ReaderConfig, rows: int) -> int:
-    """Return how many optimizer steps the settings ask for."""
-    return config.max_steps or max(1, math.ceil(rows * config.epochs / config.batch))
 
 
 def arrange(lengths: Sequence[int], *, batch: int, total: int, seed: int) -> list[int]:
@@ -151,8 +144,8 @@ def held_out_loss(
     return total / len(rows)
 
 
-class ReaderTrainer(Trainer):
-    """Transformers' trainer with the loss of a reader."""
+class ReaderTrainer(FiniteTrainer):
+    """A trainer with the loss of a reader."""
 
     def compute_loss(
         self,
@@ -163,13 +156,6 @@ class ReaderTrainer(Trainer):
     ) -> Any:
         """Return the batch's loss."""
         return span_loss(model, inputs)
-
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Take one batch's gradient; raise DivergedError where its loss is no number."""
-        loss = super().training_step(*args, **kwargs)
-        if not torch.isfinite(loss):
-            raise diverged(self.state.global_step + 1, "loss", loss.item())
-        return loss
 
 
 def make_reader_trainer(
@@ -183,34 +169,15 @@ def make_reader_trainer(
     total = steps(config, len(rows))
     lengths = [len(row.input_ids) for row in rows]
     order = arrange(lengths, batch=config.batch, total=total, seed=config.seed)
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=config.batch,
-        train_sampling_strategy="sequential",
-        max_steps=total,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule,
-        warmup_steps=round(config.warmup_ratio * total),
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-        bf16=config.bf16,
-        use_cpu=not torch.cuda.is_available(),
-        seed=config.seed,
-        data_seed=config.seed,
-        save_strategy="steps",
-        save_steps=config.save_every,
-        save_total_limit=2,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        include_num_input_tokens_seen="non_padding",
-        remove_unused_columns=False,
-        disable_tqdm=True,
-        report_to="none",
-        dataloader_pin_memory=torch.cuda.is_available(),
-    )
     trainer = ReaderTrainer(
         model=model,
-        args=arguments,
+        args=TrainingArguments(
+            **arguments(config, folder, total=total),
+            per_device_train_batch_size=config.batch,
+            train_sampling_strategy="sequential",
+            include_num_input_tokens_seen="non_padding",
+            remove_unused_columns=False,
+        ),
         train_dataset=[rows[number] for number in order],
         data_collator=collate,
         processing_class=tokenizer,

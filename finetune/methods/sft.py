@@ -16,10 +16,10 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.config import SftConfig
 from finetune.encoding import IGNORED, Encoded
-from finetune.telling import diverged
+from finetune.methods.common import FiniteTrainer, arguments, steps
 
 
-class SftTrainer(SFTTrainer):
+class SftTrainer(FiniteTrainer, SFTTrainer):
     """TRL's trainer with a cheap loss on the CPU, no model cards, and nothing sent anywhere."""
 
     loss_is_scaled_for_ga: bool | None = True  # type: ignore[assignment]
@@ -41,13 +41,6 @@ class SftTrainer(SFTTrainer):
         total, count = label_loss(model, inputs)
         divisor = count if num_items_in_batch is None else num_items_in_batch
         return total / torch.as_tensor(divisor).clamp(min=1)
-
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Take one conversation's gradient; raise DivergedError where its loss is no number."""
-        loss = super().training_step(*args, **kwargs)
-        if not torch.isfinite(loss):
-            raise diverged(self.state.global_step + 1, "loss", loss.item())
-        return loss
 
     def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
         """Write no card: the run's own files say what it was."""
@@ -96,14 +89,12 @@ def held_out_loss(model: PeftModel, conversations: Sequence[Encoded], *, bf16: b
     return total / count
 
 
-def steps(config: SftConfig, conversations: Sequence[Encoded]) -> int:
-    """Return how many optimizer steps the settings ask for."""
-    if config.max_steps:
-        return config.max_steps
-    if config.max_tokens:
-        tokens = sum(len(conversation.input_ids) for conversation in conversations)
-        return max(1, math.ceil(config.max_tokens / (tokens / len(conversations) * config.batch)))
-    return max(1, math.ceil(len(conversations) * config.epochs / config.batch))
+def total_steps(config: SftConfig, conversations: Sequence[Encoded]) -> int:
+    """Return how many optimizer steps the settings ask for, by `max_tokens` where it is set."""
+    if config.max_tokens is None:
+        return steps(config, len(conversations))
+    tokens = sum(len(conversation.input_ids) for conversation in conversations)
+    return max(1, math.ceil(config.max_tokens / (tokens / len(conversations) * config.batch)))
 
 
 def make_trainer(
@@ -114,40 +105,19 @@ def make_trainer(
     folder: Path,
 ) -> SftTrainer:
     """Build the trainer; conversations go one at a time, so nothing is ever padded."""
-    total = steps(config, conversations)
-    arguments = TrlConfig(
-        output_dir=str(folder),
+    settings = TrlConfig(
+        **arguments(config, folder, total=total_steps(config, conversations)),
         per_device_train_batch_size=1,
         gradient_accumulation_steps=config.batch,
         gradient_checkpointing=torch.cuda.is_available(),
-        max_steps=total,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule,
-        warmup_steps=round(config.warmup_ratio * total),
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-        bf16=config.bf16,
-        use_cpu=not torch.cuda.is_available(),
-        seed=config.seed,
-        data_seed=config.seed,
-        save_strategy="steps",
-        save_steps=config.save_every,
-        save_total_limit=2,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
         include_num_input_tokens_seen="all",
-        disable_tqdm=True,
-        report_to="none",
-        dataloader_pin_memory=torch.cuda.is_available(),
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
     rows = Dataset.from_list(
         [{"input_ids": list(c.input_ids), "labels": list(c.labels)} for c in conversations]
     )
-    trainer = SftTrainer(
-        model=model, args=arguments, train_dataset=rows, processing_class=tokenizer
-    )
+    trainer = SftTrainer(model=model, args=settings, train_dataset=rows, processing_class=tokenizer)
     trainer.remove_callback(PrinterCallback)
     for weight in model.parameters():
         if weight.requires_grad:  # TRL rounds a LoRA on 4 bits to bf16, where small steps vanish

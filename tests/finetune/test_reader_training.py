@@ -21,13 +21,13 @@ from finetune.base_model import load_tokenizer
 from finetune.config import ReaderConfig, load_reader_config
 from finetune.errors import DivergedError, ModelError, StoppedError
 from finetune.events import Evaluated, Finished, Progress, ReaderStarted, Saved
+from finetune.methods.common import steps
 from finetune.methods.reader import (
     arrange,
     collate,
     load_reader,
     make_reader_trainer,
     span_loss,
-    steps,
 )
 from finetune.reader_rows import EncodedRow
 from finetune.reader_training import train_reader

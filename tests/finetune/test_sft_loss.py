@@ -14,7 +14,7 @@ from finetune.base_model import add_lora, load_base, load_tokenizer
 from finetune.config import SftConfig
 from finetune.encoding import IGNORED, Encoded
 from finetune.errors import DivergedError
-from finetune.methods.sft import held_out_loss, label_loss, make_trainer, steps
+from finetune.methods.sft import held_out_loss, label_loss, make_trainer, total_steps
 
 
 def rows(count: int) -> list[Encoded]:
@@ -124,7 +124,7 @@ def test_the_number_of_steps_follows_from_steps_epochs_or_tokens(
 ) -> None:
     config = SftConfig(data=("a",), model="b", out="c", **settings)
     data = rows(10) if "epochs" in settings else rows(20)
-    assert steps(config, data) == expected
+    assert total_steps(config, data) == expected
 
 
 def test_the_presets_choose_the_modules(tiny_base: Path, tmp_path: Path) -> None:
