@@ -19,7 +19,7 @@ from transformers import (
 from transformers.utils import logging
 
 from finetune.config import ATTENTION, SftConfig
-from finetune.continuing import WEIGHTS, Earlier
+from finetune.continuing import ADAPTER_WEIGHTS, Earlier
 from finetune.errors import ConfigError, MissingPackageError, ModelError
 
 
@@ -130,7 +130,7 @@ def load_lora(model: PreTrainedModel, config: SftConfig, earlier: Earlier) -> Pe
             )
         except (ValueError, RuntimeError) as error:
             raise _unfit(earlier, str(error)) from error
-    with safe_open(earlier.folder / WEIGHTS, framework="pt") as file:
+    with safe_open(earlier.folder / ADAPTER_WEIGHTS, framework="pt") as file:
         kept = set(file.keys())
     differing = kept ^ set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     if differing:

@@ -9,7 +9,7 @@ from finetune.config import ATTENTION, SftConfig
 from finetune.errors import ConfigError, ModelError
 from finetune.run_folder import sha256
 
-WEIGHTS = "adapter_model.safetensors"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Earlier:
 def read_earlier(folder: Path) -> Earlier:
     """Read what an adapter's folder says; raise ModelError where it is no LoRA to go on from."""
     settings = _json(folder / "adapter_config.json")
-    if not settings or not (folder / WEIGHTS).is_file():
+    if not settings or not (folder / ADAPTER_WEIGHTS).is_file():
         raise ModelError(
-            f"{folder} is no folder of an adapter: it needs adapter_config.json and {WEIGHTS}. "
-            "Give the folder that an earlier run wrote."
+            f"{folder} is no folder of an adapter: it needs adapter_config.json and "
+            f"{ADAPTER_WEIGHTS}. Give the folder that an earlier run wrote."
         )
     modules = settings.get("target_modules")
     if settings.get("peft_type") != "LORA" or not isinstance(modules, list):
@@ -49,7 +49,7 @@ def read_earlier(folder: Path) -> Earlier:
     seen = _json(folder / "metrics.json")
     return Earlier(
         folder=folder,
-        sha256=sha256(folder / WEIGHTS),
+        sha256=sha256(folder / ADAPTER_WEIGHTS),
         rank=settings["r"],
         alpha=settings["lora_alpha"],
         modules=tuple(sorted({name.rsplit(".", 1)[-1] for name in modules})),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from finetune.continuing import WEIGHTS
+from finetune.continuing import ADAPTER_WEIGHTS
 from finetune.errors import ModelError
 
 MANIFEST = "merged.json"
@@ -49,7 +49,7 @@ def fingerprint(base: Path, adapter: Path, chat_template: str | None) -> str:
     Of the base's weights, which may be tens of gigabytes, it takes the size and both ends.
     """
     digest = hashlib.sha256()
-    for path in (adapter / "adapter_config.json", adapter / WEIGHTS):
+    for path in (adapter / "adapter_config.json", adapter / ADAPTER_WEIGHTS):
         digest.update(_bytes_of(path, adapter, "an adapter"))
     digest.update(_bytes_of(base / "config.json", base, "a model"))
     for path in sorted(base.glob("*.safetensors")) + sorted(base.glob("tokenizer*.json")):

@@ -10,7 +10,7 @@ from transformers import BertForQuestionAnswering, PreTrainedTokenizerBase, set_
 from finetune.base_model import load_tokenizer
 from finetune.config import ReaderConfig
 from finetune.curve import draw_curve
-from finetune.events import Evaluated, Event, Finished, ReaderStarted
+from finetune.events import Evaluated, Event, ReaderStarted
 from finetune.methods.reader import held_out_loss, load_reader, make_reader_trainer
 from finetune.reader_export import write_reader
 from finetune.reader_rows import EncodedRow, encode_rows, read_reader_rows
@@ -108,6 +108,4 @@ class _ReaderRun(Run):
             "versions": {name: version(name) for name in ("torch", "transformers")},
         }
         draw_curve(lines, folder / "loss.png", loss="loss per question")
-        self.folder.finish(metrics)
-        self.finished = True
-        self.events.put(Finished(folder, metrics))
+        self.finish(metrics)

@@ -17,7 +17,7 @@ from transformers import Trainer
 from finetune.base_model import no_bars
 from finetune.config import RunConfig
 from finetune.errors import ModelError, RunBusyError, StoppedError
-from finetune.events import Event
+from finetune.events import Event, Finished
 from finetune.run_folder import RunFolder, step_of
 from finetune.telling import Teller
 
@@ -36,7 +36,7 @@ class Run(ABC):
 
     @abstractmethod
     def carry_out(self) -> None:
-        """Load, train and save; put each event on the queue, and set `finished` at the end."""
+        """Load, train and save; put each event on the queue, and `finish` at the end."""
 
     def work(self) -> None:
         """Do the run, keep what went wrong, and end the queue with None."""
@@ -72,6 +72,12 @@ class Run(ABC):
         with no_bars():  # of the checkpoints
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         return trainer.state.global_step >= trainer.args.max_steps
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """Write the final metrics, and tell that the run is done."""
+        self.folder.finish(metrics)
+        self.finished = True
+        self.events.put(Finished(self.folder.path, metrics))
 
     def how_to_go_on(self) -> str:
         """Say what a stopped run left behind."""

@@ -15,10 +15,10 @@ from transformers import PreTrainedTokenizerBase, set_seed
 
 from finetune.base_model import add_lora, load_base, load_lora, load_tokenizer
 from finetune.config import SftConfig
-from finetune.continuing import WEIGHTS, Earlier, agree, read_earlier
+from finetune.continuing import ADAPTER_WEIGHTS, Earlier, agree, read_earlier
 from finetune.curve import draw_curve
 from finetune.encoding import Encoded, encode_all, read_template
-from finetune.events import Evaluated, Event, Finished, Started
+from finetune.events import Evaluated, Event, Started
 from finetune.examples import read_examples
 from finetune.methods.sft import SftTrainer, held_out_loss, make_trainer
 from finetune.run_folder import data_hashes, sha256, step_of, write
@@ -108,10 +108,9 @@ class _SftRun(Run):
     def _finish(
         self, model: PeftModel, held_out: Sequence[Encoded], template: str, record: Lineage
     ) -> None:
-        folder = self.folder
-        adapter = save_adapter(model, folder.path, self.config)
-        write(folder.path / "chat_template.jinja", template)
-        lines = folder.lines()
+        folder, lines = self.folder.path, self.folder.lines()
+        adapter = save_adapter(model, folder, self.config)
+        write(folder / "chat_template.jinja", template)
         metrics: dict[str, Any] = summary(lines) | continued(lines, self.earlier)
         metrics |= {
             "parameters": model.get_nb_trainable_parameters()[0],
@@ -121,10 +120,8 @@ class _SftRun(Run):
         }
         if held_out:
             metrics["held_out_loss"] = self._evaluate(model, held_out, metrics["steps"])
-        draw_curve(lines, folder.path / "loss.png", loss="loss per learned token")
-        folder.finish(metrics)
-        self.finished = True
-        self.events.put(Finished(folder.path, metrics))
+        draw_curve(lines, folder / "loss.png", loss="loss per learned token")
+        self.finish(metrics)
 
 
 def continued(lines: Sequence[Mapping[str, Any]], earlier: Earlier | None) -> dict[str, Any]:
@@ -144,7 +141,7 @@ def save_adapter(model: PeftModel, folder: Path, config: SftConfig) -> Path:
         name: tensor.detach().to("cpu", dtype).contiguous()
         for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()
     }
-    path = folder / WEIGHTS
+    path = folder / ADAPTER_WEIGHTS
     write(path, save(weights, metadata={"format": "pt"}))
     settings = copy.deepcopy(model.peft_config["default"])
     settings.base_model_name_or_path = config.model

@@ -1,1 +1,1 @@
-"""The ways to tune, one module each."""
+"""The ways to tune, one module each, and what they have in common."""

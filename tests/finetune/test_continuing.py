@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from finetune.base_model import load_tokenizer
 from finetune.config import SftConfig, load_config
-from finetune.continuing import WEIGHTS, agree, read_earlier
+from finetune.continuing import ADAPTER_WEIGHTS, agree, read_earlier
 from finetune.encoding import encode_all
 from finetune.errors import ConfigError, ModelError, RunChangedError
 from finetune.events import Finished, Progress, Started
@@ -93,7 +93,7 @@ def test_the_result_is_an_ordinary_adapter_that_says_what_it_continued(
     resolved = yaml.safe_load((config.out / "resolved.yaml").read_text())
     assert (resolved["lora_rank"], resolved["lora_alpha"]) == (4, 12)
     assert resolved["adapter"] == str(first)
-    old, new = load_file(first / WEIGHTS), load_file(config.out / WEIGHTS)
+    old, new = load_file(first / ADAPTER_WEIGHTS), load_file(config.out / ADAPTER_WEIGHTS)
     assert old.keys() == new.keys()
     assert any(not torch.equal(old[key], new[key]) for key in old)
     third = read_earlier(config.out)
@@ -128,8 +128,8 @@ def test_a_run_is_not_resumed_on_another_adapter(
     events = train(config)
     next(event for event in events if isinstance(event, Progress))
     events.close()
-    weights = load_file(first / WEIGHTS)
-    save_file({name: weight * 2 for name, weight in weights.items()}, first / WEIGHTS)
+    weights = load_file(first / ADAPTER_WEIGHTS)
+    save_file({name: weight * 2 for name, weight in weights.items()}, first / ADAPTER_WEIGHTS)
     with pytest.raises(RunChangedError, match="adapter has other content"):
         list(train(config, resume=True))
 
@@ -163,9 +163,9 @@ def test_all_modules_agree_with_an_adapter_on_all_of_them_only(
 def test_an_adapter_of_another_model_is_refused(
     settings: Callable[..., SftConfig], first: Path
 ) -> None:
-    weights = load_file(first / WEIGHTS)
+    weights = load_file(first / ADAPTER_WEIGHTS)
     weights.pop(next(name for name in weights if ".layers.1." in name))
-    save_file(weights, first / WEIGHTS)
+    save_file(weights, first / ADAPTER_WEIGHTS)
     with pytest.raises(
         ModelError, match=r"does not fit this model: 1 weights, such as .*layers\.1"
     ):
