@@ -12,11 +12,20 @@ _LEANING = re.compile(
     r"|\b(?:it|its|they|them|their|that|this|these|those|there|he|she|him|his|her|one|ones)\b",
     re.IGNORECASE,
 )
+# A question that is whole has one of these, or asks for something with a verb.
+_WHOLE = re.compile(
+    r"\b(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|may|"
+    r"must|should|will|would|has|have|had|am|tell|give|show|find|list|explain)\b|n't\b",
+    re.IGNORECASE,
+)
+_SHORT = 3
 
 
 def leans_on_earlier(question: str) -> bool:
     """Tell whether a question cannot be understood without the one before it."""
-    return bool(_LEANING.search(question)) or len(content_words(question)) <= 1
+    if _LEANING.search(question) or len(content_words(question)) <= 1:
+        return True
+    return len(question.split()) <= _SHORT and not _WHOLE.search(question)
 
 
 @dataclass(frozen=True)
@@ -31,14 +40,14 @@ class Wording:
         """Tell whether the question means little without the one before it."""
         return bool(self.earlier) and leans_on_earlier(self.question)
 
+    @property
+    def own(self) -> str:
+        """Give the person's own words, after those that they lean on."""
+        return f"{self.earlier} {self.question}" if self.leans else self.question
+
     def searches(self, query: str) -> list[str]:
         """List what to search for: the model's query and the person's own words."""
-        own = f"{self.earlier} {self.question}" if self.leans else self.question
-        return list(dict.fromkeys((query, own)))
-
-    def question_for(self, query: str) -> str:
-        """Choose what passages are read for: the question itself, if it can be understood alone."""
-        return query if self.leans else self.question
+        return list(dict.fromkeys((query, self.own)))
 
 
 def worded(question: str, before: Sequence[str]) -> Wording:

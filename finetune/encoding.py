@@ -1,4 +1,4 @@
-"""Encoded: a conversation as token ids, with labels on what the assistant writes."""
+"""Encoded: a conversation or text as token ids, with labels on what is to be learned."""
 
 import re
 from collections.abc import Iterable
@@ -50,7 +50,13 @@ def read_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> st
 
 
 def encode(example: Example, tokenizer: "PreTrainedTokenizerBase", template: str) -> Encoded:
-    """Render one conversation and label what stands between the generation marks."""
+    """Render one conversation and label what stands between the generation marks.
+
+    Of a plain text every token is learned.
+    """
+    if example.text is not None:
+        read = tuple(tokenizer(example.text)["input_ids"])
+        return Encoded(read, read)
     rendered: Any = tokenizer.apply_chat_template(
         [dict(message) for message in example.messages],
         tools=[dict(tool) for tool in example.tools] if example.tools else None,

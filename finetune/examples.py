@@ -1,4 +1,4 @@
-"""Example: one conversation to learn from, read and checked from JSONL."""
+"""Example: one conversation or plain text to learn from, read and checked from JSONL."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,12 +16,17 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Example:
-    """A conversation in the OpenAI shape, with the tools that it may call and where it stands."""
+    """A conversation in the OpenAI shape, with the tools that it may call and where it stands.
+
+    With `text` it is plain text and no conversation: some of it among conversations keeps a model
+    from forgetting how to write.
+    """
 
     messages: tuple[Mapping[str, Any], ...]
     tools: tuple[Mapping[str, Any], ...] | None
     path: str
     line: int
+    text: str | None = None
 
     @property
     def place(self) -> str:
@@ -35,7 +40,10 @@ def read_examples(paths: Iterable[Path]) -> list[Example]:
         paths,
         _example,
         kind="conversation",
-        shape='{"messages": [{"role": ..., "content": ...}, ...], "tools": [...]}',
+        shape=(
+            '{"messages": [{"role": ..., "content": ...}, ...], "tools": [...]}, '
+            'or {"text": ...} for plain text'
+        ),
     )
 
 
@@ -81,6 +89,8 @@ def _example(line: str, path: str, number: int) -> Example:
     row = json.loads(line)
     if not isinstance(row, dict):
         raise ValueError(f"a JSON {type(row).__name__}, not an object")  # noqa: TRY004
+    if "text" in row and "messages" not in row:
+        return Example((), None, path, number, _text(row["text"]))
     messages = row.get("messages")
     if not isinstance(messages, list) or not messages:
         raise ValueError("`messages` is no filled list")
@@ -94,6 +104,12 @@ def _example(line: str, path: str, number: int) -> Example:
     ):
         raise ValueError("`tools` is no list of objects")
     return Example(tuple(messages), tuple(tools) if tools else None, path, number)
+
+
+def _text(text: object) -> str:
+    if not isinstance(text, str) or len(text.split()) < 2:
+        raise ValueError("`text` has no two words")
+    return text
 
 
 def _check_message(message: object, index: int) -> None:

@@ -25,6 +25,7 @@ from agentlab.starter.questions import (
     training_articles,
     training_web_questions,
 )
+from agentlab.starter.scenes import training_scenes
 from agentlab.starter.talk import as_query
 from agentlab.starter.texts import Text, article_texts, collection_of
 from ingest.card import build_card
@@ -36,6 +37,7 @@ from ingest.reader import Reader
 LIBRARY_SIZES = (2, 3, 3, 4, 5, 6, 7, 8, 10)
 _DOCUMENT_ITEMS = 1600
 _DOCUMENT_LIBRARIES = 20
+_SCENE_LIBRARIES = 5
 _QUESTIONS_AN_ARTICLE = 60
 
 
@@ -74,8 +76,9 @@ def build_examples(
     articles = [_some_questions(each, rng) for each in training_articles(questions)]
     asked = training_web_questions(questions)
     items = document_items(seed, _DOCUMENT_ITEMS)
+    scenes = training_scenes()
     embedder = RememberingEmbedder(embedder_folder, name="all-MiniLM-L6-v2")
-    _embed_ahead(embedder, articles, asked, items, say)
+    _embed_ahead(embedder, articles, asked, [*items, *scenes], say)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         libraries = []
@@ -90,9 +93,17 @@ def build_examples(
             texts, facts = _of_items(items[index::_DOCUMENT_LIBRARIES], rng)
             opened = collection_of(texts, folder / f"documents-{index}", embedder, reader)
             libraries.append(_library(opened, facts))
-        web = collection_of(_web_texts(articles, asked, items), folder / "web", embedder, reader)
+        for index in range(_SCENE_LIBRARIES):
+            say(f"library of scenes {index}")
+            own = scenes[index::_SCENE_LIBRARIES]
+            opened = collection_of(_scene_texts(own), folder / f"scenes-{index}", embedder, reader)
+            libraries.append(_library(opened, [_fact(each, each.title) for each in own]))
+        away = _web_texts(articles, asked, [*items, *scenes])
+        web = collection_of(away, folder / "web", embedder, reader)
         say("writing")
-        rows = write_conversations(libraries, web, _web_facts(asked), count=count, seed=seed)
+        rows = write_conversations(
+            libraries, web, _web_facts(asked), texts=away, count=count, seed=seed
+        )
         temporary = out.with_suffix(".tmp")
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("w", encoding="utf-8") as file:
@@ -154,10 +165,22 @@ def _of_items(items: Sequence[HandbookItem], rng: random.Random) -> tuple[list[T
         title = titles[page % len(titles)]
         for passage in filter(None, (item.superseded, item.passage)):
             texts[passage] = Text(title, item.heading, page // len(titles) + 1, passage)
-        facts.append(
-            Fact(item.question, (item.answer,), item.sentence, title, _turns(item), item.near_miss)
-        )
+        facts.append(_fact(item, title))
     return list(texts.values()), facts
+
+
+def _fact(item: HandbookItem, title: str) -> Fact:
+    return Fact(item.question, (item.answer,), item.sentence, title, _turns(item), item.near_miss)
+
+
+def _scene_texts(scenes: Sequence[HandbookItem]) -> list[Text]:
+    """Give the scenes' passages under their own titles."""
+    return [
+        Text(title, heading, 1, passage)
+        for title, heading, passage in dict.fromkeys(
+            (each.title, each.heading, each.passage) for each in scenes
+        )
+    ]
 
 
 def _turns(item: HandbookItem) -> tuple[Turn, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 from agentlab import prompts
 from agentlab.starter.live import live_question, small_talk, timely
 from agentlab.starter.talk import PASSAGES, Screened, Talk, as_query
+from agentlab.starter.texts import Text
 from agentlab.tools.providers.base import WebResult
 from ingest.collection import Collection
 
@@ -198,10 +199,10 @@ class Writer:
         return str(dt.date(2020, 1, 1) + dt.timedelta(days=self.rng.randrange(2900)))
 
 
-# Shares of the kinds of conversation.
+# Shares of the kinds of conversation; "text" is plain text, against forgetting.
 _MIX = {
-    "documents": 0.26, "follow_up": 0.16, "outside": 0.11, "live": 0.12, "near_miss": 0.12,
-    "near_miss_answered": 0.08, "nowhere": 0.08, "small_talk": 0.07,
+    "documents": 0.25, "follow_up": 0.16, "outside": 0.10, "live": 0.12, "near_miss": 0.11,
+    "near_miss_answered": 0.07, "nowhere": 0.06, "small_talk": 0.08, "text": 0.05,
 }  # fmt: skip
 
 
@@ -210,21 +211,29 @@ def write_conversations(
     web: Collection,
     web_facts: Sequence[Fact],
     *,
+    texts: Sequence[Text],
     count: int,
     seed: int,
 ) -> Iterator[Row]:
-    """Write `count` conversations; the same seed and collections give the same ones."""
+    """Write `count` conversations; the same seed and collections give the same ones.
+
+    A few rows are plain `texts`.
+    """
     rng = random.Random(seed)
     written = 0
     while written < count:
-        row = _conversation(libraries, web, web_facts, rng)
+        row = _conversation(libraries, web, web_facts, texts, rng)
         if row is not None:
             written += 1
             yield row
 
 
 def _conversation(
-    libraries: Sequence[Library], web: Collection, web_facts: Sequence[Fact], rng: random.Random
+    libraries: Sequence[Library],
+    web: Collection,
+    web_facts: Sequence[Fact],
+    texts: Sequence[Text],
+    rng: random.Random,
 ) -> Row | None:
     library = rng.choice(libraries)
     writer = Writer(library, web, rng)
@@ -242,8 +251,13 @@ def _conversation(
         "near_miss_answered": lambda: writer.near_miss(fact, answered=True),
         "nowhere": lambda: writer.outside(away, answered=False),
         "small_talk": writer.small_talk,
+        "text": lambda: _plain(rng.choice(texts)),
     }
     return kinds[rng.choices(list(_MIX), list(_MIX.values()))[0]]()
+
+
+def _plain(text: Text) -> Row:
+    return {"text": text.text, "lineage": {"kind": "text", "source": text.title}}
 
 
 def leaning_turns(facts: Sequence[Fact], rng: random.Random) -> list[Fact]:

@@ -1,7 +1,9 @@
 """Rows to train the reader on: a question, a passage, and where in it the answer stands, if at all.
 
 Every question comes with the passage that answers it and with the nearest one of the same subject
-that does not, so that the reader learns to tell them apart.
+that does not, and now and then with its own passage without the sentence that answers, so that the
+reader learns to tell them apart. A question that leans on another one is put after it, in the
+person's own words, as the agent has it read.
 """
 
 import json
@@ -13,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from agentlab.probing import worded
 from agentlab.starter.documents import document_items
+from agentlab.starter.handbooks import HandbookItem
 from agentlab.starter.live import live_question
 from agentlab.starter.questions import (
     Article,
@@ -23,6 +27,7 @@ from agentlab.starter.questions import (
     training_articles,
     training_web_questions,
 )
+from agentlab.starter.scenes import training_scenes
 from finetune.run_folder import write
 from ingest.embedding import Embedder
 from ingest.sentences import sentence_spans
@@ -31,6 +36,10 @@ LONGEST_PASSAGE = 120
 """Words of a passage; a longer one is cut around its answer, or anywhere if it has none."""
 _DOCUMENT_ITEMS = 3000
 _LIVE = 800
+_SCENES = 3
+"""Times that each scene is asked: there are few of them, and each has a shape of its own."""
+_HIDDEN = 0.3
+_AFTER_ANOTHER = 0.15
 _FOREIGN = 0.3
 _NEIGHBOURS = 8
 
@@ -87,7 +96,8 @@ def write_rows(
     articles = [each for each in training_articles(questions) if each.title not in kept]
     pages, asked = _of_articles(articles + load_papers(questions))
     _add_web(training_web_questions(questions), pages, asked)
-    rows = [*_of_items(seed), *_of_today(pages, rng)]
+    items = [*document_items(seed, _DOCUMENT_ITEMS), *_SCENES * training_scenes()]
+    rows = [*item_rows(items, rng), *_of_today(pages, rng)]
     say(f"embedding {len(pages)} passages, {len(asked)} questions")
     rows += _with_neighbours(pages, asked, embedder, rng)
     rng.shuffle(rows)
@@ -115,25 +125,66 @@ def _add_web(questions: Sequence[WebQuestion], pages: list[_Page], asked: list[_
         pages.append(_Page(each.title, each.passage))
 
 
-def _of_items(seed: int) -> Iterator[Row]:
+def item_rows(items: Sequence[HandbookItem], rng: random.Random) -> Iterator[Row]:
     """Ask invented documents; what a passage nearly answers has no answer there."""
-    for item in document_items(seed, _DOCUMENT_ITEMS):
-        title = f"{item.title} > {item.heading}"
-        asked = (
-            (item.question, item.answer, item.sentence),
-            (item.follow_up_query, item.follow_up_answer, item.follow_up_sentence),
-            (
-                item.second_follow_up_query, item.second_follow_up_answer,
-                item.second_follow_up_sentence,
-            ),
-        )  # fmt: skip
-        for question, answer, sentence in asked:
-            if question and answer and sentence:
-                span = _span(item.passage, sentence, (answer,))
-                if span:
-                    yield Row(question, title, item.passage, span)
+    for item in items:
+        before: list[str] = []
+        for question, answer, sentence in _asked_of(item):
+            own = worded(question, before).own
+            if not before and rng.random() < _AFTER_ANOTHER:
+                own = f"{rng.choice(items).question} {question}"
+            before.append(question)
+            yield from _item_row(item, own, answer, sentence, rng)
+        for question, answer, sentence in _in_full(item):
+            yield from _item_row(item, question, answer, sentence, rng)
         if item.near_miss:
-            yield Row(item.near_miss, title, item.passage, None)
+            yield Row(item.near_miss, _title(item), item.passage, None)
+
+
+def _title(item: HandbookItem) -> str:
+    return f"{item.title} > {item.heading}"
+
+
+def _asked_of(item: HandbookItem) -> Iterator[tuple[str, str, str]]:
+    """Give the questions of an item as they are put one after the other."""
+    yield item.question, item.answer, item.sentence
+    turns = (
+        (item.follow_up, item.follow_up_answer, item.follow_up_sentence),
+        (item.second_follow_up, item.second_follow_up_answer, item.second_follow_up_sentence),
+    )
+    for question, answer, sentence in turns:
+        if question and answer and sentence:
+            yield question, answer, sentence
+
+
+def _in_full(item: HandbookItem) -> Iterator[tuple[str, str, str]]:
+    """Give the questions that follow as they would be put alone."""
+    turns = (
+        (item.follow_up_query, item.follow_up_answer, item.follow_up_sentence),
+        (item.second_follow_up_query, item.second_follow_up_answer, item.second_follow_up_sentence),
+    )
+    for question, answer, sentence in turns:
+        if question and answer and sentence:
+            yield question, answer, sentence
+
+
+def _item_row(
+    item: HandbookItem, question: str, answer: str, sentence: str, rng: random.Random
+) -> Iterator[Row]:
+    span = _span(item.passage, sentence, (answer,))
+    if span:
+        yield Row(question, _title(item), item.passage, span)
+        if rng.random() < _HIDDEN:
+            yield from _without(Row(question, _title(item), item.passage, span), (answer,))
+
+
+def _without(row: Row, answers: Sequence[str]) -> Iterator[Row]:
+    """Take the sentence that answers out of a row's passage, where nothing else answers."""
+    start, end = row.answer or (0, 0)
+    spans = sentence_spans(row.passage)
+    left = " ".join(row.passage[a:b] for a, b in spans if b <= start or a >= end)
+    if left and not any(answer.lower() in left.lower() for answer in answers):
+        yield Row(row.question, row.title, left, None)
 
 
 def _of_today(pages: Sequence[_Page], rng: random.Random) -> Iterator[Row]:
@@ -160,6 +211,8 @@ def _with_neighbours(
         if span is None:
             continue
         yield _cut(each.question, page, span, rng)
+        if rng.random() < _HIDDEN / 2:
+            yield from _without(_cut(each.question, page, span, rng), each.answers)
         same = subjects == page.title
         scores = vectors @ vector
         for among in (same, ~same):

@@ -17,19 +17,41 @@ from typing import Any
 from agentlab.starter.handbooks import HandbookItem
 from ingest.sentences import one_line, sentence_spans
 
+_KEPT_EVERY = 6
+
+
+def training_scenes() -> tuple[HandbookItem, ...]:
+    """Give the questions of the scenes that may be trained on."""
+    return tuple(
+        item for index, scene in enumerate(_scenes()) if not _kept(index) for item in scene
+    )
+
+
+def calibration_scenes() -> tuple[HandbookItem, ...]:
+    """Give the questions of every sixth scene: the reader is fitted to the others."""
+    return tuple(item for index, scene in enumerate(_scenes()) if _kept(index) for item in scene)
+
+
+def _kept(index: int) -> bool:
+    return index % _KEPT_EVERY == _KEPT_EVERY - 1
+
 
 @cache
-def scene_items() -> tuple[HandbookItem, ...]:
-    """Read every question of every scene, in the order of the files' names."""
+def _scenes() -> tuple[tuple[HandbookItem, ...], ...]:
+    """Read every scene's questions, in the order of the files' names."""
     folder = resources.files("agentlab.starter").joinpath("scenes")
     files = sorted((each for each in folder.iterdir()), key=lambda each: each.name)
-    scenes = [
-        scene
+    return tuple(
+        tuple(_items(scene))
         for file in files
         if file.name.endswith(".toml")
         for scene in tomllib.loads(file.read_text(encoding="utf-8"))["scenes"]
-    ]
-    return tuple(item for scene in scenes for item in _items(scene))
+    )
+
+
+def scene_items() -> tuple[HandbookItem, ...]:
+    """Give every question of every scene."""
+    return tuple(item for scene in _scenes() for item in scene)
 
 
 def _items(scene: Mapping[str, Any]) -> Iterator[HandbookItem]:

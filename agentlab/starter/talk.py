@@ -89,9 +89,8 @@ class Talk:
         """Search the library and read what is found."""
         self._call("search_documents", query)
         hits = find_pages(library, self._asked.searches(query), limit=2 * self._passages)
-        question = self._asked.question_for(query)
         self.reading = read_pages(
-            library, question, hits, limit=self._passages, words=prompts.PASSAGE_WORDS
+            library, self._asked.own, hits, limit=self._passages, words=prompts.PASSAGE_WORDS
         )
         self._observe(tell_pages(self.reading, hits, self._book))
         return self.reading
@@ -99,9 +98,8 @@ class Talk:
     def search_web(self, query: str, results: Sequence[WebResult], library: Screened) -> Reading:
         """Search the web, which answers with these results, and read them."""
         self._call("search_web", query)
-        question = self._asked.question_for(query)
         self.reading = read_results(
-            library, question, results, limit=self._passages, words=prompts.PASSAGE_WORDS
+            library, self._asked.own, results, limit=self._passages, words=prompts.PASSAGE_WORDS
         )
         self._observe(tell_results(self.reading, results, self._book))
         return self.reading

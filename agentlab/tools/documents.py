@@ -44,7 +44,7 @@ def document_tool(
     def search(query: str) -> Found:
         own = next(first, None)
         hits = find_pages(library, own.searches(query) if own else [query], limit=2 * passages)
-        question = own.question_for(query) if own else query
+        question = own.own if own else query
         reading = read_pages(library, question, hits, limit=passages, words=passage_words)
         return tell_pages(reading, hits, book)
 

@@ -28,7 +28,7 @@ def web_tool(
     def search(query: str) -> Found:
         own = next(first, None)
         results = provider.search(query, limit=2 * passages)
-        question = own.question_for(query) if own else query
+        question = own.own if own else query
         reading = read_results(library, question, results, limit=passages, words=passage_words)
         return tell_results(reading, results, book)
 

@@ -14,9 +14,11 @@ from agentlab.starter.build import _library, _of_items
 from agentlab.starter.conversations import Fact, Library, Writer, write_conversations
 from agentlab.starter.documents import document_items
 from agentlab.starter.questions import held_out_articles, training_articles
-from agentlab.starter.texts import collection_of
+from agentlab.starter.texts import Text, collection_of
 from ingest.card import build_card
 from ingest.reading import BEST, NEXT
+
+TEXT = Text("Tides", "", 1, "The tide turns twice a day.")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,8 @@ def libraries(
 def rows(libraries: Sequence[Library]) -> list[dict[str, Any]]:
     web = libraries[1].collection
     facts = libraries[1].facts
-    return list(write_conversations(libraries, web, facts, count=40, seed=3))
+    written = write_conversations(libraries, web, facts, texts=[TEXT], count=40, seed=3)
+    return [row for row in written if "messages" in row]
 
 
 def calls(row: dict[str, Any]) -> list[str]:
@@ -133,12 +136,18 @@ def _a_follow_up(library: Library) -> tuple[Fact, list[dict[str, Any]]]:
 
 
 @pytest.mark.slow
+def test_some_rows_are_plain_text(libraries: Sequence[Library]) -> None:
+    web, facts = libraries[1].collection, libraries[1].facts
+    rows = write_conversations(libraries, web, facts, texts=[TEXT], count=60, seed=3)
+    assert {row["text"] for row in rows if "text" in row} == {TEXT.text}
+
+
+@pytest.mark.slow
 def test_the_same_seed_writes_the_same_conversations(libraries: Sequence[Library]) -> None:
     def first() -> dict[str, Any]:
         library = libraries[0]
-        return next(
-            write_conversations(libraries, library.collection, library.facts, count=1, seed=9)
-        )
+        web, facts = library.collection, library.facts
+        return next(write_conversations(libraries, web, facts, texts=[TEXT], count=1, seed=9))
 
     assert first() == first()
 

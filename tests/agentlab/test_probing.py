@@ -6,14 +6,28 @@ from ingest.evidence import Evidence
 
 @pytest.mark.parametrize(
     "question",
-    ["And for managers?", "what about Sundays", "How much is it abroad?", "Why?", "managers?"],
+    [
+        "And for managers?",
+        "what about Sundays",
+        "How much is it abroad?",
+        "Why?",
+        "managers?",
+        "Crew transfer?",
+        "by night train",
+    ],
 )
 def test_a_question_that_points_back_leans_on_the_one_before(question: str) -> None:
     assert leans_on_earlier(question)
 
 
 @pytest.mark.parametrize(
-    "question", ["Who discovered penicillin?", "What is the hotel limit for managers in Oslo?"]
+    "question",
+    [
+        "Who discovered penicillin?",
+        "What is the hotel limit for managers in Oslo?",
+        "hotel limit managers Oslo",
+        "is parking free",
+    ],
 )
 def test_a_whole_question_stands_alone(question: str) -> None:
     assert not leans_on_earlier(question)
@@ -40,3 +54,11 @@ def test_a_chain_of_follow_ups_reaches_back_to_the_question_that_began_it() -> N
         worded("And on islands?", before).earlier == "What is the meal allowance? And for managers?"
     )
     assert worded("And on islands?", []).earlier is None
+
+
+def test_what_is_searched_and_read_are_the_persons_own_words_beside_the_query() -> None:
+    asked = worded("And for managers?", ["What is the meal allowance?"])
+    assert asked.own == "What is the meal allowance? And for managers?"
+    assert asked.searches("managers' meals") == ["managers' meals", asked.own]
+    alone = worded("Who discovered penicillin?", ["What is the meal allowance?"])
+    assert alone.own == "Who discovered penicillin?"

@@ -5,7 +5,12 @@ import pytest
 
 from agentlab.demo import FRESH
 from agentlab.starter.handbooks import HandbookItem
-from agentlab.starter.scenes import scene_items, sentence_of
+from agentlab.starter.scenes import (
+    calibration_scenes,
+    scene_items,
+    sentence_of,
+    training_scenes,
+)
 
 ITEMS = scene_items()
 
@@ -34,9 +39,18 @@ def test_no_scene_comes_close_to_the_demos_exam() -> None:
     rows = json.loads(FRESH.read_text(encoding="utf-8"))
     asked = [plain(row["question"]) for row in rows]
     for item in ITEMS:
-        words = plain(item.question)
-        near = max(len(words & each) / len(words | each) for each in asked)
-        assert near < 0.7, item.question
+        for question in (item.question, item.follow_up_query, item.second_follow_up_query):
+            words = plain(question or "")
+            near = max(len(words & each) / len(words | each) for each in asked)
+            assert near < 0.7, question
+
+
+def test_whole_scenes_are_kept_for_calibration() -> None:
+    trained = {item.passage for item in training_scenes()}
+    kept = {item.passage for item in calibration_scenes()}
+    assert len(kept) >= 30
+    assert not trained & kept
+    assert len(trained) + len(kept) == len({item.passage for item in ITEMS})
 
 
 def test_an_answer_that_stands_in_two_sentences_is_refused() -> None:

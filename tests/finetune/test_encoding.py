@@ -24,6 +24,18 @@ def test_only_what_the_assistant_writes_is_learned_with_its_end_mark(
     assert tokenizer.decode(encoded.input_ids).startswith("<|im_start|>system\nAnswer")
 
 
+def test_of_a_plain_text_every_word_is_learned(tiny_base: Path, tmp_path: Path) -> None:
+    from finetune.base_model import load_tokenizer
+
+    path = tmp_path / "text.jsonl"
+    path.write_text('{"text": "The number 7 follows 6."}\n', encoding="utf-8")
+    tokenizer = load_tokenizer(tiny_base)
+    (example,) = read_examples([path])
+    encoded = encode(example, tokenizer, "no template is used")
+    assert tokenizer.decode(encoded.input_ids) == "The number 7 follows 6."
+    assert encoded.labels == encoded.input_ids
+
+
 def test_labels_are_those_that_trl_makes(
     tiny_base: Path, template: Path, conversations: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -31,12 +31,22 @@ def test_an_assistant_message_may_hold_only_tool_calls(tmp_path: Path) -> None:
     assert len(read_examples([path])) == 1
 
 
+def test_plain_text_may_stand_among_conversations(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", GOOD, {"text": "The tide turns twice a day."})
+    conversation, text = read_examples([path])
+    assert conversation.text is None
+    assert text.text == "The tide turns twice a day."
+    assert text.messages == ()
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
         ("{broken", "Expecting property name"),
         ("[1]", "a JSON list"),
-        ({"text": "a"}, "`messages` is no filled list"),
+        ({"question": "a"}, "`messages` is no filled list"),
+        ({"text": "word"}, "`text` has no two words"),
+        ({"text": ["a", "b"]}, "`text` has no two words"),
         ({"messages": []}, "`messages` is no filled list"),
         ({"messages": ["hi"]}, "message 1 is no object"),
         ({"messages": [{"role": "bot", "content": "a"}]}, "the role 'bot'"),
