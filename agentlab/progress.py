@@ -143,7 +143,7 @@ def draw_training(events: Iterator[training.Event]) -> Path:
 
 def _draw_training_event(bar: Bar, event: training.Event) -> None:
     match event:
-        case training.Started() | training.ReaderStarted():
+        case training.Started() | training.ReaderStarted() | training.RouterStarted():
             _draw_start(bar, event)
         case training.Progress():
             note = f"loss {event.loss:.3f} · {event.tokens_per_second:,.0f} tokens/s"
@@ -161,24 +161,32 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
             bar.line(f"done: {', '.join(numbers)}", "good")
 
 
-def _draw_start(bar: Bar, event: training.Started | training.ReaderStarted) -> None:
+def _draw_start(
+    bar: Bar, event: training.Started | training.ReaderStarted | training.RouterStarted
+) -> None:
+    left_out: tuple[str, ...] = ()
     match event:
         case training.Started():
             data = f"{event.conversations:,} conversations, {event.tokens:,} tokens "
             data += f"({event.learned_tokens:,} learned)"
+            left_out = event.left_out
             if event.continued:
                 bar.line(f"training the adapter {event.continued} further")
         case training.ReaderStarted():
             data = f"{event.rows:,} rows ({event.answered:,} with an answer), "
             data += f"{event.tokens:,} tokens"
+            left_out = event.left_out
+        case training.RouterStarted():
+            kinds = ", ".join(f"{rows:,} {label}" for label, rows in event.labels.items())
+            data = f"{event.rows:,} rows ({kinds}), {event.tokens:,} tokens"
     share = event.trainable / max(event.parameters, 1)
     bar.line(
         f"{data}, {event.steps:,} steps, "
         f"{event.trainable:,} weights of {event.parameters:,} ({share:.1%})"
     )
-    if event.left_out:
-        more = len(event.left_out) - SHOWN_ROWS
-        shown = ", ".join(event.left_out[:SHOWN_ROWS]) + (f" and {more:,} more" * (more > 0))
+    if left_out:
+        more = len(left_out) - SHOWN_ROWS
+        shown = ", ".join(left_out[:SHOWN_ROWS]) + (f" and {more:,} more" * (more > 0))
         bar.line(f"too long and left out: {shown}", "note")
     if event.first_step:
         bar.line(f"going on after step {event.first_step}")

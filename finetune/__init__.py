@@ -1,4 +1,4 @@
-"""Tune a language model on conversations, or train a reader; keep what either adds to its base.
+"""Tune a language model, or train a reader or a router; keep what each adds to its base.
 
 from finetune.config import load_config
 from finetune.training import train
@@ -16,6 +16,13 @@ from finetune.reader_training import train_reader
 
 config = load_reader_config("reader", {"data": "rows.jsonl", "model": "base", "out": "reader"})
 for event in train_reader(config):
+    print(event)
+
+from finetune.config import load_router_config
+from finetune.router_training import train_router
+
+config = load_router_config("router", {"data": "texts.jsonl", "model": "base", "out": "router"})
+for event in train_router(config):
     print(event)
 """
 

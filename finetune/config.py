@@ -109,9 +109,11 @@ class ReaderConfig(RunConfig):
     """Settings of one run that trains a reader.
 
     Each passage is cut to a random number of words between the two of `crop_words`, in whole
-    sentences around its answer; None leaves the passages as they are.
+    sentences around its answer; None leaves the passages as they are. `reader` is the folder of a
+    reader to go on from.
     """
 
+    reader: Path | None = None
     learning_rate: float = Field(1.5e-4, gt=0)
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = "linear"
     warmup_ratio: float = Field(0.05, ge=0, lt=1)
@@ -127,6 +129,26 @@ class ReaderConfig(RunConfig):
             msg = f"crop_words={list(self.crop_words)}: give the smaller number of words first"
             raise ValueError(msg)
         return self
+
+
+class RouterConfig(RunConfig):
+    """Settings of one run that trains a router.
+
+    The last `layers` layers of the encoder are trained, with the pooler and the head. The share
+    `lower_share` of the texts is read in lower case and without its last "?", drawn each time anew.
+    """
+
+    layers: int = Field(2, ge=0)
+    learning_rate: float = Field(3e-4, gt=0)
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "linear"
+    warmup_ratio: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    batch: int = Field(32, ge=1)
+    epochs: float = Field(2.0, gt=0)
+    max_length: int = Field(64, ge=8)
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    lower_share: float = Field(0.2, ge=0, le=1)
+    save_every: int = Field(200, ge=1)
 
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -176,6 +198,13 @@ def load_reader_config(
 ) -> ReaderConfig:
     """Build a reader's settings: the recipe's, then what `overrides` sets (not None)."""
     return _load(ReaderConfig, recipe, overrides)
+
+
+def load_router_config(
+    recipe: str | Path | None = "router", overrides: Mapping[str, Any] | None = None
+) -> RouterConfig:
+    """Build a router's settings: the recipe's, then what `overrides` sets (not None)."""
+    return _load(RouterConfig, recipe, overrides)
 
 
 def _load(

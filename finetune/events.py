@@ -39,6 +39,19 @@ class ReaderStarted:
 
 
 @dataclass(frozen=True)
+class RouterStarted:
+    """The run of a router begins; `labels` says how many rows each label has."""
+
+    rows: int
+    labels: Mapping[str, int]
+    tokens: int
+    steps: int
+    first_step: int
+    trainable: int
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """One step is done; `seconds_left` is an estimate, `memory` the peak so far in bytes."""
 
@@ -70,10 +83,10 @@ class Saved:
 
 @dataclass(frozen=True)
 class Finished:
-    """The adapter, or the reader, lies in `folder`."""
+    """The adapter, the reader or the router lies in `folder`."""
 
     folder: Path
     metrics: Mapping[str, Any]
 
 
-Event = Started | ReaderStarted | Progress | Evaluated | Saved | Finished
+Event = Started | ReaderStarted | RouterStarted | Progress | Evaluated | Saved | Finished

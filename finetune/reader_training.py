@@ -12,7 +12,7 @@ from finetune.config import ReaderConfig
 from finetune.curve import draw_curve
 from finetune.events import Evaluated, Event, ReaderStarted
 from finetune.methods.reader import held_out_loss, load_reader, make_reader_trainer
-from finetune.reader_export import write_reader
+from finetune.reader_export import WEIGHTS, write_reader
 from finetune.reader_rows import EncodedRow, encode_rows, read_reader_rows
 from finetune.run_folder import data_hashes, sha256, step_of
 from finetune.running import Run, events_of, summary
@@ -44,10 +44,10 @@ class _ReaderRun(Run):
         held_out: Sequence[EncodedRow] = ()
         if config.eval_data:
             held_out, _ = self._rows(config.eval_data, tokenizer)
-        record = data_hashes((*config.data, *config.eval_data))
-        checkpoint = self.folder.open(config, record, resume=self.resume)
         set_seed(config.seed)
         model = load_reader(config, self.base)
+        record = _lineage(config)
+        checkpoint = self.folder.open(config, record, resume=self.resume)
         trainer = make_reader_trainer(config, model, tokenizer, rows, self.folder.checkpoints)
         self.events.put(
             ReaderStarted(
@@ -109,3 +109,10 @@ class _ReaderRun(Run):
         }
         draw_curve(lines, folder / "loss.png", loss="loss per question")
         self.finish(metrics)
+
+
+def _lineage(config: ReaderConfig) -> dict[str, str]:
+    files = data_hashes((*config.data, *config.eval_data))
+    if config.reader:
+        files["reader"] = sha256(config.reader / WEIGHTS)
+    return files

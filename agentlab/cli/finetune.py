@@ -1,9 +1,9 @@
-"""`agentlab finetune`: tune a model on conversations, or train a reader."""
+"""`agentlab finetune`: tune a model on conversations, or train a reader or a router."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -11,7 +11,10 @@ from agentlab.cli import options
 from agentlab.errors import INTERRUPTED
 
 if TYPE_CHECKING:
+    from finetune.config import RunConfig
     from finetune.events import Event
+
+Plan = TypeVar("Plan", bound="RunConfig")
 
 EXAMPLES = """\b
 Examples:
@@ -25,6 +28,20 @@ READER_EXAMPLES = """\b
 Examples:
   agentlab finetune reader --data rows.jsonl --out readers/mine
   agentlab finetune reader --data rows.jsonl --out readers/mine --resume
+  agentlab finetune reader --data more.jsonl --out readers/next --set reader=readers/mine
+"""
+
+ROUTER_EXAMPLES = """\b
+Rows, one a line:
+  {"text": "How tall is the tower?", "label": "ask"}
+  {"text": "thanks, that helped", "label": "talk"}
+
+\b
+Examples:
+  agentlab finetune router --data rows.jsonl --out routers/mine
+  agentlab finetune router --data rows.jsonl --eval-data others.jsonl --out routers/mine
+  agentlab finetune router --data rows.jsonl --out routers/mine --set layers=3 --set epochs=4
+  agentlab finetune router --data rows.jsonl --out routers/mine --resume
 """
 
 CONVERSATION_EXAMPLES = """\b
@@ -53,7 +70,7 @@ EvalData = Annotated[
     list[Path] | None, typer.Option("--eval-data", help="Held-out JSONL (may be repeated).")
 ]
 Base = Annotated[
-    str | None, typer.Option("--model", "-m", help="Base model (a BERT for a reader) or folder.")
+    str | None, typer.Option("--model", "-m", help="Base model or folder (of a BERT but for sft).")
 ]
 Folder = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the result.")]
 Change = Annotated[
@@ -64,7 +81,7 @@ File = Annotated[Path, typer.Option("--out", "-o", help="JSONL file to write.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed, the same rows.")]
 
 app = typer.Typer(
-    help="Tune a model on conversations, or train a reader (pip install 'agentlab-rag[train]').",
+    help="Tune a model, or train a reader or a router (pip install 'agentlab-rag[train]').",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -72,7 +89,7 @@ app = typer.Typer(
 
 @app.callback()
 def group() -> None:
-    """Tune a model on conversations, or train a reader (pip install 'agentlab-rag[train]')."""
+    """Tune a model, or train a reader or a router (pip install 'agentlab-rag[train]')."""
 
 
 @app.command(epilog=EXAMPLES)
@@ -119,15 +136,10 @@ def reader(
 
     A row is {"question": ..., "title": ..., "passage": ..., "answer": [start, end] or null}.
     """
-    settings = options.resolve(config).settings
-    from agentlab.cli.models import tell
     from finetune.config import load_reader_config
-    from serve.models import resolve
 
     given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
-    plan = load_reader_config(recipe, given | _values(change or []))
-    plan = plan.model_copy(update={"model": whole_name(plan.model)})
-    base = resolve(plan.model, cache=settings.models_folder, progress=tell)
+    plan, base = _plan(load_reader_config, recipe, given | _values(change or []), config)
     try:
         from finetune.reader_training import train_reader
     except ImportError as error:
@@ -135,8 +147,53 @@ def reader(
     _draw(train_reader(plan, base=base, resume=resume))
 
 
+@app.command(epilog=ROUTER_EXAMPLES)
+def router(
+    *,
+    recipe: Recipe = "router",
+    data: Data = None,
+    eval_data: EvalData = None,
+    model: Base = None,
+    out: Folder = None,
+    change: Change = None,
+    resume: Resume = False,
+    config: options.Config = None,
+) -> None:
+    """Train a router, which tells what kind of question a text is.
+
+    A row is {"text": ..., "label": ...}. The labels are what the rows say, two or more; all count
+    alike, however few rows a label has. With --eval-data, metrics.json says how many texts of each
+    label are told right.
+    """
+    from finetune.config import load_router_config
+
+    given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
+    plan, base = _plan(load_router_config, recipe, given | _values(change or []), config)
+    try:
+        from finetune.router_training import train_router
+    except ImportError as error:
+        raise _not_installed(error) from error
+    _draw(train_router(plan, base=base, resume=resume))
+
+
+def _plan(
+    load: Callable[[str | None, dict[str, Any]], Plan],
+    recipe: str | None,
+    given: dict[str, Any],
+    config: Path | None,
+) -> tuple[Plan, Path]:
+    """Return the settings of a run on a BERT, under its whole name, and the folder of that BERT."""
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from serve.models import resolve
+
+    plan = load(recipe, given)
+    plan = plan.model_copy(update={"model": whole_name(plan.model)})
+    return plan, resolve(plan.model, cache=settings.models_folder, progress=tell)
+
+
 def whole_name(model: str) -> str:
-    """Return a known model's whole name, which the reader's file keeps; others stay as they are."""
+    """Return a known model's whole name, which the written file keeps; others stay as they are."""
     from serve.models import find_known
 
     known = find_known(model) or find_known(f"sentence-transformers/{model}")

@@ -1,6 +1,8 @@
 """Trainer: what those of every method have in common, on transformers' own."""
 
 import math
+import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ from transformers import Trainer
 
 from finetune.config import RunConfig
 from finetune.telling import diverged
+
+POOL = 40
+"""Batches among which rows of like length are put together."""
 
 
 class FiniteTrainer(Trainer):
@@ -25,6 +30,26 @@ class FiniteTrainer(Trainer):
 def steps(config: RunConfig, rows: int) -> int:
     """Return how many optimizer steps the settings ask for."""
     return config.max_steps or max(1, math.ceil(rows * config.epochs / config.batch))
+
+
+def arrange(lengths: Sequence[int], *, batch: int, total: int, seed: int) -> list[int]:
+    """Return which row stands where in `total` batches, rows of like length in one batch.
+
+    The whole run's order is laid down at once, epoch after epoch, so that a resumed run goes on in
+    it exactly; the Trainer's own grouping draws each epoch anew and forgets where it was.
+    """
+    rng = random.Random(seed)
+    stream: list[int] = []
+    while len(stream) < batch * total:
+        stream += rng.sample(range(len(lengths)), len(lengths))
+    stream = stream[: batch * total]
+    order: list[int] = []
+    for start in range(0, len(stream), batch * POOL):
+        pool = sorted(stream[start : start + batch * POOL], key=lengths.__getitem__)
+        batches = [pool[at : at + batch] for at in range(0, len(pool), batch)]
+        rng.shuffle(batches)
+        order += [row for rows in batches for row in rows]
+    return order
 
 
 def arguments(config: RunConfig, folder: Path, *, total: int) -> dict[str, Any]:

@@ -1,92 +1,33 @@
 """Training a reader on transformers' Trainer: the answer's first and last token, or none."""
 
-import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.nn import functional
-from transformers import (
-    AutoConfig,
-    BertForQuestionAnswering,
-    PreTrainedTokenizerBase,
-    TrainingArguments,
-)
-from transformers.trainer_callback import PrinterCallback
-from transformers.utils import logging
+from transformers import BertForQuestionAnswering, PreTrainedTokenizerBase
 
-from finetune.base_model import no_bars
 from finetune.config import ReaderConfig
-from finetune.errors import ModelError
-from finetune.methods.common import FiniteTrainer, arguments, steps
+from finetune.methods.bert import Batch, BertTrainer, load_bert, look_at, make_bert_trainer
+from finetune.methods.common import arrange, steps
+from finetune.reader_export import load_weights
 from finetune.reader_rows import EncodedRow
-
-POOL = 40
-"""Batches among which rows of like length are put together."""
-
-Batch = dict[str, torch.Tensor]
-
-
-@contextmanager
-def _without_report() -> Iterator[None]:
-    """Load without transformers' report that the head is new and the pooler unused: they are."""
-    shown = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        with no_bars():
-            yield
-    finally:
-        logging.set_verbosity(shown)
 
 
 def load_reader(config: ReaderConfig, folder: Path) -> BertForQuestionAnswering:
-    """Put an untrained head on the base model, and freeze its embeddings."""
-    try:
-        kind = AutoConfig.from_pretrained(folder, local_files_only=True)
-        if kind.model_type != "bert":
-            raise ModelError(
-                f"{folder} is a {kind.model_type} model; a reader is made from BERT models such as "
-                "all-MiniLM-L6-v2."
-            )
-        if config.max_length > kind.max_position_embeddings:
-            raise ModelError(
-                f"max_length={config.max_length}, but {folder} reads at most "
-                f"{kind.max_position_embeddings} tokens. Lower max_length."
-            )
-        with _without_report():
-            model = BertForQuestionAnswering.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                hidden_dropout_prob=config.dropout,
-                attention_probs_dropout_prob=config.dropout,
-                local_files_only=True,
-            )
-    except OSError as error:
-        raise ModelError(f"{folder} holds no model that loads: {error}. Fetch it again.") from error
+    """Put an untrained head on the base model, or an earlier reader; freeze its embeddings."""
+    model = load_bert(
+        BertForQuestionAnswering,
+        folder,
+        what="reader",
+        max_length=config.max_length,
+        hidden_dropout_prob=config.dropout,
+        attention_probs_dropout_prob=config.dropout,
+    )
     model.bert.embeddings.requires_grad_(requires_grad=False)
+    if config.reader:
+        load_weights(model, config.reader, base=config.model)
     return model
-
-
-def arrange(lengths: Sequence[int], *, batch: int, total: int, seed: int) -> list[int]:
-    """Return which row stands where in `total` batches, rows of like length in one batch.
-
-    The whole run's order is laid down at once, epoch after epoch, so that a resumed run goes on in
-    it exactly; the Trainer's own grouping draws each epoch anew and forgets where it was.
-    """
-    rng = random.Random(seed)
-    stream: list[int] = []
-    while len(stream) < batch * total:
-        stream += rng.sample(range(len(lengths)), len(lengths))
-    stream = stream[: batch * total]
-    order: list[int] = []
-    for start in range(0, len(stream), batch * POOL):
-        pool = sorted(stream[start : start + batch * POOL], key=lengths.__getitem__)
-        batches = [pool[at : at + batch] for at in range(0, len(pool), batch)]
-        rng.shuffle(batches)
-        order += [row for rows in batches for row in rows]
-    return order
 
 
 def collate(rows: Sequence[EncodedRow]) -> Batch:
@@ -125,37 +66,12 @@ def span_loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
     return (losses[0] + losses[1]) / 2
 
 
-@torch.no_grad()
 def held_out_loss(
     model: torch.nn.Module, rows: Sequence[EncodedRow], *, config: ReaderConfig
 ) -> float:
     """Return the mean loss over the rows."""
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    total = 0.0
-    ordered = sorted(rows, key=lambda row: len(row.input_ids))
-    for start in range(0, len(ordered), config.batch):
-        some = ordered[start : start + config.batch]
-        batch = {name: value.to(device) for name, value in collate(some).items()}
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
-            total += span_loss(model, batch).item() * len(some)
-    model.train(was_training)
-    return total / len(rows)
-
-
-class ReaderTrainer(FiniteTrainer):
-    """A trainer with the loss of a reader."""
-
-    def compute_loss(
-        self,
-        model: torch.nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,  # noqa: ARG002
-        num_items_in_batch: torch.Tensor | int | None = None,  # noqa: ARG002
-    ) -> Any:
-        """Return the batch's loss."""
-        return span_loss(model, inputs)
+    seen = look_at(model, rows, span_loss, config=config, collate=collate)
+    return sum(loss.item() * len(some) for some, loss in seen) / len(rows)
 
 
 def make_reader_trainer(
@@ -164,23 +80,17 @@ def make_reader_trainer(
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[EncodedRow],
     folder: Path,
-) -> ReaderTrainer:
+) -> BertTrainer:
     """Build the trainer, which pads rows of like length to the longest of a batch."""
-    total = steps(config, len(rows))
     lengths = [len(row.input_ids) for row in rows]
+    total = steps(config, len(rows))
     order = arrange(lengths, batch=config.batch, total=total, seed=config.seed)
-    trainer = ReaderTrainer(
-        model=model,
-        args=TrainingArguments(
-            **arguments(config, folder, total=total),
-            per_device_train_batch_size=config.batch,
-            train_sampling_strategy="sequential",
-            include_num_input_tokens_seen="non_padding",
-            remove_unused_columns=False,
-        ),
-        train_dataset=[rows[number] for number in order],
-        data_collator=collate,
-        processing_class=tokenizer,
+    return make_bert_trainer(
+        config,
+        model,
+        tokenizer,
+        [rows[number] for number in order],
+        folder,
+        loss=span_loss,
+        collate=collate,
     )
-    trainer.remove_callback(PrinterCallback)
-    return trainer

@@ -42,7 +42,11 @@ def stopped(*_: object, **__: object) -> Iterator[object]:
 
 @pytest.mark.parametrize(
     ("name", "place"),
-    [("sft", "finetune.training.train"), ("reader", "finetune.reader_training.train_reader")],
+    [
+        ("sft", "finetune.training.train"),
+        ("reader", "finetune.reader_training.train_reader"),
+        ("router", "finetune.router_training.train_router"),
+    ],
 )
 def test_ctrl_c_in_a_training_says_how_to_go_on_and_ends_with_130(
     name: str,
@@ -86,6 +90,43 @@ def test_a_reader_is_trained_by_its_recipe_with_what_the_command_sets(
     assert "10,000 weights of 40,000 (25.0%)" in heard.err
     assert "data.jsonl:10 and 2 more" in heard.err
     assert "going on after step 400" in heard.err
+
+
+def test_a_router_is_trained_by_its_recipe_and_its_labels_are_shown(
+    command: Callable[..., list[str]],
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told: dict[str, Any] = {}
+
+    def trained(config: Any, **more: Any) -> Iterator[events.Event]:
+        told.update(more, config=config)
+        labels = {"ask": 5200, "talk": 300}
+        yield events.RouterStarted(5500, labels, 71_500, 344, 0, 3_700, 22_700)
+        yield events.Evaluated(344, 0.1234)
+        yield events.Finished(tmp_path / "out", {"held_out_accuracy": 0.97})
+
+    monkeypatch.setattr("finetune.router_training.train_router", trained)
+    held = tmp_path / "held.jsonl"
+    code = run(command("router", "--eval-data", str(held), "--set", "layers=3"))
+    heard = capsys.readouterr()
+    assert code == 0, heard.err
+    assert heard.out == f"{tmp_path / 'out'}\n"
+    assert (told["base"], told["resume"]) == (base, False)
+    config = told["config"]
+    assert (config.layers, config.label_smoothing, config.eval_data) == (3, 0.05, (held,))
+    assert "5,500 rows (5,200 ask, 300 talk), 71,500 tokens, 344 steps" in heard.err
+    assert "step 344: held-out loss 0.1234" in heard.err
+    assert "held_out_accuracy 0.97" in heard.err
+
+
+def test_the_help_of_a_router_shows_what_its_rows_look_like(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["finetune", "router", "--help"]) == 0
+    assert '{"text": "How tall is the tower?", "label": "ask"}' in capsys.readouterr().out
 
 
 def test_an_adapter_that_is_trained_further_is_named(

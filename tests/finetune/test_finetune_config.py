@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from finetune.config import load_config, load_reader_config, read_recipe, recipes
+from finetune.config import (
+    load_config,
+    load_reader_config,
+    load_router_config,
+    read_recipe,
+    recipes,
+)
 from finetune.errors import ConfigError
 
 NEEDED = {"data": "a.jsonl", "model": "base", "out": "adapter"}
@@ -19,9 +25,10 @@ def test_the_starter_recipe_needs_only_data_model_and_place() -> None:
 
 
 def test_every_shipped_recipe_is_valid() -> None:
-    assert recipes() == ("agent", "reader", "starter")
+    assert recipes() == ("agent", "reader", "router", "starter")
     load_config("starter", NEEDED)
     assert load_reader_config("reader", NEEDED).crop_words == (40, 105)
+    assert load_router_config("router", NEEDED).layers == 2
 
 
 def test_an_override_wins_over_the_recipe_and_none_overrides_nothing() -> None:
@@ -78,6 +85,25 @@ def test_a_wrong_setting_of_a_reader_is_named_too(wrong: dict[str, object], said
         load_reader_config("reader", NEEDED | wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"crop_words": [40, 90]}, "crop_words"),
+        ({"lower_share": 1.5}, "got 1.5"),
+        ({"label_smoothing": 1.0}, "got 1.0"),
+        ({"layers": -1}, "got -1"),
+    ],
+)
+def test_a_wrong_setting_of_a_router_is_named_too(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_router_config("router", NEEDED | wrong)
+
+
+def test_the_routers_recipe_says_what_its_settings_are_by_themselves() -> None:
+    by_recipe = load_router_config("router", NEEDED)
+    assert by_recipe == load_router_config(None, NEEDED)
+
+
 def test_a_readers_resolved_settings_make_the_same_config_again() -> None:
     config = load_reader_config("reader", NEEDED)
     again = load_reader_config(None, json.loads(json.dumps(config.resolved())))
@@ -101,7 +127,7 @@ def test_the_light_modules_import_no_torch() -> None:
     code = (
         "import sys, finetune, finetune.config, finetune.errors, finetune.events, finetune.export,"
         " finetune.examples, finetune.encoding, finetune.run_folder, finetune.continuing,"
-        " finetune.reader_rows\n"
+        " finetune.reader_rows, finetune.router_rows\n"
         "assert not {'torch', 'transformers', 'peft', 'trl'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

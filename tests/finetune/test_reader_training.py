@@ -15,22 +15,23 @@ pytest.importorskip("accelerate")
 import torch
 from safetensors.torch import load_file
 from torch.nn import functional
-from transformers import BertForQuestionAnswering
+from transformers import BertConfig, BertForQuestionAnswering
 
 from finetune.base_model import load_tokenizer
 from finetune.config import ReaderConfig, load_reader_config
 from finetune.errors import DivergedError, ModelError, StoppedError
 from finetune.events import Evaluated, Finished, Progress, ReaderStarted, Saved
-from finetune.methods.common import steps
+from finetune.methods.common import arrange, steps
 from finetune.methods.reader import (
-    arrange,
     collate,
     load_reader,
     make_reader_trainer,
     span_loss,
 )
+from finetune.reader_export import write_reader
 from finetune.reader_rows import EncodedRow
 from finetune.reader_training import train_reader
+from finetune.run_folder import sha256
 
 ROOT = Path(__file__).parents[2]
 THINGS = ("paper", "iron", "glass", "cloth")
@@ -288,3 +289,65 @@ def test_a_base_that_cannot_be_a_reader_is_named(
         load_reader(settings(), tiny_base)
     with pytest.raises(ModelError, match=r"max_length=500, but .* at most 128"):
         load_reader(settings(max_length=500), tiny_bert)
+
+
+@pytest.fixture
+def earlier(tiny_bert: Path, tmp_path: Path) -> Path:
+    """The folder of a reader on the tiny BERT, whose weights are its own."""
+    torch.manual_seed(9)
+    model = BertForQuestionAnswering(BertConfig.from_pretrained(tiny_bert))
+    out = tmp_path / "earlier"
+    write_reader(model.state_dict(), out, base=str(tiny_bert), max_length=48)
+    return out
+
+
+def test_a_run_that_goes_on_from_a_reader_begins_with_its_weights(
+    settings: Callable[..., ReaderConfig], tiny_bert: Path, earlier: Path
+) -> None:
+    fresh = load_reader(settings(), tiny_bert).state_dict()
+    begun = load_reader(settings(reader=earlier), tiny_bert).state_dict()
+    weights = load_file(earlier / "reader.safetensors")
+    for name, value in begun.items():
+        torch.testing.assert_close(value, weights[name].float() if name in weights else fresh[name])
+    name = "bert.encoder.layer.0.attention.self.query.weight"
+    assert not torch.equal(begun[name], fresh[name])
+
+
+def test_the_reader_that_a_run_goes_on_from_is_in_its_lineage(
+    settings: Callable[..., ReaderConfig], earlier: Path
+) -> None:
+    config = settings(reader=earlier, max_steps=1)
+    *_, finished = train_reader(config)
+    assert isinstance(finished, Finished)
+    assert finished.metrics["lineage"]["reader"] == sha256(earlier / "reader.safetensors")
+    assert len(finished.metrics["lineage"]) == 3
+
+
+def test_a_folder_that_is_no_reader_is_refused_before_the_run_is_begun(
+    settings: Callable[..., ReaderConfig], earlier: Path, tmp_path: Path
+) -> None:
+    config = settings(reader=tmp_path)
+    with pytest.raises(ModelError, match=r"is no folder of a reader: .*Give one that an earlier"):
+        list(train_reader(config))
+    assert not (config.out / "resolved.yaml").exists()
+    (earlier / "reader.safetensors").write_bytes(b"cut off")
+    with pytest.raises(ModelError, match="is no folder of a reader"):
+        list(train_reader(settings(reader=earlier)))
+
+
+def test_a_reader_of_another_base_is_refused(
+    settings: Callable[..., ReaderConfig], tiny_bert: Path, earlier: Path
+) -> None:
+    named = settings(reader=earlier, model="some/other-bert")
+    with pytest.raises(ModelError, match=r"was trained on .*/tiny-bert, this run's model is some/"):
+        load_reader(named, tiny_bert)
+    small = BertForQuestionAnswering(BertConfig.from_pretrained(tiny_bert, intermediate_size=32))
+    for changed in (
+        small,
+        BertForQuestionAnswering(BertConfig.from_pretrained(tiny_bert, num_hidden_layers=1)),
+    ):
+        write_reader(changed.state_dict(), earlier, base=str(tiny_bert), max_length=48)
+        with pytest.raises(
+            ModelError, match=r"does not fit .*: bert\.encoder\.layer\..* and others"
+        ):
+            load_reader(settings(reader=earlier), tiny_bert)
