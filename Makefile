@@ -53,6 +53,8 @@ starter: $(VENV)/.installed-dev ## Make the starter again, resumably, and print 
 	@$(MAKE) --no-print-directory runs/adapter/metrics.json
 	cp runs/reader/reader.safetensors runs/reader/reader_config.json agentlab/starter/reader/
 	cp $(addprefix runs/adapter/,$(ADAPTER_FILES)) agentlab/starter/adapter/
+	@$(MAKE) --no-print-directory runs/router/metrics.json
+	cp runs/router/router.safetensors runs/router/router_config.json agentlab/starter/router/
 	$(BIN)/agentlab evaluate starter --questions $(QUESTIONS) --out runs/evaluation.jsonl
 
 runs/passages.jsonl:
@@ -73,6 +75,12 @@ runs/starter.jsonl: runs/reader/.calibrated
 runs/adapter/metrics.json: runs/starter.jsonl
 	$(BIN)/agentlab finetune sft --recipe starter --data $< --model HuggingFaceTB/SmolLM2-135M-Instruct \
 	  --out runs/adapter --set chat_template=agentlab/chat_template.jinja --resume
+
+runs/routes.jsonl:
+	$(BIN)/agentlab finetune routes --questions $(QUESTIONS) --out $@
+
+runs/router/metrics.json: runs/routes.jsonl
+	$(BIN)/agentlab finetune router --data $< --out runs/router --resume
 
 adapter: $(VENV)/.installed-dev ## Tune a bigger base for the same work, on a GPU: MODEL=name QUESTIONS=folder
 	@test -n '$(MODEL)' -a -d '$(QUESTIONS)' || { echo 'make adapter MODEL=name QUESTIONS=folder of the question sets'; exit 2; }

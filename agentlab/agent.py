@@ -32,15 +32,16 @@ from agentlab.answer import (
 )
 from agentlab.citations import check
 from agentlab.errors import AgentlabError, JournalError, MemoryStoreError
-from agentlab.guards import ModelGuard, ToolGuard
+from agentlab.guards import ModelGuard, ToolGuard, takes_guidance
 from agentlab.journal import Journal, Kind, Setup, Status
-from agentlab.library import open_collection
+from agentlab.library import open_collection, open_router
 from agentlab.local_chat import as_openai
 from agentlab.memory import Conversation, Memory
 from agentlab.model import OpenModel, open_model
 from agentlab.probing import Wording, probe, worded
 from agentlab.prompts import CARD_WORDS, TOOLS, parse_answer, system_prompt
 from agentlab.relay import Relay
+from agentlab.router import Kinds, first_calls, kinds_of
 from agentlab.settings import Settings, load_settings
 from agentlab.speech import Speech
 from agentlab.tools.documents import document_tool
@@ -50,6 +51,7 @@ from agentlab.tools.web import web_tool
 from agentlab.trace import Trace
 from agentlab.view import questions
 from ingest.collection import Collection
+from ingest.evidence import Evidence
 
 EMPTY_HINT = "The library is empty: `agentlab ingest PATH` reads PDFs into it."
 UNSEARCHED = "The model answered without searching: nothing in this answer was checked."
@@ -60,8 +62,8 @@ class Agent:
     """Answers questions; a context manager that opens what it needs when it is first needed.
 
     Settings come from `settings`, or else from the environment and agentlab.toml; keywords stand
-    above both. `chat`, `collection` and `provider` put a model, a library or a web search of your
-    own in the place of the ones that the settings name.
+    above both. `chat`, `collection`, `provider` and `router` put a model, a library, a web search
+    or a router of your own in the place of the ones that the settings name.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Agent:
         chat: BaseChatModel | None = None,
         collection: Collection | None = None,
         provider: Provider | None = None,
+        router: Kinds | None = None,
         progress: Callable[[str], None] | None = None,
         **overrides: Any,
     ) -> None:
@@ -82,6 +85,7 @@ class Agent:
         self._chat = chat
         self._collection = collection
         self._provider = provider
+        self._router = router
         self._progress = progress
         self._warned: set[str] = set()
 
@@ -118,6 +122,13 @@ class Agent:
         if self._chat is not None:
             return OpenModel(self._chat, self._chat.name or type(self._chat).__name__, "own")
         return open_model(self.settings, progress=self._progress)
+
+    @cached_property
+    def router(self) -> Kinds | None:
+        """What tells where to look first; None where the settings leave it to the model."""
+        if self._router is not None or not self.settings.routed:
+            return self._router
+        return open_router(self.settings, progress=self._progress)
 
     @cached_property
     def memory(self) -> Memory:
@@ -199,7 +210,9 @@ class Agent:
             yield EvidenceSeen(trace.evidence)
         prompt = system_prompt(card=card.line(CARD_WORDS) if card else "", today=_today())
         trace.messages = [SystemMessage(prompt)]
-        yield from self._run(trace, memory, model, prompt, self._tools(asked))
+        tools = self._tools(asked)
+        trace.first = self._first(trace.evidence, asked, [tool.name for tool in tools])
+        yield from self._run(trace, memory, model, prompt, tools)
         answer = self._answer(trace)
         yield from map(Cited, answer.citations)
         matches = trace.evidence and trace.evidence.strength in ("good", "strong")
@@ -253,6 +266,16 @@ class Agent:
                     yield from speech.take_back()
                 yield payload
         yield from speech.finish(trace.raw)
+
+    def _first(
+        self, evidence: Evidence | None, asked: Wording, names: Sequence[str]
+    ) -> Sequence[str] | None:
+        """Tell which tools may be called first; None leaves it to the model."""
+        leads = self.settings.guided and takes_guidance(self.model.chat, self.model.engine)
+        if evidence is None or not leads or self.router is None:
+            return None
+        first = first_calls(kinds_of(self.router, asked), evidence.strength)
+        return first if first is None or set(first) <= set(names) else None
 
     def _tools(self, asked: Wording) -> list[BaseTool]:
         """Build the tools of one question, in the order of TOOLS; they share a numbering."""

@@ -119,21 +119,22 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         local = isinstance(model, LocalChatModel)
         if not self._guided:
             return {"guided": False} if local else {}
-        if not local and self._engine != "vllm":
+        if not takes_guidance(model, self._engine):
             return {}
         form = self._form([tool["function"]["name"] for tool in tools])
         if local:
             return {"guided": True, **form._asdict()}
         callable_tools = [tool for tool in tools if tool["function"]["name"] in form.calls]
         pattern = message_pattern(callable_tools, form.quotes, form.others)
-        if pattern is None:
-            return {}
         # vLLM lets a pattern stand beside tool_choice "auto", and reads the calls from the text.
         given = getattr(model, "extra_body", None) or {}
         return {"extra_body": {**given, "structured_outputs": {"regex": pattern}}}
 
     def _form(self, offered: Sequence[str]) -> _Form:
         """Tell what the next message may be, by what the searches found so far."""
+        first = self._trace.first
+        if first is not None and not self._trace.steps:
+            return _Form((), () if first else None, first)
         found = [step for step in self._trace.steps if not step.error]
         if not self._reader_abstains or not found:
             return _Form(quotes.allowed(found, self._choice), None, offered)
@@ -311,6 +312,11 @@ class ToolGuard(AgentMiddleware[Any, Any, Any]):
         if isinstance(result, ToolMessage):
             return result
         raise TypeError(f"the tool {call['name']} answered with {type(result).__name__}")
+
+
+def takes_guidance(model: BaseChatModel, engine: str) -> bool:
+    """Tell whether a model's engine can be told the form of a message: ours and vLLM can."""
+    return isinstance(model, LocalChatModel) or engine == "vllm"
 
 
 def _tool_call(call: toolcalls.Call) -> ToolCall:

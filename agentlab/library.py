@@ -4,6 +4,8 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
+from agentlab.router import Router
+from agentlab.router import base_of as router_base
 from agentlab.settings import Settings
 from ingest.collection import Collection
 from ingest.config import StoreConfig
@@ -58,6 +60,18 @@ def load_reader(
     return Reader(folder, base)
 
 
+def open_router(settings: Settings, *, progress: Callable[[str], None] | None = None) -> Router:
+    """Load the router that comes with agentlab."""
+    folder = router_folder()
+    base = resolve(router_base(folder), cache=settings.models_folder, progress=progress)
+    return Router(folder, base)
+
+
 def reader_folder() -> Path:
     """Give the folder of the reader's weights."""
     return Path(str(resources.files("agentlab").joinpath("starter", "reader")))
+
+
+def router_folder() -> Path:
+    """Give the folder of the router's weights."""
+    return Path(str(resources.files("agentlab").joinpath("starter", "router")))

@@ -10,6 +10,7 @@ from typing import Any
 
 from agentlab.toolcalls import CLOSE, OPEN
 
+QUOTE = '"'
 _SIGNS = re.compile(r"[\\^$.|?*+()\[\]{}]")
 _TEXT = r'([^"\\<\x00-\x1f]|\\["\\/])'
 
@@ -18,21 +19,18 @@ def message_pattern(
     tools: Sequence[Mapping[str, Any]],
     quotes: Sequence[tuple[str, int]],
     others: Sequence[str] | None = None,
-) -> str | None:
-    """Write the pattern of a message; None where anything may come.
+) -> str:
+    """Write the pattern of a message.
 
-    `others` are the only messages besides calls and quotes; None lets anything else be. Each tool
-    takes one text as its argument, as the agent's own do.
+    `others` are the only messages besides calls and quotes; None lets anything else be that is
+    neither. Each tool takes one text as its argument, as the agent's own do.
     """
     forms = [_call(tool) for tool in tools] + [_quote(*quote) for quote in quotes]
     if others is not None:
         forms += map(_literal, others)
-    if not forms:
-        return None
-    if others is not None:
-        return f"({'|'.join(forms)})"
-    taken = "<" * bool(tools) + '"' * bool(quotes)
-    return f"({'|'.join(forms)}|[^{taken}](.|\\n)*)"
+    if others is None:
+        forms.append(f"[^<{QUOTE * bool(quotes)}](.|\\n)*")
+    return f"({'|'.join(forms)})"
 
 
 def _call(tool: Mapping[str, Any]) -> str:

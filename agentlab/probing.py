@@ -45,6 +45,14 @@ class Wording:
         """Give the person's own words, after those that they lean on."""
         return f"{self.earlier} {self.question}" if self.leans else self.question
 
+    def readings(self, query: str) -> list[str]:
+        """List the wordings to read for: the person's own words, and the query if they lean.
+
+        What leans on earlier words is read better in both: a query can lose the point, and own
+        words name their subject only at a distance.
+        """
+        return list(dict.fromkeys((self.own, query))) if self.leans else [self.own]
+
     def searches(self, query: str) -> list[str]:
         """List what to search for: the model's query and the person's own words."""
         return list(dict.fromkeys((query, self.own)))

@@ -80,6 +80,11 @@ class Settings(BaseModel):
         description="Who decides that no passage answers: a model on our own engines then writes "
         "what the `reader` says; `auto` is `reader` for the starter model, else `model`.",
     )
+    route: Literal["auto", "router", "model"] = Field(
+        "auto",
+        description="Who decides where to look first: the small `router`, where it is sure and the "
+        "model is on our own engines, or the `model`; `auto` is `router` for the starter model.",
+    )
     guided: bool = Field(
         True, description="Keep a model on our own engines to the form of calls and quotes."
     )
@@ -131,6 +136,11 @@ class Settings(BaseModel):
         """Tell whether the reader decides that nothing was found."""
         chosen = self.abstain == "reader" or (self.abstain == "auto" and self.model == "starter")
         return chosen and self.reader
+
+    @property
+    def routed(self) -> bool:
+        """Tell whether the router decides where to look first."""
+        return self.route == "router" or (self.route == "auto" and self.model == "starter")
 
     @property
     def models_folder(self) -> Path:

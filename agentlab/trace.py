@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,6 +34,8 @@ class Trace:
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
     started: float = field(default_factory=time.monotonic)
     evidence: Evidence | None = None
+    first: Sequence[str] | None = None
+    """The tools that may be called before any was; None leaves it to the model."""
     steps: list[Step] = field(default_factory=list)
     stopped: str | None = None
     fallback: bool = False

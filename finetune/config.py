@@ -110,10 +110,13 @@ class ReaderConfig(RunConfig):
 
     Each passage is cut to a random number of words between the two of `crop_words`, in whole
     sentences around its answer; None leaves the passages as they are. `reader` is the folder of a
-    reader to go on from.
+    reader to go on from; what is written is then `blend` of the new weights and the rest of the
+    earlier ones, which keeps what it could do (Wortsman et al. 2022, "Robust fine-tuning of
+    zero-shot models").
     """
 
     reader: Path | None = None
+    blend: float = Field(1.0, gt=0, le=1)
     learning_rate: float = Field(1.5e-4, gt=0)
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = "linear"
     warmup_ratio: float = Field(0.05, ge=0, lt=1)
@@ -127,6 +130,9 @@ class ReaderConfig(RunConfig):
     def _ordered(self) -> Self:
         if self.crop_words and not 1 <= self.crop_words[0] <= self.crop_words[1]:
             msg = f"crop_words={list(self.crop_words)}: give the smaller number of words first"
+            raise ValueError(msg)
+        if self.blend < 1 and not self.reader:
+            msg = f"blend={self.blend} needs reader, the folder of the earlier weights"
             raise ValueError(msg)
         return self
 

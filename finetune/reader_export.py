@@ -52,5 +52,13 @@ def load_weights(model: torch.nn.Module, folder: Path, *, base: str) -> None:
     model.load_state_dict(weights, strict=False)
 
 
+@torch.no_grad()
+def blend(model: torch.nn.Module, folder: Path, *, share: float) -> None:
+    """Leave a model `share` of its weights and take the rest from a written reader's."""
+    earlier = load_file(folder / WEIGHTS)
+    for name, value in _kept(model.state_dict()).items():
+        value.lerp_(earlier[name].to(value), 1 - share)
+
+
 def _kept(state: State) -> dict[str, torch.Tensor]:
     return {name: value for name, value in state.items() if name.startswith(KEPT)}

@@ -12,7 +12,7 @@ from finetune.config import ReaderConfig
 from finetune.curve import draw_curve
 from finetune.events import Evaluated, Event, ReaderStarted
 from finetune.methods.reader import held_out_loss, load_reader, make_reader_trainer
-from finetune.reader_export import WEIGHTS, write_reader
+from finetune.reader_export import WEIGHTS, blend, write_reader
 from finetune.reader_rows import EncodedRow, encode_rows, read_reader_rows
 from finetune.run_folder import data_hashes, sha256, step_of
 from finetune.running import Run, events_of, summary
@@ -92,6 +92,8 @@ class _ReaderRun(Run):
     ) -> None:
         folder, lines = self.folder.path, self.folder.lines()
         metrics: dict[str, Any] = {"rows": rows} | summary(lines)
+        if self.config.reader:
+            blend(model, self.config.reader, share=self.config.blend)
         if held_out:
             metrics["held_out_loss"] = self._evaluate(model, held_out, metrics["steps"])
         weights = write_reader(

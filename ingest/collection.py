@@ -39,10 +39,18 @@ class Collection:
         return self.store.hybrid(query, vector, alpha=self.alpha, limit=limit, where=where)
 
     def read(
-        self, question: str, passages: Sequence[Passage], *, limit: int, words: int
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        *,
+        also: Sequence[str] = (),
+        limit: int,
+        words: int,
     ) -> Reading:
-        """Mark the sentences that answer, and keep the best `limit` passages."""
-        return mark(question, passages, self.embedder, self.reader, limit=limit, words=words)
+        """Mark the sentences that answer, in any wording, and keep the best `limit` passages."""
+        return mark(
+            question, passages, self.embedder, self.reader, also=also, limit=limit, words=words
+        )
 
     def probe(self, question: str) -> Evidence:
         """Tell how well the collection matches a question; "none" for an empty collection."""

@@ -113,15 +113,18 @@ def mark(
     encoder: Encoder,
     reader: AnswerReader | None = None,
     *,
+    also: Sequence[str] = (),
     limit: int | None = None,
     words: int = 75,
 ) -> Reading:
     """Mark the best sentences and cut each passage to about `words` words around its own best.
 
+    `also` are other wordings of the question, which count as much as it does.
+
     A reader puts the passages into its own order, of which the first `limit` are kept; without one
     the order stays.
     """
-    read = _scored(question, passages, encoder, reader)
+    read = _together([_scored(each, passages, encoder, reader) for each in (question, *also)])
     if reader:
         read.sort(key=lambda each: -each.top)
     read = read[:limit]
@@ -188,6 +191,31 @@ def _scored(
             zip(texts, spans, alike, replies, strict=True)
         )
     ]
+
+
+def _together(wordings: Sequence[Sequence[_Read]]) -> list[_Read]:
+    """Average what each wording of a question makes of the same passages.
+
+    The answer within a sentence is that of the wording which gives the sentence the best score.
+    """
+    return [
+        _Read(
+            own[0].index,
+            own[0].text,
+            own[0].spans,
+            np.mean([each.scores for each in own], axis=0),
+            float(np.mean([each.top for each in own])),
+            _best_answers(own),
+        )
+        for own in zip(*wordings, strict=True)
+    ]
+
+
+def _best_answers(wordings: Sequence[_Read]) -> Sequence[tuple[int, int]]:
+    if not wordings[0].answers:
+        return ()
+    best = np.argmax([each.scores for each in wordings], axis=0)
+    return [wordings[choice].answers[place] for place, choice in enumerate(best)]
 
 
 def _marks(read: Sequence[_Read]) -> dict[tuple[int, int], str]:

@@ -99,6 +99,11 @@ class Vocabulary:
         """Tell which tokens may follow a blank that began an answer."""
         return self._mask(_begins_answer)
 
+    @cached_property
+    def first_word(self) -> torch.Tensor:
+        """Tell which tokens may begin a message in words: any that begins no tag."""
+        return self._mask(lambda text: bool(text.strip()) and text.lstrip()[0] != CALL[0])
+
     def _mask(self, test: Callable[[str], bool]) -> torch.Tensor:
         return torch.tensor([test(text) for text in self.texts], device=self._device)
 
@@ -173,6 +178,19 @@ class _Free:
 
     def take(self, token: int, left: int) -> tuple[list[int], Phase]:  # noqa: ARG002 - a Phase's
         return [token], self
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A message in words: its first token opens no call."""
+
+    vocabulary: Vocabulary
+
+    def allowed(self) -> torch.Tensor:
+        return self.vocabulary.first_word
+
+    def take(self, token: int, left: int) -> tuple[list[int], Phase]:  # noqa: ARG002 - a Phase's
+        return [token], _Free()
 
 
 @dataclass
@@ -307,7 +325,8 @@ class Guide:
     ) -> Self:
         """Build a guide to calls of OpenAI-shaped tools, and to quotes with their numbers.
 
-        `others` are the only messages that may be written besides; None lets anything else be.
+        `others` are the only messages that may be written besides; None lets anything else be that
+        is no call: without tools and quotes a message begins with words.
         """
         forms = {CALL: _calls(vocabulary, tools), QUOTE: _quotes(vocabulary, quotes)}
         used = {opening: node for opening, node in forms.items() if node.children}
@@ -316,7 +335,7 @@ class Guide:
             for node in used.values():
                 every.children.update(node.children)
             return cls(_Choice(every, vocabulary) if every.children else _Free())
-        return cls(_Start(used, vocabulary) if used else _Free())
+        return cls(_Start(used, vocabulary) if used else _Said(vocabulary))
 
     def allowed(self) -> torch.Tensor | None:
         """Tell which tokens may come next, a mask over the vocabulary; None if all may."""

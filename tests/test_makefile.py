@@ -50,6 +50,8 @@ def test_the_starter_is_made_from_the_question_sets_alone(made: Callable[..., li
         "finetune calibrate",
         "finetune conversations",
         "finetune sft",
+        "finetune routes",
+        "finetune router",
         "evaluate starter",
     ]
 
@@ -68,6 +70,8 @@ def test_an_adapter_whose_run_did_not_end_is_gone_on_with(made: Callable[..., li
         "runs/reader/.calibrated",
         "runs/starter.jsonl",
         "runs/adapter/adapter_model.safetensors",
+        "runs/routes.jsonl",
+        "runs/router/metrics.json",
     )
     assert steps(made("starter", *there)) == ["finetune sft", "evaluate starter"]
 

@@ -44,6 +44,12 @@ Examples:
   agentlab finetune router --data rows.jsonl --out routers/mine --resume
 """
 
+ROUTE_EXAMPLES = """\b
+Example:
+  agentlab finetune routes --questions data/qa --out runs/routes.jsonl
+  agentlab finetune router --data runs/routes.jsonl --out runs/router
+"""
+
 CONVERSATION_EXAMPLES = """\b
 Example:
   agentlab finetune conversations --questions data/qa --out runs/starter.jsonl
@@ -248,6 +254,18 @@ def passages(
     from agentlab.starter.passages import write_rows
 
     write_rows(questions, open_embedder(settings, progress=tell), out, seed=seed, say=tell)
+    sys.stdout.write(f"{out}\n")
+
+
+@app.command(epilog=ROUTE_EXAMPLES)
+def routes(questions: Questions, out: File, *, seed: Seed = 7) -> None:
+    """Write the rows that the agent's router is trained on: what people type, and of which kind.
+
+    `ask` is answered by a source that stays, `live` by one of today, `talk` by none.
+    """
+    from agentlab.starter.routes import write_routes
+
+    write_routes(questions, out, seed=seed)
     sys.stdout.write(f"{out}\n")
 
 

@@ -15,7 +15,7 @@ from agentlab.agent import Agent, new_thread
 from agentlab.answer import Answer
 from agentlab.demo import HANDBOOKS, WEB
 from agentlab.evaluation import FIRST, Outcome, examine
-from agentlab.library import reader_folder
+from agentlab.library import reader_folder, router_folder
 from agentlab.memory import Memory
 from agentlab.model import STARTER, OpenModel, adapter_version, starter_adapter
 from agentlab.record import Record
@@ -63,11 +63,12 @@ def label_of(model: str, changes: Mapping[str, Any]) -> str:
 
 
 def build_of(model: str) -> str:
-    """Name the weights behind a model's name and the reader's beside it.
+    """Name the weights behind a model's name, and the reader's and the router's beside it.
 
     So the outcomes before a training are not taken for those after it.
     """
-    return " ".join(filter(None, (_weights_of(model), _reader_version())))
+    helpers = (_version(reader_folder()), _version(router_folder()))
+    return " ".join(filter(None, (_weights_of(model), *helpers)))
 
 
 def _weights_of(model: str) -> str:
@@ -79,9 +80,9 @@ def _weights_of(model: str) -> str:
     return " ".join(f"{each.stat().st_size}@{each.stat().st_mtime_ns}" for each in weights)
 
 
-def _reader_version() -> str:
+def _version(folder: Path) -> str:
     digest = hashlib.sha256()
-    for file in sorted(reader_folder().glob("reader*")):
+    for file in sorted(folder.iterdir()):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 

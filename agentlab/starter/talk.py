@@ -43,10 +43,16 @@ class Screened:
         return [hit for hit in hits if self.hidden not in hit.chunk.text][:limit]
 
     def read(
-        self, question: str, passages: Sequence[Passage], *, limit: int, words: int
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        *,
+        also: Sequence[str] = (),
+        limit: int,
+        words: int,
     ) -> Reading:
         """Read as the collection does."""
-        return self.collection.read(question, passages, limit=limit, words=words)
+        return self.collection.read(question, passages, also=also, limit=limit, words=words)
 
     def probe(self, question: str) -> Evidence:
         """Grade a question by what may be found."""
@@ -90,7 +96,11 @@ class Talk:
         self._call("search_documents", query)
         hits = find_pages(library, self._asked.searches(query), limit=2 * self._passages)
         self.reading = read_pages(
-            library, self._asked.own, hits, limit=self._passages, words=prompts.PASSAGE_WORDS
+            library,
+            self._asked.readings(query),
+            hits,
+            limit=self._passages,
+            words=prompts.PASSAGE_WORDS,
         )
         self._observe(tell_pages(self.reading, hits, self._book))
         return self.reading
@@ -99,7 +109,11 @@ class Talk:
         """Search the web, which answers with these results, and read them."""
         self._call("search_web", query)
         self.reading = read_results(
-            library, self._asked.own, results, limit=self._passages, words=prompts.PASSAGE_WORDS
+            library,
+            self._asked.readings(query),
+            results,
+            limit=self._passages,
+            words=prompts.PASSAGE_WORDS,
         )
         self._observe(tell_results(self.reading, results, self._book))
         return self.reading

@@ -20,7 +20,13 @@ class Library(Protocol):
         """Find the best passages, best first."""
 
     def read(
-        self, question: str, passages: Sequence[Passage], *, limit: int, words: int
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        *,
+        also: Sequence[str] = (),
+        limit: int,
+        words: int,
     ) -> Reading:
         """Mark the sentences that answer, in the best `limit` passages."""
 
@@ -44,8 +50,8 @@ def document_tool(
     def search(query: str) -> Found:
         own = next(first, None)
         hits = find_pages(library, own.searches(query) if own else [query], limit=2 * passages)
-        question = own.own if own else query
-        reading = read_pages(library, question, hits, limit=passages, words=passage_words)
+        wordings = own.readings(query) if own else [query]
+        reading = read_pages(library, wordings, hits, limit=passages, words=passage_words)
         return tell_pages(reading, hits, book)
 
     return search_tool(SEARCH_DOCUMENTS, search)
@@ -62,11 +68,12 @@ def find_pages(library: Library, searches: Sequence[str], *, limit: int) -> list
 
 
 def read_pages(
-    library: Library, question: str, hits: Sequence[Hit], *, limit: int, words: int
+    library: Library, wordings: Sequence[str], hits: Sequence[Hit], *, limit: int, words: int
 ) -> Reading:
-    """Read the passages under their documents' titles."""
+    """Read the passages under their documents' titles, for a question in one or more wordings."""
     passages = [Passage(hit.chunk.header, hit.chunk.text) for hit in hits]
-    return library.read(question, passages, limit=limit, words=words)
+    question, *also = wordings
+    return library.read(question, passages, also=also, limit=limit, words=words)
 
 
 def tell_pages(reading: Reading, hits: Sequence[Hit], book: SourceBook) -> Found:

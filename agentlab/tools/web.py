@@ -28,19 +28,25 @@ def web_tool(
     def search(query: str) -> Found:
         own = next(first, None)
         results = provider.search(query, limit=2 * passages)
-        question = own.own if own else query
-        reading = read_results(library, question, results, limit=passages, words=passage_words)
+        wordings = own.readings(query) if own else [query]
+        reading = read_results(library, wordings, results, limit=passages, words=passage_words)
         return tell_results(reading, results, book)
 
     return search_tool(SEARCH_WEB, search)
 
 
 def read_results(
-    library: Library, question: str, results: Sequence[WebResult], *, limit: int, words: int
+    library: Library,
+    wordings: Sequence[str],
+    results: Sequence[WebResult],
+    *,
+    limit: int,
+    words: int,
 ) -> Reading:
-    """Read the results under their pages' titles."""
+    """Read the results under their pages' titles, for a question in one or more wordings."""
     passages = [Passage(each.title, each.snippet) for each in results]
-    return library.read(question, passages, limit=limit, words=words)
+    question, *also = wordings
+    return library.read(question, passages, also=also, limit=limit, words=words)
 
 
 def tell_results(reading: Reading, results: Sequence[WebResult], book: SourceBook) -> Found:

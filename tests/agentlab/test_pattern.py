@@ -21,7 +21,7 @@ def called(query: str, name: str = "search_web") -> str:
 
 
 def admits(text: str, tools: Any = TOOLS, quotes: Any = QUOTES) -> bool:
-    return bool(re.fullmatch(message_pattern(tools, quotes) or "", text))
+    return bool(re.fullmatch(message_pattern(tools, quotes), text))
 
 
 @pytest.mark.parametrize(
@@ -58,16 +58,20 @@ def test_what_is_nearly_one_of_them_is_not(text: str) -> None:
 
 
 def test_nothing_else_may_be_said_where_the_others_are_named() -> None:
-    pattern = message_pattern(TOOLS, QUOTES, [NOT_FOUND]) or ""
+    pattern = message_pattern(TOOLS, QUOTES, [NOT_FOUND])
     assert re.fullmatch(pattern, NOT_FOUND)
     assert re.fullmatch(pattern, called("hotel cost"))
     assert not re.fullmatch(pattern, "Hello!")
 
 
-def test_what_is_not_offered_is_free() -> None:
-    assert message_pattern([], []) is None
+def test_what_cannot_be_quoted_is_free() -> None:
     assert admits('"Hi" is a greeting.', quotes=[])
-    assert admits("<b>", tools=[])
+
+
+def test_without_tools_a_message_is_no_call() -> None:
+    assert admits("Hello!", tools=[], quotes=[])
+    assert not admits(called("hotel cost"), tools=[], quotes=[])
+    assert not admits("<b>", tools=[])
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_only_the_server_of_our_own_is_given_a_pattern(
 ) -> None:
     answer = cited_answer("A hotel night may cost 140 euros at most.", "140 euros", 1)
     chat = ScriptedModel(lines=[call("hotel cost"), answer])
-    settings = Settings(home=tmp_path, cache=tmp_path / "cache", guided=guided)
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", guided=guided, route="model")
     with Agent(settings, chat=chat, collection=small_library(), provider=ScriptedWeb()) as agent:
         agent.__dict__["model"] = OpenModel(chat, "scripted", engine)
         agent.ask("What may a hotel night cost?")

@@ -57,10 +57,16 @@ class Library:
         return [Hit(chunk, 1.0, 1.0, 1.0) for chunk in (LEAVE_PAGE, BOATS_PAGE)][:limit]
 
     def read(
-        self, question: str, passages: Sequence[Passage], *, limit: int, words: int
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        *,
+        also: Sequence[str] = (),
+        limit: int,
+        words: int,
     ) -> Reading:
-        self.read_for.append(question)
-        return mark(question, passages, self.embedder, limit=limit, words=words)
+        self.read_for += [question, *also]
+        return mark(question, passages, self.embedder, also=also, limit=limit, words=words)
 
 
 def page(name: str, text: str, number: int, heading: str = "") -> Chunk:
@@ -146,12 +152,13 @@ def test_the_first_search_also_looks_for_the_persons_own_words() -> None:
     assert library.read_for == ["How long is leave, all told?", "form for leave"]
 
 
-def test_a_question_that_leans_on_another_is_read_as_the_model_words_it() -> None:
+def test_a_question_that_leans_on_another_is_read_in_own_words_and_in_the_models() -> None:
     library = Library()
     asked = Wording("And for cats?", "How many days of leave are there?")
     call(document_tool(library, SourceBook(), asked=asked), "days of leave for cats")
     assert library.asked[1][0] == "How many days of leave are there? And for cats?"
-    assert library.read_for == ["days of leave for cats"]
+    own = "How many days of leave are there? And for cats?"
+    assert library.read_for == [own, "days of leave for cats"]
 
 
 def test_a_passage_is_cut_around_its_best_sentence() -> None:

@@ -313,6 +313,28 @@ def test_a_run_that_goes_on_from_a_reader_begins_with_its_weights(
     assert not torch.equal(begun[name], fresh[name])
 
 
+def test_what_is_written_may_be_a_blend_with_the_earlier_reader(
+    settings: Callable[..., ReaderConfig], earlier: Path
+) -> None:
+    def trained(name: str, share: float) -> dict[str, torch.Tensor]:
+        config = settings(reader=earlier, max_steps=2, blend=share)
+        config = config.model_copy(update={"out": config.out / name})
+        list(train_reader(config))
+        return load_file(config.out / "reader.safetensors")
+
+    whole, blended = trained("whole", 1.0), trained("blended", 0.25)
+    before = load_file(earlier / "reader.safetensors")
+    for name, value in blended.items():
+        expected = 0.25 * whole[name].float() + 0.75 * before[name].float()
+        torch.testing.assert_close(value.float(), expected, rtol=1e-3, atol=1e-3)
+    assert any(not torch.equal(whole[name], before[name]) for name in whole)
+
+
+def test_a_blend_needs_an_earlier_reader(settings: Callable[..., ReaderConfig]) -> None:
+    with pytest.raises(ValueError, match=r"blend=0.5 needs reader"):
+        settings(blend=0.5)
+
+
 def test_the_reader_that_a_run_goes_on_from_is_in_its_lineage(
     settings: Callable[..., ReaderConfig], earlier: Path
 ) -> None:

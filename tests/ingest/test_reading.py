@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -87,6 +88,19 @@ def test_a_reader_puts_the_passage_that_answers_first_and_names_the_answer() -> 
     assert (reading.strength, reading.likely) == ("strong", "70 euros")
     assert passage.score is not None
     assert passage.score > 0.9
+
+
+def test_two_wordings_of_a_question_count_alike() -> None:
+    class TwoMinds(KeenReader):
+        def read(self, question: str, *given: Any) -> list[Reply]:
+            self.answer, self.odds = ("Flights", 3.0) if question == "flights" else ("Meals", 9.0)
+            return super().read(question, *given)
+
+    given, encoder, reader = passages(PASSAGE), WordEncoder(), TwoMinds("", 0.0)
+    assert mark("flights", given, encoder, reader).likely == "Flights"
+    both = mark("flights", given, encoder, reader, also=["meals"])
+    assert both.likely == "Meals"
+    assert mark("meals", given, encoder, reader, also=["flights"]) == both
 
 
 def test_where_the_reader_finds_nothing_the_evidence_is_weak_and_no_answer_is_named() -> None:

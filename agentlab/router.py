@@ -1,0 +1,93 @@
+"""Router: what kind of question a person asks, which tells where to look first.
+
+A small classifier on the embedder's architecture, tuned on questions of three kinds: `ask`, whose
+answer stays as it is, `live`, whose answer changes from day to day, and `talk`, which needs no
+search. What is stored are the weights that differ from the base model.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from agentlab.probing import Wording
+from agentlab.prompts import SEARCH_DOCUMENTS, SEARCH_WEB
+from ingest.evidence import Strength
+
+WEIGHTS, CONFIG = "router.safetensors", "router_config.json"
+ASK, LIVE, TALK = "ask", "live", "talk"
+_DOCUMENTS, _WEB = (tool["function"]["name"] for tool in (SEARCH_DOCUMENTS, SEARCH_WEB))
+SURE = 0.7
+"""The probability from which on a kind decides; below it the model does."""
+
+
+class Kinds(Protocol):
+    """What tells the kinds of a question apart: `Router`."""
+
+    def kinds(self, question: str) -> Mapping[str, float]:
+        """Give each kind's probability."""
+
+
+def first_calls(kinds: Mapping[str, float], strength: Strength) -> Sequence[str] | None:
+    """Tell which tools may be called first, by their names; None leaves it to the model.
+
+    What changes from day to day is for the web, talk for no tool, and anything else for where the
+    library's evidence points.
+    """
+    kind = max(kinds, key=lambda each: kinds[each])
+    if kinds[kind] < SURE:
+        return None
+    if kind == TALK:
+        return ()
+    if kind == LIVE or strength == "none":
+        return (_WEB,)
+    return None if strength == "weak" else (_DOCUMENTS,)
+
+
+def base_of(folder: Path) -> str:
+    """Name the base model that a router's weights belong to."""
+    return str(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["base"])
+
+
+def kinds_of(kinds: Kinds, asked: Wording) -> Mapping[str, float]:
+    """Give the kinds' probabilities of a question, which may lean on the one before it.
+
+    Talk is talk whatever was asked before; anything else is judged with what it leans on.
+    """
+    alone = kinds.kinds(asked.question)
+    if not asked.leans or max(alone, key=lambda each: alone[each]) == TALK:
+        return alone
+    return kinds.kinds(asked.own)
+
+
+class Router:
+    """Tells the kinds of question apart; safe to share between threads."""
+
+    def __init__(self, folder: Path, base: Path) -> None:
+        """Load the router's own weights from `folder` and the rest from its `base` model."""
+        import torch
+        from safetensors.torch import load_file
+        from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
+
+        settings: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        self.labels: tuple[str, ...] = tuple(settings["labels"])
+        self._max_length = int(settings["max_length"])
+        self._torch = torch
+        self._tokenizer = AutoTokenizer.from_pretrained(base)
+        config = AutoConfig.from_pretrained(base, num_labels=len(self.labels))
+        model: Any = BertForSequenceClassification(config)
+        shared = load_file(base / "model.safetensors")
+        weights = {f"bert.{name}": weight for name, weight in shared.items()}
+        weights |= load_file(folder / WEIGHTS)
+        model.load_state_dict({name: weights[name].float() for name in model.state_dict()})
+        self._model = model.eval()
+
+    def kinds(self, question: str) -> dict[str, float]:
+        """Give each kind's probability; of a long text the end counts, where the question is."""
+        ids = self._tokenizer(question)["input_ids"]
+        if len(ids) > self._max_length:
+            ids = [ids[0], *ids[1 - self._max_length :]]
+        with self._torch.inference_mode():
+            logits = self._model(self._torch.tensor([ids])).logits[0]
+        shares = logits.softmax(0).tolist()
+        return dict(zip(self.labels, shares, strict=True))

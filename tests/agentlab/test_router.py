@@ -1,0 +1,144 @@
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from scripted import ScriptedModel, ScriptedWeb, call, small_library
+
+from agentlab.agent import Agent
+from agentlab.library import open_router
+from agentlab.model import OpenModel
+from agentlab.probing import worded
+from agentlab.router import ASK, LIVE, TALK, first_calls, kinds_of
+from agentlab.settings import Settings
+from ingest.evidence import Strength
+
+CALL = '<tool_call>\n{{"name": "{}", "arguments": {{"query": "hotel"}}}}\n</tool_call>'
+DOCUMENTS, WEB = ("search_documents",), ("search_web",)
+
+
+def sure(kind: str) -> dict[str, float]:
+    return {each: 0.9 if each == kind else 0.05 for each in (ASK, LIVE, TALK)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "strength", "expected"),
+    [
+        (ASK, "strong", DOCUMENTS),
+        (ASK, "good", DOCUMENTS),
+        (ASK, "weak", None),
+        (ASK, "none", WEB),
+        (LIVE, "strong", WEB),
+        (LIVE, "none", WEB),
+        (TALK, "strong", ()),
+    ],
+)
+def test_the_kind_and_the_evidence_tell_where_to_look_first(
+    kind: str, strength: Strength, expected: Sequence[str] | None
+) -> None:
+    assert first_calls(sure(kind), strength) == expected
+
+
+def test_where_the_router_is_unsure_the_model_decides() -> None:
+    assert first_calls({ASK: 0.5, LIVE: 0.4, TALK: 0.1}, "strong") is None
+
+
+def test_thanks_after_an_answer_are_thanks_and_a_follow_up_is_judged_with_its_question() -> None:
+    class Last:
+        def kinds(self, question: str) -> Mapping[str, float]:
+            return sure(
+                TALK if question.startswith("Thanks") else LIVE if "now" in question else ASK
+            )
+
+    thanks = worded("Thanks a lot!", ["What does gold cost now?"])
+    assert kinds_of(Last(), thanks)[TALK] > 0.5
+    follow_up = worded("And silver?", ["What does gold cost now?"])
+    assert kinds_of(Last(), follow_up)[LIVE] > 0.5
+    alone = worded("Who signs an order for silver?", ["What does gold cost now?"])
+    assert kinds_of(Last(), alone)[ASK] > 0.5
+
+
+class Kinds:
+    """A router that always says the same."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.heard: list[str] = []
+
+    def kinds(self, question: str) -> Mapping[str, float]:
+        self.heard.append(question)
+        return sure(self.kind)
+
+
+def first_pattern(tmp_path: Path, kinds: Kinds, **changes: object) -> str:
+    """Ask on an engine that takes patterns; give the one that the first message had."""
+    chat = ScriptedModel(lines=["Hello!"])
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", **changes)
+    library, web = small_library(), ScriptedWeb()
+    with Agent(settings, chat=chat, collection=library, provider=web, router=kinds) as agent:
+        agent.__dict__["model"] = OpenModel(chat, "scripted", "vllm")
+        agent.ask("What may a hotel night cost?")
+    return str(chat.told[0]["extra_body"]["structured_outputs"]["regex"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "callable_first", "words"),
+    [(LIVE, WEB, False), (ASK, DOCUMENTS, False), (TALK, (), True)],
+)
+def test_the_first_message_is_kept_to_what_the_router_says(
+    tmp_path: Path, kind: str, callable_first: Sequence[str], words: bool
+) -> None:
+    kinds = Kinds(kind)
+    pattern = first_pattern(tmp_path, kinds)
+    admitted = [name for name in (*DOCUMENTS, *WEB) if re.fullmatch(pattern, CALL.format(name))]
+    assert admitted == list(callable_first)
+    assert bool(re.fullmatch(pattern, "Hello!")) == words
+    assert kinds.heard == ["What may a hotel night cost?"]
+
+
+def test_without_a_web_search_what_is_live_is_left_to_the_model(tmp_path: Path) -> None:
+    chat = ScriptedModel(lines=["Hello!"])
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", web="off")
+    with Agent(settings, chat=chat, collection=small_library(), router=Kinds(LIVE)) as agent:
+        agent.__dict__["model"] = OpenModel(chat, "scripted", "vllm")
+        agent.ask("What may a hotel night cost?")
+    pattern = str(chat.told[0]["extra_body"]["structured_outputs"]["regex"])
+    assert re.fullmatch(pattern, CALL.format(*DOCUMENTS))
+
+
+def test_after_the_first_search_the_router_is_silent(tmp_path: Path) -> None:
+    chat = ScriptedModel(lines=[call("hotel cost"), call("hotel price", "search_web"), "Well."])
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", abstain="model")
+    library, web = small_library(), ScriptedWeb()
+    with Agent(settings, chat=chat, collection=library, provider=web, router=Kinds(ASK)) as agent:
+        agent.__dict__["model"] = OpenModel(chat, "scripted", "vllm")
+        agent.ask("What may a hotel night cost?")
+    second = str(chat.told[1]["extra_body"]["structured_outputs"]["regex"])
+    assert re.fullmatch(second, CALL.format(*WEB))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("minilm_folder")
+def test_the_router_that_ships_knows_the_three_kinds() -> None:
+    router = open_router(Settings())
+    asked = {
+        "Who may sign an order of more than a thousand euros?": ASK,
+        "And in the manager's absence?": ASK,
+        "What is the price of a barrel of oil right now?": LIVE,
+        "latest news about the Normans": LIVE,
+        "hi there": TALK,
+        "Thanks a lot!": TALK,
+    }
+    for question, kind in asked.items():
+        kinds = router.kinds(question)
+        assert sum(kinds.values()) == pytest.approx(1)
+        assert max(kinds, key=lambda each: kinds[each]) == kind, question
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("minilm_folder")
+def test_of_a_long_text_the_end_counts() -> None:
+    router = open_router(Settings())
+    long = "Let me tell you about the office and its many rooms first. " * 12
+    asked = router.kinds(f"{long}What's the weather in Oslo today?")
+    assert asked[LIVE] > 3 * router.kinds(long)[LIVE]
