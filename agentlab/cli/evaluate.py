@@ -69,6 +69,11 @@ def evaluate(
             "needs --questions DIR, the articles whose text it is measured on",
             param_hint="--general",
         )
+    if general and json:
+        raise typer.BadParameter(
+            "its line stands below the table, which --json is not; ask for one of the two",
+            param_hint="--general",
+        )
     changes = _changes(change or [])
     settings = options.resolve(config, **changes).settings
     from agentlab.cli import report

@@ -149,6 +149,14 @@ def test_a_loss_without_texts_to_measure_it_on_is_refused_before_anything_is_ask
     assert (asked, said.out) == ([], "")
 
 
+def test_general_text_and_json_are_not_asked_for_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = evaluated(tmp_path / "out.jsonl", "--general", "--questions", "qa", "--json")
+    assert run(given) == 2
+    assert "stands below the table" in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_loss_on_general_text_stands_below_the_table(
     recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
