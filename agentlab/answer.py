@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ingest.documents import place
 from ingest.evidence import Evidence
 
 
@@ -34,9 +35,9 @@ class Source:
 
     @property
     def label(self) -> str:
-        """Name the source as a person would: title and page, or title and site."""
+        """Name the source as a person would: title and page or part, or title and site."""
         if self.kind == "page":
-            return f"{self.title}, p. {self.page}"
+            return f"{self.title}, {place(self.location, self.page or 0)}"
         suffix = f" (recorded {self.recorded})" if self.recorded else ""
         return f"{self.title}{suffix}"
 

@@ -30,6 +30,7 @@ from agentlab.answer import (
 )
 from agentlab.health import Check
 from agentlab.prompts import parse_answer
+from ingest.documents import place
 from ingest.evidence import Evidence
 from ingest.stores.base import Hit
 
@@ -310,11 +311,12 @@ def draw_hits(console: Console, hits: Sequence[Hit], evidence: Evidence) -> None
     console.print(Text("  " + evidence_text(evidence), style="step"))
     for number, hit in enumerate(hits, 1):
         chunk = hit.chunk
-        place = f"{chunk.title}, p. {chunk.page}" + (f" · {chunk.heading}" if chunk.heading else "")
+        where = f"{chunk.title}, {place(chunk.source, chunk.page)}"
+        where += f" · {chunk.heading}" if chunk.heading else ""
         scores = f"{hit.score:.2f}  (meaning {hit.cosine:.2f}, words {hit.keyword:.1f})"
         console.print()
         console.print(
-            Text.assemble(f"  {number}. ", (clean(place), "bold"), ("  " + scores, "step"))
+            Text.assemble(f"  {number}. ", (clean(where), "bold"), ("  " + scores, "step"))
         )
         console.print(Padding(Text(clean(" ".join(chunk.text.split()))), (0, 5)))
 

@@ -113,6 +113,9 @@ def _draw_report(console: Console, errors: Console, report: pipeline.Report) -> 
     holds = f"{_count(report.total_documents, 'document')}, "
     holds += _count(report.total_chunks, "passage")
     console.print(Text(f"the library holds {holds}"))
+    for remark in report.remarks:
+        text = clean(f"{remark.source}: {remark.detail}")
+        errors.print(Text(f"note: {text}", style="note"), soft_wrap=True)
     for each in report.skipped:
         errors.print(Text(f"left out: {_skipped(each)}", style="bad"), soft_wrap=True)
 

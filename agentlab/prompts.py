@@ -73,9 +73,9 @@ class Shown:
     text: str
 
 
-def page_header(title: str, page: int, heading: str) -> str:
-    """Name a page of a document."""
-    return f"{title}, p. {page}, {heading}" if heading else f"{title}, p. {page}"
+def page_header(title: str, place: str, heading: str) -> str:
+    """Name a page or a part of a document; `place` is "p. 4" or "part 4"."""
+    return f"{title}, {place}, {heading}" if heading else f"{title}, {place}"
 
 
 def web_header(title: str, site: str) -> str:

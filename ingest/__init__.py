@@ -1,6 +1,6 @@
-"""Read PDFs, cut them into chunks with page and offsets, embed them, store and search them.
+"""Read documents, cut them into chunks with page and offsets, embed them, store and search them.
 
-The whole way, from a folder of PDFs to the passage that answers:
+The whole way, from a folder of files to the passage that answers:
 
     from ingest.collection import Collection
     from ingest.config import IngestConfig, StoreConfig

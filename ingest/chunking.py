@@ -29,8 +29,8 @@ def chunk_document(
 ) -> list[Chunk]:
     """Cut a document into chunks of at most `chunk_tokens`, page by page, without overlap.
 
-    Running headers and footers are left out. `window` is what the embedder reads at once: where a
-    long title and heading take much of it, the chunk is shorter.
+    Running headers and footers of pages are left out. `window` is what the embedder reads at once:
+    where a long title and heading take much of it, the chunk is shorter.
     """
     pieces: list[tuple[Page, int, int, str]] = []
     rooms: dict[str, int] = {}
@@ -43,11 +43,14 @@ def chunk_document(
         return rooms[heading]
 
     trail = _Trail(document)
-    for page, body in zip(document.pages, body_spans(document.pages), strict=True):
+    bodies = (
+        body_spans(document.pages)
+        if document.paged
+        else [(0, len(page.text)) for page in document.pages]
+    )
+    for page, body in zip(document.pages, bodies, strict=True):
         cutter = _Cutter(page, trail, token_spans(page.text), room)
-        pieces += [
-            (page, start, end, trail.at(page.number, start)) for start, end in cutter.cut(*body)
-        ]
+        pieces += [(page, start, end, trail.at(page, start)) for start, end in cutter.cut(*body)]
     kept = [piece for piece in pieces if not trail.covers(piece[0], piece[1], piece[2])] or pieces
     return [
         Chunk(
@@ -71,11 +74,15 @@ class _Trail:
 
     def __init__(self, document: Document) -> None:
         self._title = document.title.casefold()
+        self._paged = document.paged
         self._headings = sorted(document.headings, key=lambda each: (each.page, each.start))
         self._keys = [(each.page, each.start) for each in self._headings]
 
-    def at(self, page: int, start: int) -> str:
-        index = bisect_right(self._keys, (page, start)) - 1
+    def at(self, page: Page, start: int) -> str:
+        """Give the heading of a place; in running text, of the first words below its headings."""
+        if not self._paged:
+            start = self._below_headings(page, start)
+        index = bisect_right(self._keys, (page.number, start)) - 1
         text = self._headings[index].text if index >= 0 else ""
         return "" if text.casefold() == self._title else text
 
@@ -89,10 +96,13 @@ class _Trail:
 
     def covers(self, page: Page, start: int, end: int) -> bool:
         """Tell whether a piece is headings and nothing more: the next chunks carry those."""
+        return self._below_headings(page, start) >= end
+
+    def _below_headings(self, page: Page, start: int) -> int:
         for begin, stop in self.spans(page):
             if begin <= start < stop:
                 start = stop
-        return start >= end
+        return start
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,7 @@ class _Cutter:
         return pieces
 
     def _next(self, start: int, end: int) -> int:
-        budget = self._room(self._trail.at(self._page.number, start))
+        budget = self._room(self._trail.at(self._page, start))
         limit = self._furthest(start, end, budget)
         for section in self._sections[bisect_right(self._sections, start) :]:
             if section > limit or section >= end:

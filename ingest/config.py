@@ -5,12 +5,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-PARSER = "pdf-1"
+PARSERS = {
+    "pdf": "pdf-1",
+    "markdown": "markdown-1",
+    "html": "html-1",
+    "text": "text-1",
+    "docx": "docx-1",
+}
 CHUNKER = "chunk-1"
 
 
 class IngestConfig(BaseModel):
-    """How PDFs become chunks. Changing what `fingerprint` names makes the files be read anew."""
+    """How files become chunks. Changing what `fingerprint` names makes the files be read anew."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,9 +25,9 @@ class IngestConfig(BaseModel):
     max_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
     max_pages: int = Field(default=5000, ge=1)
 
-    def fingerprint(self, embedder: str) -> str:
-        """Name the pipeline that made a chunk: parser, chunker with its size, and embedder."""
-        return f"{PARSER} {CHUNKER}/{self.chunk_tokens} {embedder}"
+    def fingerprint(self, embedder: str, *, kind: str = "pdf") -> str:
+        """Name the pipeline of a kind of file: parser, chunker with its size, and embedder."""
+        return f"{PARSERS[kind]} {CHUNKER}/{self.chunk_tokens} {embedder}"
 
 
 class StoreConfig(BaseModel):

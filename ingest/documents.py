@@ -3,8 +3,30 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 NAMESPACE = uuid.UUID("6f7d2f0e-5f0a-5d0e-9a35-6d3c1b1c8f10")
+
+KINDS = {
+    ".pdf": "pdf",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".txt": "text",
+    ".docx": "docx",
+}
+"""The kinds of files that can be read, by suffix."""
+
+
+def kind_of(source: str) -> str:
+    """Tell a file's kind by its suffix; an unknown one is taken for a PDF."""
+    return KINDS.get(PurePath(source).suffix.lower(), "pdf")
+
+
+def place(source: str, page: int) -> str:
+    """Name a page as a citation does: only a PDF has pages, other files are read in parts."""
+    return f"p. {page}" if kind_of(source) == "pdf" else f"part {page}"
 
 
 @dataclass(frozen=True)
@@ -27,7 +49,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Document:
-    """A file's text by pages. `id` is the sha256 of the file's bytes, in hex."""
+    """A file's text by pages. `id` is the sha256 of the file's bytes, in hex.
+
+    Where it is not `paged`, its pages are parts of a running text, without headers and footers.
+    `remark` says what a person should know of how it was read.
+    """
 
     id: str
     source: str
@@ -35,6 +61,8 @@ class Document:
     pages: tuple[Page, ...]
     headings: tuple[Heading, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    paged: bool = True
+    remark: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 IngestError
 ├── PathMissingError          (FileNotFoundError)  a path that was given is not there
-├── NothingToIngestError      (ValueError)         the paths hold no PDF
+├── NothingToIngestError      (ValueError)         the paths hold no file that can be read
 ├── DocumentError             (ValueError)         one file cannot be read; `reason` is its slug
-│   ├── UnsupportedError                           not a PDF, or an empty file
+│   ├── UnsupportedError                           not of its kind, or an empty file
 │   ├── EncryptedError        (PermissionError)    locked by a password
 │   ├── CorruptError                               broken beyond repair
-│   ├── NoTextError                                a scan: pages without text
-│   └── TooLargeError                              more bytes or pages than the limits allow
+│   ├── NoTextError                                a scan, or another file without text
+│   └── TooLargeError                              more bytes, pages or parts than the limits
 └── StoreError                (RuntimeError)       the store failed
     ├── StoreUnreachableError (ConnectionError)    no answer from its server
     ├── StoreAccessError      (PermissionError)    missing or wrong key, or no right to the folder
@@ -29,14 +29,14 @@ class PathMissingError(IngestError, FileNotFoundError):
 
 
 class NothingToIngestError(IngestError, ValueError):
-    """The paths hold no PDF."""
+    """The paths hold no file of a kind that can be read."""
 
 
 class DocumentError(IngestError, ValueError):
     """One file cannot be read; the others go on."""
 
     reason: ClassVar[str] = "unreadable"
-    remedy: ClassVar[str] = "open it in a PDF viewer to see whether it is whole"
+    remedy: ClassVar[str] = "open it in its own program to see whether it is whole"
 
     def __init__(self, source: str, detail: str, remedy: str | None = None) -> None:
         self.source = source
@@ -49,10 +49,13 @@ class DocumentError(IngestError, ValueError):
 
 
 class UnsupportedError(DocumentError):
-    """The file is not a PDF."""
+    """The file is of no kind that can be read, or not of the kind that its name says."""
 
     reason = "unsupported"
-    remedy = "only PDF files can be ingested: convert it to PDF, or leave it out"
+    remedy = (
+        "PDF, Markdown (.md), HTML (.html), plain text (.txt) and Word (.docx) can be ingested: "
+        "convert it to one of them, or leave it out"
+    )
 
 
 class EncryptedError(DocumentError, PermissionError):
@@ -63,14 +66,14 @@ class EncryptedError(DocumentError, PermissionError):
 
 
 class CorruptError(DocumentError):
-    """The file is broken beyond what both readers can repair."""
+    """The file is broken beyond what its readers can repair."""
 
     reason = "corrupt"
     remedy = "get a fresh copy, or try to repair it (qpdf broken.pdf repaired.pdf)"
 
 
 class NoTextError(DocumentError):
-    """The pages hold no text: a scan."""
+    """There is no text in the file: of a PDF, it is a scan."""
 
     reason = "no_text"
     remedy = "it looks like a scan: add a text layer (ocrmypdf scan.pdf text.pdf) and ingest that"

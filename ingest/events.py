@@ -38,6 +38,14 @@ class Parsed:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """Something to know of how a file was read: its encoding was a guess."""
+
+    source: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class Embedded:
     """So many of the file's chunks have their vectors."""
 
@@ -85,6 +93,7 @@ class Report:
     total_documents: int
     total_chunks: int
     seconds: float
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -103,4 +112,15 @@ class Finished:
     report: Report
 
 
-Event = Found | Unchanged | Duplicate | Parsed | Embedded | Written | Skipped | Finishing | Finished
+Event = (
+    Found
+    | Unchanged
+    | Duplicate
+    | Parsed
+    | Remark
+    | Embedded
+    | Written
+    | Skipped
+    | Finishing
+    | Finished
+)

@@ -47,6 +47,11 @@ def clean(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def printable(text: str) -> str:
+    """Remove what is invisible from lines whose spaces count, as those of code do."""
+    return unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+
+
 def mend_divisions(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
     """Join words divided at a line's end; keep the hyphen where the document itself has one."""
     whole = [line.text for lines in pages for line in lines]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest.collection import Collection
 from ingest.config import IngestConfig
-from ingest.documents import Chunk, Document
+from ingest.documents import Chunk, Document, kind_of
 from ingest.errors import DocumentError, StoreMismatchError
 from ingest.events import Parsed, Skipped
 from ingest.stores.base import Store
@@ -22,7 +22,7 @@ class Ledger:
 
     def __init__(self, collection: Collection, config: IngestConfig) -> None:
         self._store: Store = collection.store
-        self._pipeline = config.fingerprint(collection.embedder.name)
+        self._config = config
         note = self._store.note(NOTE) or {}
         self._refuse_other_embedder(note.get("embedder"), collection.embedder.name)
         self._embedder = collection.embedder.name
@@ -65,7 +65,7 @@ class Ledger:
         self._stored[document.source, document.id] = len(chunks)
         self._sources[document.source] = {
             "document": document.id,
-            "pipeline": self._pipeline,
+            "pipeline": self._pipeline(document.source),
             "chunks": len(chunks),
         }
         self._save()
@@ -93,9 +93,12 @@ class Ledger:
         entry = self._sources.get(source, {})
         return (
             entry.get("document") == digest
-            and entry.get("pipeline") == self._pipeline
+            and entry.get("pipeline") == self._pipeline(source)
             and entry.get("chunks") == self._stored.get((source, digest))
         )
+
+    def _pipeline(self, source: str) -> str:
+        return self._config.fingerprint(self._embedder, kind=kind_of(source))
 
     def _read_store(self) -> dict[tuple[str, str], int]:
         return {(each.source, each.id): each.chunks for each in self._store.documents()}

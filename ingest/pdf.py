@@ -29,12 +29,11 @@ from ingest.errors import (
     DocumentError,
     EncryptedError,
     NoTextError,
-    PathMissingError,
     TooLargeError,
     UnsupportedError,
 )
+from ingest.formats.files import brief, load, name_as_title, usable_title
 from ingest.layout import (
-    TITLE_LENGTH,
     Line,
     clean,
     find_headings,
@@ -50,10 +49,6 @@ SECOND_READINGS = 200
 LETTERS_PER_PAGE = 3
 
 _BOLD = re.compile(rb"bold|black|heavy|demi|cmbx|cmssbx|-medi\b", re.IGNORECASE)
-_NO_TITLE = re.compile(
-    r"^(?:untitled|title|document\s*\d*|.*\.(?:docx?|tex|indd|pptx?|xlsx?|rtf|odt|pdf|dvi|qxd))$",
-    re.IGNORECASE,
-)
 _METADATA = ("author", "subject", "keywords", "creator", "producer")
 
 
@@ -97,7 +92,9 @@ def read_pdf(
     return Document(
         id=hashlib.sha256(data).hexdigest(),
         source=source,
-        title=_title(metadata) or title_line(lines[0], headings) or _name(path),
+        title=usable_title(metadata.get("title", ""))
+        or title_line(lines[0], headings)
+        or name_as_title(path),
         pages=pages,
         headings=headings,
         metadata=metadata,
@@ -120,23 +117,9 @@ def quality(text: str) -> float:
 
 
 def _load(path: Path, max_bytes: int) -> bytes:
-    source = str(path)
-    try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise TooLargeError(source, f"{size:,} bytes, the limit (max_bytes) is {max_bytes:,}")
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise PathMissingError(f"{source} does not exist: check the path.") from error
-    except OSError as error:
-        detail = error.strerror or type(error).__name__
-        raise DocumentError(
-            source, f"cannot be read ({detail})", "check its permissions"
-        ) from error
-    if not data:
-        raise UnsupportedError(source, "the file is empty (0 bytes)", "get a fresh copy")
+    data = load(path, max_bytes=max_bytes)
     if b"%PDF-" not in data[:1024]:
-        raise UnsupportedError(source, f"not a PDF (it begins with {data[:8]!r})")
+        raise UnsupportedError(str(path), f"not a PDF (it begins with {data[:8]!r})")
     return data
 
 
@@ -279,7 +262,7 @@ def _read_with_pypdf(data: bytes, source: str, password: str | None, max_pages: 
     except (pypdf.errors.FileNotDecryptedError, pypdf.errors.WrongPasswordError) as error:
         raise _locked(source, password) from error
     except Exception as error:  # a broken file makes pypdf raise nearly anything
-        raise CorruptError(source, f"neither reader can open it ({_brief(error)})") from error
+        raise CorruptError(source, f"neither reader can open it ({brief(error)})") from error
     return _Reading(pages, labels, [])
 
 
@@ -323,22 +306,6 @@ def _metadata(data: bytes, password: str | None) -> dict[str, str]:
         return {}
     cleaned = {name: clean(value.replace("\n", " ")) for name, value in values.items()}
     return {name: value for name, value in cleaned.items() if value}
-
-
-def _title(metadata: Mapping[str, str]) -> str:
-    """Give the title of the metadata, or "" where it is a file's name or none at all."""
-    given = re.sub(r"^Microsoft (?:Word|PowerPoint|Excel) - ", "", metadata.get("title", ""))
-    is_title = sum(char.isalpha() for char in given) >= 3 and not _NO_TITLE.match(given)
-    return given[:TITLE_LENGTH] if is_title else ""
-
-
-def _name(path: Path) -> str:
-    return re.sub(r"[\W_]+", " ", path.stem).strip() or path.name
-
-
-def _brief(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:80]}" if text else type(error).__name__
 
 
 def _count(number: int, noun: str) -> str:

@@ -13,7 +13,7 @@ from ingest.card import build_card
 from ingest.chunking import chunk_document
 from ingest.collection import Collection
 from ingest.config import IngestConfig
-from ingest.documents import Chunk, Document
+from ingest.documents import KINDS, Chunk, Document, kind_of
 from ingest.errors import (
     DocumentError,
     IngestError,
@@ -29,13 +29,14 @@ from ingest.events import (
     Finishing,
     Found,
     Parsed,
+    Remark,
     Report,
     Skipped,
     Unchanged,
     Written,
 )
+from ingest.formats import read_document
 from ingest.ledger import Ledger, file_digest
-from ingest.pdf import read_pdf
 
 __all__ = [
     "Duplicate",
@@ -45,19 +46,22 @@ __all__ = [
     "Finishing",
     "Found",
     "Parsed",
+    "Remark",
     "Report",
     "Skipped",
     "Unchanged",
     "Written",
-    "find_pdfs",
+    "find_files",
     "ingest",
 ]
+
+_NOTHING = "no file that can be read"
 
 
 def ingest(
     paths: Sequence[Path], *, collection: Collection, config: IngestConfig | None = None
 ) -> Iterator[Event]:
-    """Bring files and folders of PDFs into a collection; a file that cannot be read is skipped.
+    """Bring files and folders of them into a collection; a file that cannot be read is skipped.
 
     Each document is written whole before its older version is deleted, and what was written
     stays written: after an interruption the same call goes on where it stopped. Raises
@@ -66,14 +70,15 @@ def ingest(
     """
     started = time.monotonic()
     config = config or IngestConfig()
-    files, empty = find_pdfs(paths)
+    files, empty = find_files(paths)
     yield Found(tuple(map(str, files)))
     with _space_on_disk():
         ledger = Ledger(collection, config)
-    skipped = [_no_pdf_in(folder) for folder in empty]
+    skipped = [_nothing_in(folder) for folder in empty]
     yield from skipped
     written: dict[str, Parsed] = {}
     duplicates: list[Duplicate] = []
+    remarks: list[Remark] = []
     unchanged = 0
 
     for path in files:
@@ -97,6 +102,9 @@ def ingest(
             continue
         written[source] = _parsed(document, chunks)
         yield written[source]
+        if document.remark:
+            remarks.append(Remark(source, document.remark))
+            yield remarks[-1]
         vectors = []
         for start in range(0, len(chunks), config.embed_batch):
             batch = chunks[start : start + config.embed_batch]
@@ -108,11 +116,7 @@ def ingest(
 
     if ledger.unfinished and collection.store.count():
         yield Finishing()
-        with _space_on_disk():
-            collection.store.finish()
-            collection.store.put_note("card", build_card(collection.store).to_dict())
-            collection.calibrate()
-            ledger.finish()
+        _finish(collection, ledger)
     for lost in ledger.lost(written):
         del written[lost.source]
         skipped.append(lost)
@@ -128,12 +132,22 @@ def ingest(
             total_documents=len(collection.store.documents()),
             total_chunks=collection.store.count(),
             seconds=time.monotonic() - started,
+            remarks=tuple(remarks),
         )
     )
 
 
-def find_pdfs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Find the PDFs: files as given, folders searched through, hidden ones left out, each once.
+def _finish(collection: Collection, ledger: Ledger) -> None:
+    """Bring the indexes, the card and the calibration up to date."""
+    with _space_on_disk():
+        collection.store.finish()
+        collection.store.put_note("card", build_card(collection.store).to_dict())
+        collection.calibrate()
+        ledger.finish()
+
+
+def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Find the files: as given, or in folders by their suffix, hidden ones left out, each once.
 
     Also gives the folders that hold none. Raises PathMissingError or, where there is no file at
     all, NothingToIngestError.
@@ -143,15 +157,16 @@ def find_pdfs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     for path in paths:
         if not path.exists():
             raise PathMissingError(f"{path} does not exist: check the path.")
-        inside = _pdfs_below(path) if path.is_dir() else [path]
+        inside = _files_below(path) if path.is_dir() else [path]
         if not inside:
             empty.append(path)
         for each in inside:
             found.setdefault(each.resolve(), each)
     if not found:
-        where = f"no PDF in {', '.join(map(str, empty))}" if empty else "no path was given"
+        where = f"{_NOTHING} in {', '.join(map(str, empty))}" if empty else "no path was given"
         raise NothingToIngestError(
-            f"Nothing to ingest: {where}. Give a PDF, or a folder that holds some."
+            f"Nothing to ingest: {where}. Give a file ({', '.join(KINDS)}), or a folder that "
+            "holds some."
         )
     return list(found.values()), empty
 
@@ -159,14 +174,14 @@ def find_pdfs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 def _read_and_cut(
     path: Path, collection: Collection, config: IngestConfig
 ) -> tuple[Document, list[Chunk]]:
-    document = read_pdf(path, max_bytes=config.max_bytes, max_pages=config.max_pages)
+    document = read_document(path, max_bytes=config.max_bytes, max_pages=config.max_pages)
     embedder = collection.embedder
     chunks = chunk_document(
         document,
         token_spans=embedder.token_spans,
         chunk_tokens=config.chunk_tokens,
         embedder=embedder.name,
-        pipeline=config.fingerprint(embedder.name),
+        pipeline=config.fingerprint(embedder.name, kind=kind_of(document.source)),
         window=embedder.max_tokens - 2,  # the two special tokens
     )
     return document, chunks
@@ -187,19 +202,23 @@ def _reason(source: str, error: Exception) -> Skipped:
     return Skipped(source, DocumentError.reason, detail, DocumentError.remedy)
 
 
-def _no_pdf_in(folder: Path) -> Skipped:
-    return Skipped(str(folder), "empty", "the folder holds no PDF", "check the path")
+def _nothing_in(folder: Path) -> Skipped:
+    return Skipped(str(folder), "empty", _NOTHING, "check the path")
 
 
-def _pdfs_below(folder: Path) -> list[Path]:
-    """List a folder's PDFs in order; links to folders are not followed, they may be circular."""
+def _files_below(folder: Path) -> list[Path]:
+    """List a folder's files of known kinds in order.
+
+    Links to folders are not followed, they may be circular; nor are the files taken that a word
+    processor keeps beside an open one.
+    """
     found: list[Path] = []
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [
             Path(root, name)
             for name in sorted(files)
-            if name.lower().endswith(".pdf") and not name.startswith(".")
+            if name.lower().endswith(tuple(KINDS)) and not name.startswith((".", "~$"))
         ]
     return found
 

@@ -1,4 +1,4 @@
-"""`agentlab ingest`: read PDFs into the library."""
+"""`agentlab ingest`: read files into the library."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   agentlab ingest ~/Documents/handbooks
-  agentlab ingest travel.pdf safety.pdf
+  agentlab ingest travel.pdf safety.docx notes.md
 """
 
 
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="PDF files, or folders that hold some.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files (.pdf .docx .md .html .txt), or folders.")
+    ],
     *,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the report.")] = False,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Read PDFs into the library: pages, passages, vectors. Doing it twice changes nothing.
+    """Read documents into the library: pages, passages, vectors. Doing it twice changes nothing.
 
     A file that cannot be read is named with its reason and what to do; the rest goes on. The exit
     code is 0 if every file is in the library, 1 if one was left out.
@@ -40,10 +42,10 @@ def read_into_library(settings: "Settings", paths: Sequence[Path], *, quiet: boo
     from agentlab.library import open_collection
     from agentlab.progress import draw_ingest
     from ingest.config import IngestConfig
-    from ingest.pipeline import find_pdfs
+    from ingest.pipeline import find_files
     from ingest.pipeline import ingest as read
 
-    find_pdfs(paths)  # a wrong path should be told before the embedder is loaded
+    find_files(paths)  # a wrong path should be told before the embedder is loaded
     collection = open_collection(settings, progress=tell)
     try:
         events = read(paths, collection=collection, config=IngestConfig())

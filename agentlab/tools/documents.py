@@ -9,6 +9,7 @@ from agentlab.probing import Wording
 from agentlab.prompts import SEARCH_DOCUMENTS, Shown, observation, page_header
 from agentlab.tools.searching import Found, search_tool
 from agentlab.tools.sources import SourceBook
+from ingest.documents import place
 from ingest.reading import Passage, Reading
 from ingest.stores.base import Hit
 
@@ -80,7 +81,11 @@ def tell_pages(reading: Reading, hits: Sequence[Hit], book: SourceBook) -> Found
     """Write the passages as the model reads them."""
     sources = tuple(book.add_page(hits[each.index].chunk, each) for each in reading.passages)
     shown = [
-        Shown(each.number, page_header(each.title, each.page or 0, each.heading), each.shown)
+        Shown(
+            each.number,
+            page_header(each.title, place(each.location, each.page or 0), each.heading),
+            each.shown,
+        )
         for each in sources
     ]
     return observation(reading.strength, shown, likely=reading.likely), sources

@@ -71,6 +71,12 @@ def test_many_sources_are_counted_not_listed():
     assert [str(line) for line in drawing.event_lines(Observed(step))][-1] == "    and 2 more"
 
 
+def test_only_a_pdf_is_cited_by_page():
+    notes = replace(PAGE, location="/papers/travel.md")
+    assert drawing.source_text(PAGE) == "Travel Handbook, p. 7 · Hotels"
+    assert drawing.source_text(notes) == "Travel Handbook, part 7 · Hotels"
+
+
 def test_escape_sequences_of_a_document_do_not_reach_the_terminal(screen):
     evil = "a\x1b]0;owned\x07b\x9b31mc\rd"
     source = replace(PAGE, title=evil, heading=evil, text=evil, location=evil)

@@ -15,7 +15,7 @@ def test_the_evidence_stands_below_the_question() -> None:
 
 
 def test_an_observation_numbers_its_passages_and_says_how_strong_they_are() -> None:
-    shown = [prompts.Shown(3, prompts.page_header("Travel", 4, "Hotels"), "»A limit.")]
+    shown = [prompts.Shown(3, prompts.page_header("Travel", "p. 4", "Hotels"), "»A limit.")]
     assert (
         prompts.observation("fair", shown) == "Evidence: fair\n[3] Travel, p. 4, Hotels: »A limit."
     )

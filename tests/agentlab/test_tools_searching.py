@@ -4,6 +4,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from agentlab.probing import Wording
 from agentlab.prompts import SEARCH_DOCUMENTS, SEARCH_WEB
-from agentlab.tools.documents import document_tool
+from agentlab.tools.documents import document_tool, tell_pages
 from agentlab.tools.errors import RateLimitError, ToolInputError
 from agentlab.tools.providers.base import WebResult
 from agentlab.tools.sources import SourceBook
@@ -139,6 +140,15 @@ def test_pages_are_numbered_marked_and_kept_whole_as_sources() -> None:
     )
     assert message.artifact == book.sources
     assert library.asked == [("how many days of leave?", 4)]
+
+
+def test_a_document_without_pages_is_shown_by_its_part() -> None:
+    library, book = Library(), SourceBook()
+    notes = replace(LEAVE_PAGE, source="/papers/handbook.docx")
+    hits = [Hit(notes, 1.0, 1.0, 1.0)]
+    reading = library.read("leave?", [Passage(notes.header, notes.text)], limit=1, words=45)
+    observed, _ = tell_pages(reading, hits, book)
+    assert "[1] Handbook, part 4, Leave: »Staff have" in observed
 
 
 def test_the_first_search_also_looks_for_the_persons_own_words() -> None:

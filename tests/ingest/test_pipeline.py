@@ -173,14 +173,14 @@ def test_files_that_cannot_be_read_are_named_and_the_rest_goes_on(
 def test_a_file_that_makes_the_reader_crash_does_not_end_the_run(
     collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = ingest.pipeline.read_pdf
+    read = ingest.pipeline.read_document
 
     def hostile(path: Path, **limits: int) -> Any:
         if path.name == "travel.pdf":
             raise RecursionError("maximum recursion depth exceeded")
         return read(path, **limits)
 
-    monkeypatch.setattr(ingest.pipeline, "read_pdf", hostile)
+    monkeypatch.setattr(ingest.pipeline, "read_document", hostile)
     _, report = run(collection, folder)
     [skipped] = report.skipped
     assert (skipped.reason, report.documents) == ("unreadable", 1)
@@ -212,8 +212,9 @@ def test_an_empty_folder_is_named(collection: Collection, folder: Path, tmp_path
     empty = tmp_path / "empty"
     (empty / ".hidden").mkdir(parents=True)
     write_pdf(empty / ".hidden" / "a.pdf", [[("", HOTELS)]])
-    (empty / "notes.txt").write_text("no PDF")
-    with pytest.raises(NothingToIngestError, match=r"no PDF in .*empty\. Give a PDF"):
+    (empty / "notes.xyz").write_text("of no known kind")
+    (empty / "~$notes.docx").write_text("what Word keeps beside an open file")
+    with pytest.raises(NothingToIngestError, match=r"no file that can be read in .*empty\. Give"):
         run(collection, empty)
     _, report = run(collection, empty, folder)
     assert [each.reason for each in report.skipped] == ["empty"]
