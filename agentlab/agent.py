@@ -53,7 +53,7 @@ from agentlab.view import questions
 from ingest.collection import Collection
 from ingest.evidence import Evidence
 
-EMPTY_HINT = "The library is empty: `agentlab ingest PATH` reads PDFs into it."
+EMPTY_HINT = "The library is empty: `agentlab ingest PATH` reads documents into it."
 UNSEARCHED = "The model answered without searching: nothing in this answer was checked."
 _log = logging.getLogger(__name__)
 

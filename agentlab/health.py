@@ -114,7 +114,7 @@ def check_library(settings: Settings) -> Check:
     finally:
         store.close()
     if not documents:
-        return Check("library", "note", "empty", "agentlab ingest PATH reads PDFs into it")
+        return Check("library", "note", "empty", "agentlab ingest PATH reads documents into it")
     return Check(
         "library", "ok", f"{len(documents)} documents, {passages} passages ({settings.store})"
     )

@@ -28,7 +28,7 @@ HELP = """From a folder of PDFs to an agent that answers from them, with checked
 \b
 Start:
   agentlab demo                    try it on three small handbooks
-  agentlab ingest ~/Documents      read your own PDFs
+  agentlab ingest ~/Documents      read your own documents
   agentlab chat                    talk about them
   agentlab ask "How many nights?"  one answer, for scripts
   agentlab doctor                  what works here, and what to do about the rest
