@@ -51,7 +51,6 @@ from agentlab.tools.web import web_tool
 from agentlab.trace import Trace
 from agentlab.view import questions
 from ingest.collection import Collection
-from ingest.evidence import Evidence
 
 EMPTY_HINT = "The library is empty: `agentlab ingest PATH` reads documents into it."
 UNSEARCHED = "The model answered without searching: nothing in this answer was checked."
@@ -204,14 +203,15 @@ class Agent:
             yield Thought(EMPTY_HINT)
         memory, warnings = self._usable_memory()
         yield from map(Thought, warnings)
-        asked = worded(trace.question, questions(memory.messages(trace.thread)) if memory else [])
+        before = questions(memory.messages(trace.thread)) if memory else []
+        trace.asked = asked = worded(trace.question, before)
         if self.settings.evidence:
             trace.evidence = probe(collection.probe, asked)
             yield EvidenceSeen(trace.evidence)
         prompt = system_prompt(card=card.line(CARD_WORDS) if card else "", today=_today())
         trace.messages = [SystemMessage(prompt)]
         tools = self._tools(asked)
-        trace.first = self._first(trace.evidence, asked, [tool.name for tool in tools])
+        trace.first = self._first(trace, asked, [tool.name for tool in tools])
         yield from self._run(trace, memory, model, prompt, tools)
         answer = self._answer(trace)
         yield from map(Cited, answer.citations)
@@ -267,14 +267,12 @@ class Agent:
                 yield payload
         yield from speech.finish(trace.raw)
 
-    def _first(
-        self, evidence: Evidence | None, asked: Wording, names: Sequence[str]
-    ) -> Sequence[str] | None:
+    def _first(self, trace: Trace, asked: Wording, names: Sequence[str]) -> Sequence[str] | None:
         """Tell which tools may be called first; None leaves it to the model."""
         leads = self.settings.guided and takes_guidance(self.model.chat, self.model.engine)
-        if evidence is None or not leads or self.router is None:
+        if trace.evidence is None or not leads or self.router is None:
             return None
-        first = first_calls(kinds_of(self.router, asked), evidence.strength)
+        first = first_calls(kinds_of(self.router, asked), trace.evidence.strength)
         return first if first is None or set(first) <= set(names) else None
 
     def _tools(self, asked: Wording) -> list[BaseTool]:

@@ -214,12 +214,19 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
             if not trace.has_asked(call["name"], call["args"]) and (
                 (call["name"], call["args"]) not in seen
             ):
-                new.append(call if call["id"] else {**call, "id": _call_id()})
+                new.append(self._reworded(call if call["id"] else {**call, "id": _call_id()}))
         if not new:
             self._say(request, "The same call came twice; the answer comes from what was found.")
             return self._last_answer(request, handler, "repeat")
         left = trace.max_steps - len(trace.steps)
         return message.model_copy(update={"tool_calls": new[:left]})
+
+    def _reworded(self, call: ToolCall) -> ToolCall:
+        """Put the person's own words for the query of a first search that repeats others."""
+        asked, query = self._trace.asked, call["args"].get("query")
+        if asked is None or self._trace.steps or not isinstance(query, str):
+            return call
+        return {**call, "args": {**call["args"], "query": asked.mended(query)}}
 
     def _last_answer(
         self, request: ModelRequest[Any], handler: Handler, stopped: str | None, *, retries: int = 1

@@ -41,13 +41,25 @@ def _ratio(name: str, label: str, aim: str = "") -> Measure:
     return Measure(f"{name}_ratio", label, aim, estimate)
 
 
-def _near_miss_area(outcomes: Outcomes) -> Estimate:
-    def scores(kind: str) -> list[float]:
-        return [
-            each.score for each in outcomes if each.case.kind == kind and each.score is not None
-        ]
+_TURNED_AWAY = 0.1
 
-    return estimates.area(scores("near_miss"), scores("documents"))
+
+def _scores(outcomes: Outcomes, kind: str) -> list[float]:
+    return [each.score for each in outcomes if each.case.kind == kind and each.score is not None]
+
+
+def _near_miss_area(outcomes: Outcomes) -> Estimate:
+    return estimates.area(_scores(outcomes, "near_miss"), _scores(outcomes, "documents"))
+
+
+def _near_miss_told(outcomes: Outcomes) -> Estimate:
+    """Count the near misses below the score under which a tenth of the answerable lie."""
+    answerable = sorted(_scores(outcomes, "documents"))
+    near = _scores(outcomes, "near_miss")
+    if not answerable:
+        return estimates.share(0, 0)
+    bar = answerable[int(_TURNED_AWAY * len(answerable))]
+    return estimates.share(sum(score < bar for score in near), len(near))
 
 
 MEASURES = (
@@ -85,6 +97,10 @@ MEASURES = (
     Measure(
         "near_area", "answerable against near miss, AUC of the reader's score", ">= .90",
         _near_miss_area,
+    ),
+    Measure(
+        "near_told", "near miss: told by that score at 10 % of the answerable turned away",
+        ">= 70 %", _near_miss_told,
     ),
     Measure(
         "tokens", "tokens written a question, mean", "",

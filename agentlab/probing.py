@@ -53,6 +53,17 @@ class Wording:
         """
         return list(dict.fromkeys((self.own, query))) if self.leans else [self.own]
 
+    def mended(self, query: str) -> str:
+        """Give the query, or the person's own words where it only repeats the question before.
+
+        A very small model at times does so, and loses the question that leans on it.
+        """
+        if not self.earlier or not self.leans:
+            return query
+        said, asked = content_words(query), content_words(self.question)
+        repeats = said <= content_words(self.earlier) and asked and not asked & said
+        return self.own if repeats else query
+
     def searches(self, query: str) -> list[str]:
         """List what to search for: the model's query and the person's own words."""
         return list(dict.fromkeys((query, self.own)))

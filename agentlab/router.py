@@ -52,12 +52,16 @@ def base_of(folder: Path) -> str:
 def kinds_of(kinds: Kinds, asked: Wording) -> Mapping[str, float]:
     """Give the kinds' probabilities of a question, which may lean on the one before it.
 
-    Talk is talk whatever was asked before; anything else is judged with what it leans on.
+    Such a question is judged together with what it leans on. What looks like talk when it stands
+    alone, such as thanks and "Where is it?", is judged both ways, which count alike.
     """
     alone = kinds.kinds(asked.question)
-    if not asked.leans or max(alone, key=lambda each: alone[each]) == TALK:
+    if not asked.leans:
         return alone
-    return kinds.kinds(asked.own)
+    together = kinds.kinds(asked.own)
+    if max(alone, key=lambda each: alone[each]) != TALK:
+        return together
+    return {kind: (alone[kind] + together[kind]) / 2 for kind in alone}
 
 
 class Router:

@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from agentlab.answer import Source, Step, Usage
+from agentlab.probing import Wording
 from ingest.evidence import Evidence
 
 # The share of the time budget after which no more searches are offered.
@@ -33,6 +34,7 @@ class Trace:
     timeout_s: float
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
     started: float = field(default_factory=time.monotonic)
+    asked: Wording | None = None
     evidence: Evidence | None = None
     first: Sequence[str] | None = None
     """The tools that may be called before any was; None leaves it to the model."""

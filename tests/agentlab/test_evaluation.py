@@ -208,6 +208,17 @@ def test_without_a_readers_scores_there_is_no_area() -> None:
     assert str(figures["near_area"]) == "-"
 
 
+def test_near_misses_are_told_where_a_tenth_of_the_answerable_lies_below() -> None:
+    def scored(case: Case, score: float) -> Outcome:
+        (outcome,) = outcomes((case, answer()))
+        return replace(outcome, score=score)
+
+    answerable = [scored(CASE, 0.1 * number) for number in range(1, 11)]
+    near = [scored(NEAR, score) for score in (0.05, 0.15, 0.19, 0.5)]
+    told = summarise([*answerable, *near])["near_told"]
+    assert (told.value, told.of) == (0.75, "4")
+
+
 def test_a_lost_query_costs_points_and_a_found_one_gains_them() -> None:
     lost = answer(steps=(replace(SEARCH, arguments={"query": "boundary"}),))
     other = replace(CASE, question="Which limit?")

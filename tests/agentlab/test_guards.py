@@ -82,6 +82,17 @@ def test_a_repeated_call_is_not_run_again(tmp_path: Path) -> None:
     assert last.text.endswith(LAST_ANSWER)
 
 
+def test_a_first_search_that_repeats_the_question_before_is_put_in_the_persons_words(
+    tmp_path: Path,
+) -> None:
+    repeats = [call(QUESTION.rstrip("?"), key="c2"), HOTEL]
+    with make_agent(tmp_path, call("hotel cost"), HOTEL, *repeats) as agent:
+        first = agent.ask(QUESTION)
+        answer = agent.ask("And for drivers?", thread=first.thread)
+    assert first.steps[0].arguments == {"query": "hotel cost"}
+    assert answer.steps[0].arguments == {"query": f"{QUESTION} And for drivers?"}
+
+
 def test_a_model_that_always_searches_is_stopped_at_the_limit(tmp_path: Path) -> None:
     searches = [call(f"hotel {n}", key=f"c{n}") for n in range(2)]
     with make_agent(tmp_path, *searches, HOTEL, max_steps=2) as agent:

@@ -56,6 +56,23 @@ def test_a_chain_of_follow_ups_reaches_back_to_the_question_that_began_it() -> N
     assert worded("And on islands?", []).earlier is None
 
 
+@pytest.mark.parametrize(
+    ("query", "mended"),
+    [
+        ("What is the meal allowance", "What is the meal allowance? And for managers?"),
+        ("meal allowance of managers", "meal allowance of managers"),
+        ("meal allowance of executives", "meal allowance of executives"),
+    ],
+)
+def test_a_query_that_repeats_the_question_before_gives_way_to_the_persons_words(
+    query: str, mended: str
+) -> None:
+    asked = Wording("And for managers?", "What is the meal allowance?")
+    assert asked.mended(query) == mended
+    assert Wording("And for managers?").mended(query) == query
+    assert Wording("And that?", "What is the meal allowance?").mended(query) == query
+
+
 def test_what_is_searched_and_read_are_the_persons_own_words_beside_the_query() -> None:
     asked = worded("And for managers?", ["What is the meal allowance?"])
     assert asked.own == "What is the meal allowance? And for managers?"
