@@ -161,7 +161,7 @@ def forms_where_nothing_answers(tmp_path: Path, *lines: str, **values: Any) -> l
     typist = Typist(*lines)
     library = small_library()
     library.reader = DoubtfulReader()
-    settings = Settings(home=tmp_path, cache=tmp_path / "cache", **values)
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", route="model", **values)
     chat = LocalChatModel(generator=typist)
     with Agent(settings, chat=chat, collection=library, provider=ScriptedWeb()) as agent:
         assert agent.ask("What may a hotel night cost?").abstained
