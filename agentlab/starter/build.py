@@ -12,7 +12,6 @@ from agentlab import prompts
 from agentlab.starter.conversations import (
     Fact,
     Library,
-    Turn,
     leaning_turns,
     to_jsonl,
     write_conversations,
@@ -170,7 +169,7 @@ def _of_items(items: Sequence[HandbookItem], rng: random.Random) -> tuple[list[T
 
 
 def _fact(item: HandbookItem, title: str) -> Fact:
-    return Fact(item.question, (item.answer,), item.sentence, title, _turns(item), item.near_miss)
+    return Fact(item.question, (item.answer,), item.sentence, title, item.turns, item.near_miss)
 
 
 def _scene_texts(scenes: Sequence[HandbookItem]) -> list[Text]:
@@ -181,17 +180,6 @@ def _scene_texts(scenes: Sequence[HandbookItem]) -> list[Text]:
             (each.title, each.heading, each.passage) for each in scenes
         )
     ]
-
-
-def _turns(item: HandbookItem) -> tuple[Turn, ...]:
-    given = (
-        (item.follow_up, item.follow_up_query, item.follow_up_answer, item.follow_up_sentence),
-        (
-            item.second_follow_up, item.second_follow_up_query, item.second_follow_up_answer,
-            item.second_follow_up_sentence,
-        ),
-    )  # fmt: skip
-    return tuple(Turn(*map(str, each)) for each in given if all(each))
 
 
 def _web_texts(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentlab import prompts
+from agentlab.starter.handbooks import Turn
 from agentlab.starter.live import live_question, small_talk, timely
 from agentlab.starter.talk import PASSAGES, Screened, Talk, as_query
 from agentlab.starter.texts import Text
@@ -25,16 +26,6 @@ _SITES = (
     "history.example science.example answers.example"
 ).split()
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A question that leans on the one before: what is meant in full, and what answers it."""
-
-    question: str
-    query: str
-    answer: str
-    sentence: str
 
 
 @dataclass(frozen=True)

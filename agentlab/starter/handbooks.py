@@ -21,6 +21,16 @@ _LISTS = ("day", "season", "tenure", "plan")
 
 
 @dataclass(frozen=True)
+class Turn:
+    """A question that leans on the one before: what is meant in full, and what answers it."""
+
+    question: str
+    query: str
+    answer: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class HandbookItem:
     """One passage with a question that one of its sentences answers, and perhaps a follow-up."""
 
@@ -40,6 +50,18 @@ class HandbookItem:
     second_follow_up_answer: str | None = None
     second_follow_up_sentence: str | None = None
     superseded: str | None = None  # an older passage, whose value the passage has changed
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """List the follow-ups that there are, in their order."""
+        given = (
+            (self.follow_up, self.follow_up_query, self.follow_up_answer, self.follow_up_sentence),
+            (
+                self.second_follow_up, self.second_follow_up_query, self.second_follow_up_answer,
+                self.second_follow_up_sentence,
+            ),
+        )  # fmt: skip
+        return tuple(Turn(*map(str, each)) for each in given if all(each))
 
 
 @dataclass(frozen=True)

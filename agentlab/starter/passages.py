@@ -128,15 +128,17 @@ def _add_web(questions: Sequence[WebQuestion], pages: list[_Page], asked: list[_
 def item_rows(items: Sequence[HandbookItem], rng: random.Random) -> Iterator[Row]:
     """Ask invented documents; what a passage nearly answers has no answer there."""
     for item in items:
-        before: list[str] = []
-        for question, answer, sentence in _asked_of(item):
-            own = worded(question, before).own
-            if not before and rng.random() < _AFTER_ANOTHER:
-                own = f"{rng.choice(items).question} {question}"
-            before.append(question)
-            yield from _item_row(item, own, answer, sentence, rng)
-        for question, answer, sentence in _in_full(item):
-            yield from _item_row(item, question, answer, sentence, rng)
+        own = item.question
+        if rng.random() < _AFTER_ANOTHER:
+            own = f"{rng.choice(items).question} {own}"
+        yield from _item_row(item, own, item.answer, item.sentence, rng)
+        before = [item.question]
+        for turn in item.turns:
+            own = worded(turn.question, before).own
+            before.append(turn.question)
+            yield from _item_row(item, own, turn.answer, turn.sentence, rng)
+        for turn in item.turns:
+            yield from _item_row(item, turn.query, turn.answer, turn.sentence, rng)
         if item.near_miss:
             yield Row(item.near_miss, _title(item), item.passage, None)
 
@@ -145,37 +147,15 @@ def _title(item: HandbookItem) -> str:
     return f"{item.title} > {item.heading}"
 
 
-def _asked_of(item: HandbookItem) -> Iterator[tuple[str, str, str]]:
-    """Give the questions of an item as they are put one after the other."""
-    yield item.question, item.answer, item.sentence
-    turns = (
-        (item.follow_up, item.follow_up_answer, item.follow_up_sentence),
-        (item.second_follow_up, item.second_follow_up_answer, item.second_follow_up_sentence),
-    )
-    for question, answer, sentence in turns:
-        if question and answer and sentence:
-            yield question, answer, sentence
-
-
-def _in_full(item: HandbookItem) -> Iterator[tuple[str, str, str]]:
-    """Give the questions that follow as they would be put alone."""
-    turns = (
-        (item.follow_up_query, item.follow_up_answer, item.follow_up_sentence),
-        (item.second_follow_up_query, item.second_follow_up_answer, item.second_follow_up_sentence),
-    )
-    for question, answer, sentence in turns:
-        if question and answer and sentence:
-            yield question, answer, sentence
-
-
 def _item_row(
     item: HandbookItem, question: str, answer: str, sentence: str, rng: random.Random
 ) -> Iterator[Row]:
     span = _span(item.passage, sentence, (answer,))
     if span:
-        yield Row(question, _title(item), item.passage, span)
+        row = Row(question, _title(item), item.passage, span)
+        yield row
         if rng.random() < _HIDDEN:
-            yield from _without(Row(question, _title(item), item.passage, span), (answer,))
+            yield from _without(row, (answer,))
 
 
 def _without(row: Row, answers: Sequence[str]) -> Iterator[Row]:

@@ -21,26 +21,20 @@ _KEPT_EVERY = 6
 
 
 def training_scenes() -> tuple[HandbookItem, ...]:
-    """Give the questions of the scenes that may be trained on."""
+    """Give the questions of the scenes that are trained on; every sixth is kept from it."""
     return tuple(
-        item for index, scene in enumerate(_scenes()) if not _kept(index) for item in scene
+        item
+        for index, scene in enumerate(_scenes())
+        if index % _KEPT_EVERY != _KEPT_EVERY - 1
+        for item in scene
     )
-
-
-def calibration_scenes() -> tuple[HandbookItem, ...]:
-    """Give the questions of every sixth scene: the reader is fitted to the others."""
-    return tuple(item for index, scene in enumerate(_scenes()) if _kept(index) for item in scene)
-
-
-def _kept(index: int) -> bool:
-    return index % _KEPT_EVERY == _KEPT_EVERY - 1
 
 
 @cache
 def _scenes() -> tuple[tuple[HandbookItem, ...], ...]:
     """Read every scene's questions, in the order of the files' names."""
     folder = resources.files("agentlab.starter").joinpath("scenes")
-    files = sorted((each for each in folder.iterdir()), key=lambda each: each.name)
+    files = sorted(folder.iterdir(), key=lambda each: each.name)
     return tuple(
         tuple(_items(scene))
         for file in files
