@@ -11,7 +11,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from serve.guide import Guide, Place, Vocabulary
+from serve.guide import Guide
+from serve.vocabulary import Place, Vocabulary
 
 BUDGET = 256
 QUOTES = [
