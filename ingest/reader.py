@@ -31,7 +31,7 @@ class Calibrated:
     """
 
     likeness: float = 16.0
-    within: float = 8.0
+    within: float = 6.0
     scale: float = 1.0
     offset: float = 0.0
     fair: float = 0.5
