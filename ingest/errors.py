@@ -8,7 +8,9 @@ IngestError
 │   ├── EncryptedError        (PermissionError)    locked by a password
 │   ├── CorruptError                               broken beyond repair
 │   ├── NoTextError                                a scan, or another file without text
-│   └── TooLargeError                              more bytes, pages or parts than the limits
+│   ├── TooLargeError                              beyond the limits of bytes, pages or memory
+│   ├── TooSlowError          (TimeoutError)       not read within its time
+│   └── GoneError             (PathMissingError)   it was there when the files were listed
 └── StoreError                (RuntimeError)       the store failed
     ├── StoreUnreachableError (ConnectionError)    no answer from its server
     ├── StoreAccessError      (PermissionError)    missing or wrong key, or no right to the folder
@@ -84,6 +86,20 @@ class TooLargeError(DocumentError):
 
     reason = "too_large"
     remedy = "split it (qpdf --split-pages=500 big.pdf part.pdf), or raise the limit"
+
+
+class TooSlowError(DocumentError, TimeoutError):
+    """Reading the file takes longer than a file may take."""
+
+    reason = "timeout"
+    remedy = "split it (qpdf --split-pages=100 slow.pdf part.pdf), or raise the limit"
+
+
+class GoneError(DocumentError, PathMissingError):
+    """The file is no longer there."""
+
+    reason = "missing"
+    remedy = "check whether it was moved"
 
 
 class StoreError(IngestError, RuntimeError):

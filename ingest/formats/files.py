@@ -5,7 +5,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from ingest.errors import DocumentError, PathMissingError, TooLargeError, UnsupportedError
+from ingest.errors import DocumentError, GoneError, TooLargeError, UnsupportedError
 from ingest.layout import TITLE_LENGTH, clean
 
 MAX_TEXT_BYTES = 32 * 1024 * 1024
@@ -38,7 +38,7 @@ def load(path: Path, *, max_bytes: int, limit: str = "the limit (max_bytes)") ->
             raise TooLargeError(source, f"{size:,} bytes, {limit} is {max_bytes:,}")
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise PathMissingError(f"{source} does not exist: check the path.") from error
+        raise GoneError(source, "it does not exist") from error
     except OSError as error:
         detail = error.strerror or type(error).__name__
         raise DocumentError(

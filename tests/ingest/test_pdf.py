@@ -154,7 +154,7 @@ def test_limits_on_bytes_and_pages_hold(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
-    with pytest.raises(PathMissingError, match=r"gone\.pdf does not exist"):
+    with pytest.raises(PathMissingError, match=r"gone\.pdf: it does not exist"):
         read_pdf(tmp_path / "gone.pdf")
 
 
