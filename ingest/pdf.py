@@ -41,12 +41,15 @@ from ingest.layout import (
     page_text,
     title_line,
 )
+from ingest.tables import Cell, Row, cells_of, named_rows
 
 MAX_BYTES = 512 * 1024 * 1024
 MAX_PAGES = 5000
 GOOD_QUALITY = 0.75
 SECOND_READINGS = 200
 LETTERS_PER_PAGE = 3
+_STRETCHED = 0.45
+"""The stretch from which on a line may be a table's row; running text has 0.25 to 0.42."""
 
 _BOLD = re.compile(rb"bold|black|heavy|demi|cmbx|cmssbx|-medi\b", re.IGNORECASE)
 _METADATA = ("author", "subject", "keywords", "creator", "producer")
@@ -168,12 +171,16 @@ def _pdfium_lines(pdf: pypdfium2.PdfDocument, index: int) -> list[Line]:
     with closing(page), closing(page.get_textpage()) as text_page:
         text = text_page.get_text_range()
         lines: list[Line] = []
+        rows: list[Row] = []
         tops: list[tuple[float, float]] = []  # of the line's first and of its last letter
         for match in re.finditer(r"[^\r\n]+", text):
             line, box = _measure(text_page.raw, match)
             if line.text:
                 lines.append(line)
                 tops.append(box)
+                rows.append(_row(text_page.raw, match, line, box[0]))
+        for place, named in named_rows(rows).items():
+            lines[place] = replace(lines[place], text=named)
         return _mark_gaps(lines, tops)
 
 
@@ -188,16 +195,32 @@ def _measure(raw: Any, match: re.Match[str]) -> tuple[Line, tuple[float, float]]
     boxes = []
     bold = True
     for offset in (solid[0], solid[len(solid) // 2], solid[-1]):
-        char = pdfium_c.FPDFText_GetCharIndexFromTextIndex(raw, offset)
-        box = pdfium_c.FS_RECTF()
-        pdfium_c.FPDFText_GetLooseCharBox(raw, char, box)
-        boxes.append(box)
-        bold = bold and _is_bold(raw, char)
+        boxes.append(_box(raw, offset))
+        bold = bold and _is_bold(raw, pdfium_c.FPDFText_GetCharIndexFromTextIndex(raw, offset))
     size = statistics.median(box.top - box.bottom for box in boxes)
     width = boxes[-1].right - boxes[0].left
     stretch = width / (size * len(match.group())) if size > 0 else 0.0
     line = Line(clean(match.group()), size=max(0.0, size), bold=bold, stretch=stretch)
     return line, (boxes[0].top, boxes[-1].top)
+
+
+def _row(raw: Any, match: re.Match[str], line: Line, top: float) -> Row:
+    """Find the cells of a line that is as stretched as a table's rows are."""
+    if line.stretch < _STRETCHED:
+        return Row()
+    words = []
+    for word in re.finditer(r"\S+", match.group()):
+        first = _box(raw, match.start() + word.start())
+        last = _box(raw, match.start() + word.end() - 1)
+        words.append(Cell(clean(word.group()), first.left, last.right))
+    return Row(cells_of([word for word in words if word.text], line.size), line.bold, top)
+
+
+def _box(raw: Any, offset: int) -> Any:
+    box = pdfium_c.FS_RECTF()
+    char = pdfium_c.FPDFText_GetCharIndexFromTextIndex(raw, offset)
+    pdfium_c.FPDFText_GetLooseCharBox(raw, char, box)
+    return box
 
 
 def _is_bold(raw: Any, char: int) -> bool:

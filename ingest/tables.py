@@ -1,0 +1,179 @@
+"""Tables: rows of a page whose cells stand in columns, written so that each can be read alone.
+
+`30-Year 2.5 % 4.7 %` means nothing without the head of its table, and a passage may show one
+without the other. So a row is written as `30-Year: Real 2.5 %, Nominal 4.7 %.` Only tables with a
+plain head are: in all others, and in whatever only looks like a table, the lines stay as they are.
+"""
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+LONGEST_CELL = 60
+MOST_HEADS = 3
+FEWEST_ROWS = 2
+_FARTHEST_HEAD = 2.5
+"""How far the head stands above the first row at most, in units of the rows' own distance."""
+_NUMBER = re.compile(r"(?<![\w.,])[-+−±$€£(]{0,2}\d[\d.,]*(?!\w)")
+_MOST_NUMBERS = 2
+"""How many numbers a cell holds at most: where there are more, columns have run together."""
+_SAYS_NOTHING = frozenset({"value", "values", "wert"})
+_WIDE = 0.9
+"""The space between two cells, in units of the letters' size: between words it is a third."""
+_OVERLAP = 0.3
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Words that stand together, and where they begin and end on the line."""
+
+    text: str
+    left: float
+    right: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of cells, and the top of its letters; a line that is no row has no cells."""
+
+    cells: tuple[Cell, ...] = ()
+    bold: bool = False
+    top: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Column:
+    left: float
+    right: float
+
+    def holds(self, cell: Cell) -> bool:
+        """Tell whether a cell stands over or in the column."""
+        return -self.distance(cell) >= _OVERLAP * min(
+            self.right - self.left, cell.right - cell.left
+        )
+
+    def distance(self, cell: Cell) -> float:
+        """Give how far the cell is beside the column; below 0 is how much they share."""
+        return max(self.left, cell.left) - min(self.right, cell.right)
+
+
+def cells_of(words: Sequence[Cell], size: float) -> tuple[Cell, ...]:
+    """Put the words of a line together into cells; `size` is that of its letters."""
+    cells: list[Cell] = []
+    for word in words:
+        if cells and word.left - cells[-1].right < _WIDE * size:
+            before = cells.pop()
+            cells.append(Cell(f"{before.text} {word.text}", before.left, word.right))
+        else:
+            cells.append(word)
+    return tuple(cells)
+
+
+def named_rows(rows: Sequence[Row]) -> dict[int, str]:
+    """Write the rows of every table with the names of their columns, by their place."""
+    return {place: text for start, run in _runs(rows) for place, text in _named(run, start)}
+
+
+def row_text(names: Sequence[str], cells: Sequence[str]) -> str:
+    """Write a row: its first cell, and each other one behind the name of its column."""
+    named = [
+        cell if name.casefold() in _SAYS_NOTHING else f"{name} {cell}"
+        for name, cell in zip(names[1:], cells[1:], strict=True)
+        if cell
+    ]
+    between = "; " if any("," in cell for cell in cells) else ", "
+    return f"{cells[0].rstrip(':')}: {between.join(named)}." if named else cells[0]
+
+
+def _runs(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
+    """Find where several lines with cells follow each other."""
+    start = 0
+    for end in range(len(rows) + 1):
+        if end == len(rows) or len(rows[end].cells) < 2:
+            if end - start > FEWEST_ROWS:
+                yield start, rows[start:end]
+            start = end + 1
+
+
+def _named(run: Sequence[Row], start: int) -> Iterator[tuple[int, str]]:
+    heads = _count_heads(run)
+    body = run[heads:]
+    columns = _columns(body) if heads and _stands_near(run, heads) else []
+    names = _names(run[:heads], columns)
+    if not names or not all(names[1:]):
+        return
+    for place, row in enumerate(body, start=start + heads):
+        cells = _placed(row.cells, columns)
+        if cells and cells[0]:
+            yield place, row_text(names, cells)
+
+
+def _count_heads(run: Sequence[Row]) -> int:
+    """Tell how many lines are the head: the bold ones, or those above the first numbers."""
+    heads = next((at for at, row in enumerate(run) if not row.bold), 0)
+    if not heads:
+        heads = next((at for at, row in enumerate(run) if _has_number(row)), 0)
+        body = run[heads:]
+        if 2 * sum(map(_has_number, body)) < len(body):
+            return 0
+    fits = heads <= MOST_HEADS and len(run) - heads >= FEWEST_ROWS
+    plain = all(_is_plain(cell) for row in run for cell in row.cells)
+    numbered = any(map(_has_number, run[:heads]))  # a running header with the page's number
+    return heads if fits and plain and not numbered else 0
+
+
+def _is_plain(cell: Cell) -> bool:
+    return len(cell.text) <= LONGEST_CELL and len(_NUMBER.findall(cell.text)) <= _MOST_NUMBERS
+
+
+def _has_number(row: Row) -> bool:
+    return any(_NUMBER.search(cell.text) for cell in row.cells[1:])
+
+
+def _stands_near(run: Sequence[Row], heads: int) -> bool:
+    steps = [above.top - below.top for above, below in pairwise(run[heads - 1 :])]
+    return steps[0] <= _FARTHEST_HEAD * max(0.0, statistics.median(steps[1:]))
+
+
+def _columns(body: Sequence[Row]) -> list[_Column]:
+    """Find the columns by the rows that have a cell in each; none where they run together."""
+    counts = Counter(len(row.cells) for row in body)
+    most, often = max(counts.items(), key=lambda each: (each[1], each[0]))
+    if 2 * often < len(body) or often < FEWEST_ROWS:
+        return []
+    full = [row.cells for row in body if len(row.cells) == most]
+    columns = [
+        _Column(min(cell.left for cell in cells), max(cell.right for cell in cells))
+        for cells in zip(*full, strict=True)
+    ]
+    apart = all(one.right < other.left for one, other in pairwise(columns))
+    return columns if apart else []
+
+
+def _names(heads: Sequence[Row], columns: Sequence[_Column]) -> list[str]:
+    """Name each column by what stands nearest over it; a head over several names each of them."""
+    names = [""] * len(columns)
+    for row in heads:
+        alone = {cell for cell in row.cells if sum(column.holds(cell) for column in columns) == 1}
+        for at, column in enumerate(columns):
+            over = [cell for cell in row.cells if column.holds(cell)]
+            nearest = min(row.cells, key=column.distance)
+            near = column.distance(nearest) <= nearest.right - nearest.left
+            if not over and near and nearest not in alone:
+                over = [nearest]
+            names[at] = " ".join([names[at], *(cell.text for cell in over)]).strip()
+    return names
+
+
+def _placed(cells: Sequence[Cell], columns: Sequence[_Column]) -> list[str] | None:
+    """Give the text in each column; None for a row whose cells do not stand in one each."""
+    placed = [""] * len(columns)
+    for cell in cells:
+        inside = [at for at, column in enumerate(columns) if column.holds(cell)]
+        if len(inside) != 1 or placed[inside[0]]:
+            return None
+        placed[inside[0]] = cell.text
+    return placed

@@ -1,0 +1,125 @@
+"""Tables: a row says which column each of its cells stands in."""
+
+from pathlib import Path
+
+import pytest
+from fpdf import FPDF
+
+from ingest.pdf import read_pdf
+from ingest.sentences import sentence_spans
+from ingest.tables import Cell, Row, cells_of, named_rows, row_text
+
+WIDTH = 10.0
+
+
+def row(*texts: str, top: float = 0.0, bold: bool = False, shift: float = 0.0) -> Row:
+    cells = [
+        Cell(text, column * 10 * WIDTH + shift, column * 10 * WIDTH + shift + 4 * WIDTH)
+        for column, text in enumerate(texts)
+        if text
+    ]
+    return Row(tuple(cells), bold, top)
+
+
+def table(*rows: tuple[str, ...]) -> list[Row]:
+    return [row(*texts, top=-12.0 * place) for place, texts in enumerate(rows)]
+
+
+def test_a_cell_is_written_behind_the_name_of_its_column() -> None:
+    rows = table(
+        ("Term", "Real", "Nominal"), ("3-Year", "2.2 %", "4.5 %"), ("5-Year", "2.3 %", "4.4 %")
+    )
+    assert named_rows(rows) == {
+        1: "3-Year: Real 2.2 %, Nominal 4.5 %.",
+        2: "5-Year: Real 2.3 %, Nominal 4.4 %.",
+    }
+
+
+def test_a_head_over_several_columns_names_each_of_them() -> None:
+    above = Row((Cell("Term", 0, 20), Cell("Rates", 12 * WIDTH, 22 * WIDTH)), top=12)
+    below = table(("Years", "Real", "Nominal"), ("3", "2.2", "4.5"), ("5", "2.3", "4.4"))
+    assert named_rows([above, *below])[2] == "3: Rates Real 2.2, Rates Nominal 4.5."
+
+
+def test_an_empty_cell_is_left_out() -> None:
+    rows = table(
+        ("Car", "Rate", "Trailer"),
+        ("Van", "51", "58"),
+        ("Truck", "60", "70"),
+        ("Bicycle", "11", ""),
+    )
+    assert named_rows(rows)[3] == "Bicycle: Rate 11."
+
+
+def test_a_bold_head_serves_a_table_of_words() -> None:
+    rows = [
+        row("Light", "Meaning", bold=True, top=12),
+        row("Green", "All is well"),
+        row("Red", "Stop", top=-12),
+    ]
+    assert named_rows(rows)[2] == "Red: Meaning Stop."
+
+
+def test_a_name_that_says_nothing_is_left_out_and_commas_in_cells_stay_clear() -> None:
+    assert row_text(["Property", "Value"], ["Depth", "80 m"]) == "Depth: 80 m."
+    assert row_text(["Area", "Worn", "By"], ["Quay", "jacket, shoes", "all"]) == (
+        "Quay: Worn jacket, shoes; By all."
+    )
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param(table(("3-Year", "2.2"), ("5-Year", "2.3"), ("7-Year", "2.4")), id="no head"),
+        pytest.param(table(("Name", "Town"), ("Ada", "Holm"), ("Per", "Skerra")), id="words only"),
+        pytest.param(
+            table(("Chapter", "Page"), ("1", "3 4 5 6 7"), ("2", "8 9 10 11")), id="columns in one"
+        ),
+        pytest.param(
+            [row("Rates", "Real", top=300), row("3", "2.2"), row("5", "2.3", top=-12),
+             row("7", "2.4", top=-24)],
+            id="head far away",
+        ),
+        pytest.param(
+            table(("The page's header", "17"), ("3-Year", "2.2"), ("5-Year", "2.3")),
+            id="a page number in the head",
+        ),
+        pytest.param(
+            table(("A", "B"), ("word " * 20, "5 of them"), ("word " * 20, "6")), id="running text"
+        ),
+        pytest.param(
+            [row("A", "B", top=12), row("1", "2"), row("3", "4", top=-12, shift=90.0)],
+            id="columns that overlap",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_table_stays_as_it_is(rows: list[Row]) -> None:
+    assert named_rows(rows) == {}
+
+
+def test_words_with_a_wide_space_between_them_are_two_cells() -> None:
+    words = [Cell("10", 0, 10), Cell("minutes", 13, 50), Cell("2", 80, 85), Cell("hours", 88, 110)]
+    assert [cell.text for cell in cells_of(words, size=10)] == ["10 minutes", "2 hours"]
+
+
+def test_the_rows_of_a_printed_table_are_sentences_of_their_own(tmp_path: Path) -> None:
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=11)
+    pdf.write(6, "Divers and technicians on call have these times. " * 3)
+    pdf.ln(10)
+    for cells in (("Role", "Answer", "Arrive"), ("Divers", "10 minutes", "2 hours"),
+                  ("Technicians", "15 minutes", "45 minutes")):  # fmt: skip
+        for text in cells:
+            pdf.cell(50, 7, text)
+        pdf.ln()
+    (tmp_path / "a.pdf").write_bytes(bytes(pdf.output()))
+    text = read_pdf(tmp_path / "a.pdf").pages[0].text
+    sentences = [text[start:end] for start, end in sentence_spans(text)]
+    assert "Divers: Answer 10 minutes, Arrive 2 hours." in sentences
+    assert "Technicians: Answer 15 minutes, Arrive 45 minutes." in sentences
+
+
+def test_the_rows_of_a_real_memo_name_their_rates(shared_pdfs: Path) -> None:
+    text = read_pdf(shared_pdfs / "discount-rates-memo.pdf").pages[0].text
+    assert "30-Year: Discount Rates Real 2.5 %, Nominal 4.7 %, Inflation Rates 2.1 %." in text
