@@ -16,7 +16,12 @@ CHUNKER = "chunk-1"
 
 
 class IngestConfig(BaseModel):
-    """How files become chunks. Changing what `fingerprint` names makes the files be read anew."""
+    """How files become chunks. Changing what `fingerprint` names makes the files be read anew.
+
+    `workers` processes read at a time (by default as many as there are cores, at most 4), each
+    with `memory_mb` of memory, for `timeout_s` a file or `ocr_page_timeout_s` a page of a scan.
+    `ocr_languages` are tesseract's names, joined by "+"; `passwords` are tried on locked files.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,10 +29,21 @@ class IngestConfig(BaseModel):
     embed_batch: int = Field(default=64, ge=1)
     max_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
     max_pages: int = Field(default=5000, ge=1)
+    workers: int | None = Field(default=None, ge=1)
+    timeout_s: float = Field(default=120.0, gt=0)
+    memory_mb: int = Field(default=2048, ge=256)
+    passwords: tuple[str, ...] = Field(default=(), repr=False)
+    ocr: Literal["auto", "always", "never"] = "auto"
+    ocr_languages: str = Field(default="eng", pattern=r"^\w+(/\w+)?(\+\w+(/\w+)?)*$")
+    ocr_page_timeout_s: float = Field(default=60.0, gt=0)
 
     def fingerprint(self, embedder: str, *, kind: str = "pdf") -> str:
         """Name the pipeline of a kind of file: parser, chunker with its size, and embedder."""
-        return f"{PARSERS[kind]} {CHUNKER}/{self.chunk_tokens} {embedder}"
+        parser = f"{PARSERS[kind]}{self._ocr_mark()}" if kind == "pdf" else PARSERS[kind]
+        return f"{parser} {CHUNKER}/{self.chunk_tokens} {embedder}"
+
+    def _ocr_mark(self) -> str:
+        return "/never" if self.ocr == "never" else f"/{self.ocr}/{self.ocr_languages}"
 
 
 class StoreConfig(BaseModel):

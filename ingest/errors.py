@@ -3,6 +3,9 @@
 IngestError
 ├── PathMissingError          (FileNotFoundError)  a path that was given is not there
 ├── NothingToIngestError      (ValueError)         the paths hold no file that can be read
+├── CollectionBusyError       (BlockingIOError)    another process is changing the collection
+├── RemovalsHeldError         (ValueError)         a sync would remove too much
+├── UnknownDocumentError      (LookupError)        no document has that name
 ├── DocumentError             (ValueError)         one file cannot be read; `reason` is its slug
 │   ├── UnsupportedError                           not of its kind, or an empty file
 │   ├── EncryptedError        (PermissionError)    locked by a password
@@ -11,6 +14,7 @@ IngestError
 │   ├── TooLargeError                              beyond the limits of bytes, pages or memory
 │   ├── TooSlowError          (TimeoutError)       not read within its time
 │   └── GoneError             (PathMissingError)   it was there when the files were listed
+├── OcrError                  (RuntimeError)       OCR is asked for and cannot be done
 └── StoreError                (RuntimeError)       the store failed
     ├── StoreUnreachableError (ConnectionError)    no answer from its server
     ├── StoreAccessError      (PermissionError)    missing or wrong key, or no right to the folder
@@ -32,6 +36,18 @@ class PathMissingError(IngestError, FileNotFoundError):
 
 class NothingToIngestError(IngestError, ValueError):
     """The paths hold no file of a kind that can be read."""
+
+
+class CollectionBusyError(IngestError, BlockingIOError):
+    """Another process is changing the collection."""
+
+
+class RemovalsHeldError(IngestError, ValueError):
+    """A sync would remove a large share of the documents; nothing was changed."""
+
+
+class UnknownDocumentError(IngestError, LookupError):
+    """No document of the collection has that name, or several have."""
 
 
 class DocumentError(IngestError, ValueError):
@@ -64,7 +80,10 @@ class EncryptedError(DocumentError, PermissionError):
     """The file is locked by a password."""
 
     reason = "encrypted"
-    remedy = "unlock it (qpdf --decrypt --password=... locked.pdf open.pdf) and ingest the copy"
+    remedy = (
+        "give its password (--password), or unlock it (qpdf --decrypt --password=... locked.pdf "
+        "open.pdf) and ingest the copy"
+    )
 
 
 class CorruptError(DocumentError):
@@ -92,7 +111,7 @@ class TooSlowError(DocumentError, TimeoutError):
     """Reading the file takes longer than a file may take."""
 
     reason = "timeout"
-    remedy = "split it (qpdf --split-pages=100 slow.pdf part.pdf), or raise the limit"
+    remedy = "split it (qpdf --split-pages=100 slow.pdf part.pdf), or raise the limit (--timeout)"
 
 
 class GoneError(DocumentError, PathMissingError):
@@ -100,6 +119,10 @@ class GoneError(DocumentError, PathMissingError):
 
     reason = "missing"
     remedy = "check whether it was moved"
+
+
+class OcrError(IngestError, RuntimeError):
+    """OCR is asked for, and cannot be done."""
 
 
 class StoreError(IngestError, RuntimeError):

@@ -12,7 +12,7 @@ import logging
 import re
 import statistics
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +41,8 @@ from ingest.layout import (
     page_text,
     title_line,
 )
+from ingest.ocr import Ocr
+from ingest.scans import read_images
 from ingest.tables import Cell, Row, cells_of, named_rows
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -67,28 +69,30 @@ class _Reading:
 def read_pdf(
     path: Path,
     *,
-    password: str | None = None,
+    passwords: Sequence[str] = (),
     max_bytes: int = MAX_BYTES,
     max_pages: int = MAX_PAGES,
+    ocr: Ocr | None = None,
 ) -> Document:
-    """Read a PDF into pages of text with headings.
+    """Read a PDF into pages of text with headings; the passwords are tried in order.
 
     Raises a DocumentError whose `reason` is unsupported, encrypted, corrupt, no_text or too_large.
     """
     source = str(path)
     data = _load(path, max_bytes)
-    try:
-        reading = _read_with_pdfium(data, source, password, max_pages)
-    except CorruptError:
-        reading = _read_with_pypdf(data, source, password, max_pages)
-    placed = [page_text(lines) for lines in mend_divisions(_best_of_both(data, password, reading))]
+    reading, password = _unlock(data, source, passwords, max_pages)
+    lines = _best_of_both(data, password, reading)
+    remark = ""
+    if ocr and not ocr.obstacle:
+        lines, remark = read_images(data, password, lines, ocr)
+    placed = [page_text(rows) for rows in mend_divisions(lines)]
     pages = tuple(
         Page(number, text, label if label and label != str(number) else None)
         for number, ((text, _), label) in enumerate(zip(placed, reading.labels, strict=True), 1)
     )
     letters = sum(char.isalnum() for page in pages for char in page.text)
     if letters < LETTERS_PER_PAGE * len(pages):
-        raise NoTextError(source, f"{_count(len(pages), 'page')} without text")
+        raise _no_text(source, len(pages), ocr, remark)
     lines = [rows for _, rows in placed]
     headings = find_headings(pages, lines, reading.outline)
     metadata = _metadata(data, password)
@@ -101,6 +105,7 @@ def read_pdf(
         pages=pages,
         headings=headings,
         metadata=metadata,
+        remark=remark,
     )
 
 
@@ -126,23 +131,56 @@ def _load(path: Path, max_bytes: int) -> bytes:
     return data
 
 
+def _unlock(
+    data: bytes, source: str, passwords: Sequence[str], max_pages: int
+) -> tuple[_Reading, str | None]:
+    """Read with the first password that fits, of which the first is none; give it, too."""
+    for password in (None, *passwords):
+        try:
+            return _read(data, source, password, max_pages), password
+        except EncryptedError:
+            continue
+    detail = "locked by a password"
+    if passwords:
+        detail += ", and none of those given opens it"
+    raise EncryptedError(source, detail)
+
+
+def _read(data: bytes, source: str, password: str | None, max_pages: int) -> _Reading:
+    try:
+        return _read_with_pdfium(data, source, password, max_pages)
+    except CorruptError:
+        return _read_with_pypdf(data, source, password, max_pages)
+
+
+def _no_text(source: str, pages: int, ocr: Ocr | None, remark: str) -> NoTextError:
+    """Say what a person can do about a scan, which depends on what OCR has done."""
+    detail = f"{_count(pages, 'page')} without text"
+    layer = "add a text layer (ocrmypdf scan.pdf text.pdf) and ingest that"
+    if ocr is None:
+        return NoTextError(source, detail, f"it looks like a scan: use --ocr auto, or {layer}")
+    if ocr.obstacle:
+        detail = f"{detail}, and {ocr.obstacle.detail}"
+        return NoTextError(
+            source, detail, f"it looks like a scan: {ocr.obstacle.remedy}, or {layer}"
+        )
+    if remark:
+        detail = f"{detail} that can be used ({remark})"
+    return NoTextError(source, detail, "leave it out, or get a better scan")
+
+
 def _read_with_pdfium(data: bytes, source: str, password: str | None, max_pages: int) -> _Reading:
     try:
         pdf = pypdfium2.PdfDocument(data, password=password)
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) == pdfium_c.FPDF_ERR_PASSWORD:
-            raise _locked(source, password) from error
+            raise EncryptedError(source, "locked by a password") from error
         raise CorruptError(source, "pdfium cannot open it") from error
     with closing(pdf):
         _check_pages(len(pdf), source, max_pages)
         pages = [_pdfium_lines(pdf, index) for index in range(len(pdf))]
         labels = [pdf.get_page_label(index) for index in range(len(pdf))]
         return _Reading(pages, labels, _pdfium_outline(pdf))
-
-
-def _locked(source: str, password: str | None) -> EncryptedError:
-    detail = "locked by a password" if password is None else "the password does not open it"
-    return EncryptedError(source, detail)
 
 
 def _check_pages(count: int, source: str, max_pages: int) -> None:
@@ -280,10 +318,10 @@ def _read_with_pypdf(data: bytes, source: str, password: str | None, max_pages: 
             _check_pages(len(reader.pages), source, max_pages)
             pages = [_pypdf_lines(page) for page in reader.pages]
             labels = list(reader.page_labels)
-    except DocumentError:
+    except (DocumentError, MemoryError):
         raise
     except (pypdf.errors.FileNotDecryptedError, pypdf.errors.WrongPasswordError) as error:
-        raise _locked(source, password) from error
+        raise EncryptedError(source, "locked by a password") from error
     except Exception as error:  # a broken file makes pypdf raise nearly anything
         raise CorruptError(source, f"neither reader can open it ({brief(error)})") from error
     return _Reading(pages, labels, [])
@@ -292,6 +330,8 @@ def _read_with_pypdf(data: bytes, source: str, password: str | None, max_pages: 
 def _pypdf_lines(page: pypdf.PageObject) -> list[Line]:
     try:
         text = page.extract_text()
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 - one broken page counts as blank, the others are read
         return []
     return [Line(line) for line in map(clean, text.splitlines()) if line]
@@ -311,6 +351,8 @@ def _best_of_both(data: bytes, password: str | None, reading: _Reading) -> list[
                 second = _pypdf_lines(reader.pages[index])
                 if quality("\n".join(line.text for line in second)) > quality(texts[index]) + 0.05:
                     pages[index] = second
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 - the first reading stands where pypdf cannot open the file
         return pages
     return pages

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import stat
 import unicodedata
 from pathlib import Path
 
@@ -33,9 +34,11 @@ def load(path: Path, *, max_bytes: int, limit: str = "the limit (max_bytes)") ->
     """Read a file's bytes, of which there is at least one; `limit` is what the limit is called."""
     source = str(path)
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise TooLargeError(source, f"{size:,} bytes, {limit} is {max_bytes:,}")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
+            raise UnsupportedError(source, "not a file", "leave it out")
+        if status.st_size > max_bytes:
+            raise TooLargeError(source, f"{status.st_size:,} bytes, {limit} is {max_bytes:,}")
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise GoneError(source, "it does not exist") from error

@@ -53,7 +53,7 @@ def read_word(path: Path, *, max_bytes: int, max_pages: int) -> Document:
         blocks = list(body.blocks(opened.element.body))
         properties = opened.core_properties
         author, title = properties.author or "", properties.title or ""
-    except DocumentError:
+    except (DocumentError, MemoryError):
         raise
     except Exception as error:  # a broken package makes the readers of zip and XML raise anything
         detail = f"it cannot be read as a Word file ({brief(error)})"

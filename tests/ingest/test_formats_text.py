@@ -88,5 +88,5 @@ def test_own_limits_hold(tmp_path: Path) -> None:
 
 def test_a_folder_named_like_a_text_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.txt").mkdir()
-    with pytest.raises(DocumentError, match="cannot be read"):
+    with pytest.raises(DocumentError, match="not a file"):
         read(tmp_path / "a.txt")
