@@ -71,8 +71,8 @@ def draw_ingest(events: Iterator[pipeline.Event], *, quiet: bool = False) -> int
     with Bar(make_console(stderr=True, quiet=quiet)) as bar:
         for event in events:
             match event:
-                case pipeline.Found():
-                    files = len(event.sources)
+                case pipeline.Planned():
+                    files = event.files
                 case pipeline.Parsed():
                     bar.show("reading", done, files, f"{event.title}, {event.pages} pages")
                     if event.blank_pages:

@@ -1,14 +1,22 @@
 """Events of an ingest: what happened to each file, and the report at the end."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
-class Found:
-    """The files that will be looked at."""
+class Waiting:
+    """Another process is changing the collection; this one goes on after it."""
 
-    sources: tuple[str, ...]
+    holder: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """All files were looked at: those that will be read, with their sizes in bytes."""
+
+    files: int
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -28,13 +36,17 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A file was read and cut; `blank_pages` are the numbers of pages without text."""
+    """A file was read and cut; `blank_pages` are the numbers of pages without text.
+
+    Where it is not `paged`, `pages` counts parts.
+    """
 
     source: str
     title: str
     pages: int
     chunks: int
     blank_pages: tuple[int, ...]
+    paged: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class Embedded:
-    """So many of the file's chunks have their vectors."""
+    """So many of the file's chunks have their vectors; those known before are not told of."""
 
     source: str
     done: int
@@ -56,7 +68,19 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Written:
-    """The file's chunks are in the store, and those of its older version are gone."""
+    """The file's chunks were read back from the store, and those of its older version are gone.
+
+    `moved_from` is the name under which the file was before.
+    """
+
+    source: str
+    chunks: int
+    moved_from: str = ""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A file is gone, and its chunks with it."""
 
     source: str
     chunks: int
@@ -76,13 +100,22 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class StillFailing(Skipped):
+    """A file that failed before and was not tried again: neither it nor the pipeline changed."""
+
+
+@dataclass(frozen=True)
 class Finishing:
     """All files are done; the indexes, the card and the calibration are being made."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run did. `documents`, `pages` and `chunks` count what was written in it."""
+    """What a run did.
+
+    `documents`, `pages`, `parts` (of files without pages) and `chunks` count what was written in
+    it, `embedded` the chunks whose vectors were not known before.
+    """
 
     documents: int
     pages: int
@@ -94,11 +127,16 @@ class Report:
     total_chunks: int
     seconds: float
     remarks: tuple[Remark, ...] = ()
+    parts: int = 0
+    embedded: int = 0
+    moved: tuple[Written, ...] = ()
+    removed: tuple[Removed, ...] = ()
+    still_failing: tuple[StillFailing, ...] = ()
 
     @property
     def exit_code(self) -> int:
         """Give 0 when every file is in the collection, 1 when any was left out."""
-        return 1 if self.skipped else 0
+        return 1 if self.skipped or self.still_failing else 0
 
     def to_dict(self) -> dict[str, Any]:
         """Give the report as JSON values."""
@@ -113,14 +151,17 @@ class Finished:
 
 
 Event = (
-    Found
+    Waiting
+    | Planned
     | Unchanged
     | Duplicate
     | Parsed
     | Remark
     | Embedded
     | Written
+    | Removed
     | Skipped
+    | StillFailing
     | Finishing
     | Finished
 )

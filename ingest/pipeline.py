@@ -1,25 +1,26 @@
 """The pipeline: files become chunks in a collection, told step by step as events."""
 
 import errno
-import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ingest.card import build_card
 from ingest.chunking import chunk_document
 from ingest.collection import Collection
 from ingest.config import IngestConfig
-from ingest.documents import KINDS, Chunk, Document, kind_of
+from ingest.documents import Chunk, Document
 from ingest.errors import (
     DocumentError,
+    EncryptedError,
+    GoneError,
     IngestError,
-    NothingToIngestError,
-    PathMissingError,
+    NoTextError,
     StoreFullError,
+    StoreWriteError,
 )
 from ingest.events import (
     Duplicate,
@@ -27,16 +28,23 @@ from ingest.events import (
     Event,
     Finished,
     Finishing,
-    Found,
     Parsed,
+    Planned,
     Remark,
+    Removed,
     Report,
     Skipped,
+    StillFailing,
     Unchanged,
+    Waiting,
     Written,
 )
-from ingest.formats import read_document
-from ingest.ledger import Ledger, file_digest
+from ingest.folders import find_files
+from ingest.lock import Lock
+from ingest.manifest import Manifest, State, manifest_path
+from ingest.parsing import read_documents
+from ingest.plan import Plan, Step, make_plan, refuse_many_removals, tried, tried_locked
+from ingest.state import begin, finish, known_records, unfinished
 
 __all__ = [
     "Duplicate",
@@ -44,183 +52,400 @@ __all__ = [
     "Event",
     "Finished",
     "Finishing",
-    "Found",
     "Parsed",
+    "Planned",
     "Remark",
+    "Removed",
     "Report",
     "Skipped",
+    "StillFailing",
     "Unchanged",
+    "Waiting",
     "Written",
     "find_files",
     "ingest",
+    "preview",
 ]
 
-_NOTHING = "no file that can be read"
+GROUP_CHUNKS = 256  # so many are embedded and written at once, whole documents together
 
 
 def ingest(
-    paths: Sequence[Path], *, collection: Collection, config: IngestConfig | None = None
+    paths: Sequence[Path],
+    *,
+    collection: Collection,
+    config: IngestConfig | None = None,
+    sync: bool = False,
+    allow_removals: bool = False,
+    retry_failed: bool = False,
+    wait: bool = True,
 ) -> Iterator[Event]:
     """Bring files and folders of them into a collection; a file that cannot be read is skipped.
 
-    Each document is written whole before its older version is deleted, and what was written
-    stays written: after an interruption the same call goes on where it stopped. Raises
-    PathMissingError, NothingToIngestError, StoreMismatchError or StoreFullError, among other
-    StoreErrors.
+    With `sync`, what was ingested from these folders and is gone there leaves the collection. Of
+    each document the new chunks are written and read back before its older ones are deleted, and
+    what was written stays written: after an interruption the same call goes on where it stopped.
+    Raises PathMissingError, NothingToIngestError, RemovalsHeldError, StoreMismatchError or
+    StoreFullError, among other StoreErrors; without `wait`, CollectionBusyError.
     """
     started = time.monotonic()
-    config = config or IngestConfig()
-    files, empty = find_files(paths)
-    yield Found(tuple(map(str, files)))
-    with _space_on_disk():
-        ledger = Ledger(collection, config)
-    skipped = [_nothing_in(folder) for folder in empty]
-    yield from skipped
-    written: dict[str, Parsed] = {}
-    duplicates: list[Duplicate] = []
-    remarks: list[Remark] = []
-    unchanged = 0
+    with Lock(collection.store.place) as lock:
+        if not lock.take():
+            if not wait:
+                raise lock.refuse()
+            yield Waiting(lock.holder())
+            lock.wait()
+        with _space_on_disk(), closing(Manifest(manifest_path(collection.store.place))) as manifest:
+            run = _Run(collection, config or IngestConfig(), manifest, started)
+            yield from run.events(
+                paths, sync=sync, allow_removals=allow_removals, retry_failed=retry_failed
+            )
 
-    for path in files:
-        source = str(path)
-        try:
-            digest = file_digest(path)
-            original = ledger.holder(source, digest)
-            if original is None:
-                document, chunks = _read_and_cut(path, collection, config)
-        except Exception as error:  # noqa: BLE001 - one hostile file must not end the run
-            skipped.append(_reason(source, error))
-            yield skipped[-1]
-            continue
-        if original is not None:
-            if Path(original).resolve() == path.resolve():
-                unchanged += 1
-                yield Unchanged(source)
+
+def preview(
+    paths: Sequence[Path],
+    *,
+    collection: Collection,
+    config: IngestConfig | None = None,
+    sync: bool = False,
+    retry_failed: bool = False,
+) -> Plan:
+    """Give the plan of an ingest, and change nothing."""
+    stored = collection.store.documents()
+    return make_plan(
+        paths,
+        records=known_records(collection, stored, None),
+        stored={each.source: each.chunks for each in stored},
+        config=config or IngestConfig(),
+        embedder=collection.embedder.name,
+        sync=sync,
+        retry_failed=retry_failed,
+    )
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A file that was read and cut."""
+
+    step: Step
+    document: Document
+    chunks: list[Chunk]
+
+
+class _Run:
+    """One run: plan, remove, read, embed, write, read back, delete what is stale, finish."""
+
+    def __init__(
+        self, collection: Collection, config: IngestConfig, manifest: Manifest, started: float
+    ) -> None:
+        self._collection = collection
+        self._store = collection.store
+        self._config = config
+        self._manifest = manifest
+        self._started = started
+        self._begun = False
+        self._stored: dict[str, int] = {}
+        self._written: list[_Cut] = []
+        self._moved: list[Written] = []
+        self._removed: list[Removed] = []
+        self._skipped: list[Skipped] = []
+        self._duplicates: list[Duplicate] = []
+        self._remarks: list[Remark] = []
+        self._embedded = 0
+
+    def events(
+        self, paths: Sequence[Path], *, sync: bool, allow_removals: bool, retry_failed: bool
+    ) -> Iterator[Event]:
+        """Do all and tell of it."""
+        documents = self._store.documents()
+        records = known_records(self._collection, documents, self._manifest)
+        for each in documents:
+            self._stored[each.source] = self._stored.get(each.source, 0) + each.chunks
+        plan = make_plan(
+            paths,
+            records=records,
+            stored=self._stored,
+            config=self._config,
+            embedder=self._collection.embedder.name,
+            sync=sync,
+            retry_failed=retry_failed,
+        )
+        if not allow_removals:
+            refuse_many_removals(plan, paths, records, self._stored)
+        yield Planned(len(plan.steps), {each.source: each.record.size for each in plan.todo})
+        self._skipped += plan.left_out
+        yield from plan.left_out
+        passed = plan.of("unchanged", "quarantined")
+        self._manifest.save(
+            each.record for each in passed if each.record != records.get(each.record.path)
+        )
+        self._manifest.save(replace(step.record, state="pending") for step in plan.todo)
+        yield from self._pass_over(plan)
+        yield from self._remove(plan)
+        yield from self._read(plan.todo)
+        yield from self._pass_duplicates(plan)
+        if unfinished(self._collection):
+            yield Finishing()
+            finish(self._collection)
+        yield Finished(self._report(plan))
+
+    def _pass_over(self, plan: Plan) -> Iterator[Event]:
+        """Tell of the files that are not read."""
+        for step in plan.of("unchanged", "quarantined", "unreadable"):
+            if step.error:
+                self._fail(step, _reason(step, step.error), "failed")
+                yield self._skipped[-1]
+            elif step.kind == "quarantined":
+                yield _still_failing(step)
             else:
-                duplicates.append(Duplicate(source, original))
-                yield duplicates[-1]
-            continue
-        written[source] = _parsed(document, chunks)
-        yield written[source]
-        if document.remark:
-            remarks.append(Remark(source, document.remark))
-            yield remarks[-1]
-        vectors = []
-        for start in range(0, len(chunks), config.embed_batch):
-            batch = chunks[start : start + config.embed_batch]
-            vectors.append(collection.embedder.encode([chunk.embedded for chunk in batch]))
-            yield Embedded(source, start + len(batch), len(chunks))
-        with _space_on_disk():
-            ledger.replace(document, chunks, np.concatenate(vectors))
-        yield Written(source, len(chunks))
+                yield Unchanged(step.source)
 
-    if ledger.unfinished and collection.store.count():
-        yield Finishing()
-        _finish(collection, ledger)
-    for lost in ledger.lost(written):
-        del written[lost.source]
-        skipped.append(lost)
-        yield lost
-    yield Finished(
-        Report(
-            documents=len(written),
-            pages=sum(each.pages for each in written.values()),
-            chunks=sum(each.chunks for each in written.values()),
-            unchanged=unchanged,
-            duplicates=tuple(duplicates),
-            skipped=tuple(skipped),
-            total_documents=len(collection.store.documents()),
-            total_chunks=collection.store.count(),
-            seconds=time.monotonic() - started,
-            remarks=tuple(remarks),
+    def _remove(self, plan: Plan) -> Iterator[Event]:
+        """Delete what came from files that are gone."""
+        for record in plan.removals:
+            if record.source in self._stored:
+                self._delete(sorted(self._store.ids([record.source])))
+                self._removed.append(Removed(record.source, self._stored[record.source]))
+                yield self._removed[-1]
+            self._manifest.remove([record.path])
+
+    def _read(self, todo: Sequence[Step]) -> Iterator[Event]:
+        """Read and cut files; store them in groups, which fills the embedder's batches."""
+        group: list[_Cut] = []
+        outcomes = read_documents([step.path for step in todo], self._config)
+        for step, (_, outcome) in zip(todo, outcomes, strict=True):
+            cut = outcome if isinstance(outcome, DocumentError) else self._cut(step, outcome)
+            if isinstance(cut, DocumentError):
+                state: State = "failed" if isinstance(cut, GoneError) else "quarantined"
+                self._fail(step, _reason(step, cut), state)
+                yield self._skipped[-1]
+                continue
+            group.append(cut)
+            yield _parsed(cut)
+            if cut.document.remark:
+                self._remarks.append(Remark(step.source, cut.document.remark))
+                yield self._remarks[-1]
+            if sum(len(each.chunks) for each in group) >= GROUP_CHUNKS:
+                yield from self._keep(group)
+                group = []
+        if group:
+            yield from self._keep(group)
+
+    def _cut(self, step: Step, document: Document) -> _Cut | DocumentError:
+        document = replace(document, source=step.record.source)
+        embedder = self._collection.embedder
+        try:
+            chunks = chunk_document(
+                document,
+                token_spans=embedder.token_spans,
+                chunk_tokens=self._config.chunk_tokens,
+                embedder=embedder.name,
+                pipeline=step.record.pipeline,
+                window=embedder.max_tokens - 2,  # the two special tokens
+            )
+        except Exception as error:  # noqa: BLE001 - one hostile file must not end the run
+            brief = " ".join(str(error).split())[:120]
+            return DocumentError(
+                step.source, f"cutting it failed ({type(error).__name__}: {brief})"
+            )
+        if not chunks:
+            return NoTextError(step.source, "there is no word in it")
+        return _Cut(step, document, chunks)
+
+    def _keep(self, group: Sequence[_Cut]) -> Iterator[Event]:
+        """Embed, write and read back a group of documents; then delete what is stale of them."""
+        paths = [cut.step.record.path for cut in group]
+        self._manifest.mark(paths, "parsed")
+        chunks = [chunk for cut in group for chunk in cut.chunks]
+        vectors = self._known_vectors(group)
+        unknown = [chunk for chunk in chunks if chunk.embedded not in vectors]
+        for start in range(0, len(unknown), self._config.embed_batch):
+            batch = unknown[start : start + self._config.embed_batch]
+            fresh = self._collection.embedder.encode([chunk.embedded for chunk in batch])
+            vectors.update(zip((chunk.embedded for chunk in batch), fresh, strict=True))
+            self._embedded += len(batch)
+            yield from _embedded(group, vectors, {chunk.source for chunk in batch})
+        self._manifest.mark(paths, "embedded")
+        refusals = self._write(group, vectors)
+        self._manifest.mark(paths, "written")
+        found = self._store.ids(sorted({name for cut in group for name in _names(cut)}))
+        wanted = {chunk.id for chunk in chunks}
+        lost = {cut.step.source for cut in group if not _ids(cut) <= found}
+        stale = found - wanted
+        if lost:
+            kept = {name for cut in group if cut.step.source in lost for name in _names(cut)}
+            stale -= self._store.ids(sorted(kept))
+        self._delete(sorted(stale))
+        for cut in group:
+            if cut.step.source in lost:
+                yield self._lose(cut, len(_ids(cut) & found), refusals.get(cut.step.source))
+            else:
+                yield self._verify(cut)
+
+    def _known_vectors(self, group: Sequence[_Cut]) -> dict[str, np.ndarray]:
+        """Look up the vectors that the store has for these very texts."""
+        name = self._collection.embedder.name
+        return {
+            chunk.embedded: vector
+            for cut in group
+            for source in _names(cut)
+            if source in self._stored
+            for chunk, vector in self._store.rows(source)
+            if chunk.embedder == name
+        }
+
+    def _write(self, group: Sequence[_Cut], vectors: dict[str, np.ndarray]) -> dict[str, str]:
+        """Write a group; where the store refuses some of it, document by document."""
+        self._begin()
+        refusals: dict[str, str] = {}
+        try:
+            self._write_chunks([chunk for cut in group for chunk in cut.chunks], vectors)
+        except StoreWriteError:
+            for cut in group:
+                try:
+                    self._write_chunks(cut.chunks, vectors)
+                except StoreWriteError as error:
+                    refusals[cut.step.source] = str(error)
+        return refusals
+
+    def _write_chunks(self, chunks: Sequence[Chunk], vectors: dict[str, np.ndarray]) -> None:
+        self._store.write(chunks, np.stack([vectors[chunk.embedded] for chunk in chunks]))
+
+    def _verify(self, cut: _Cut) -> Event:
+        """Note that a document is whole in the store, and nothing else of it is."""
+        record, before = cut.step.record, cut.step.before
+        verified = replace(
+            record,
+            state="verified",
+            sha256=cut.document.id,
+            held=cut.document.id,
+            chunks=len(_ids(cut)),
+            pages=len(cut.document.pages),
+            title=cut.document.title,
+            generation=(before or record).generation + 1,
+            same_as="",
+            reason="",
+            detail="",
+            remedy="",
+            attempts=0,
+            at=time.time(),
         )
-    )
+        self._manifest.save([verified])
+        if before and before.path != record.path:
+            self._manifest.remove([before.path])
+            self._moved.append(Written(cut.step.source, len(cut.chunks), before.source))
+            return self._moved[-1]
+        self._written.append(cut)
+        return Written(cut.step.source, len(cut.chunks))
 
+    def _lose(self, cut: _Cut, kept: int, refusal: str | None) -> Event:
+        detail = refusal or f"the store kept {kept} of its {len(_ids(cut))} chunks"
+        skipped = Skipped(cut.step.source, "not_stored", detail, "run the same command again")
+        self._fail(cut.step, skipped, "failed")
+        return skipped
 
-def _finish(collection: Collection, ledger: Ledger) -> None:
-    """Bring the indexes, the card and the calibration up to date."""
-    with _space_on_disk():
-        collection.store.finish()
-        collection.store.put_note("card", build_card(collection.store).to_dict())
-        collection.calibrate()
-        ledger.finish()
+    def _pass_duplicates(self, plan: Plan) -> Iterator[Event]:
+        """Tell of the files whose chunks are another's; what they had of their own goes."""
+        failed = {each.source: each for each in self._skipped}
+        for step in plan.of("duplicate"):
+            if step.original in failed:
+                first = failed[step.original]
+                detail = f"the same bytes as {step.original}: {first.detail}"
+                skipped = Skipped(step.source, first.reason, detail, first.remedy)
+                known = first.reason not in {"not_stored", GoneError.reason}
+                self._fail(step, skipped, "quarantined" if known else "failed")
+                yield skipped
+                continue
+            source = step.record.source
+            if source in self._stored:
+                self._delete(sorted(self._store.ids([source])))
+            duplicate = replace(
+                step.record, state="duplicate", same_as=step.original, held="", chunks=0
+            )
+            self._manifest.save([duplicate])
+            self._duplicates.append(Duplicate(step.source, step.original))
+            yield self._duplicates[-1]
 
-
-def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Find the files: as given, or in folders by their suffix, hidden ones left out, each once.
-
-    Also gives the folders that hold none. Raises PathMissingError or, where there is no file at
-    all, NothingToIngestError.
-    """
-    found: dict[Path, Path] = {}
-    empty: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise PathMissingError(f"{path} does not exist: check the path.")
-        inside = _files_below(path) if path.is_dir() else [path]
-        if not inside:
-            empty.append(path)
-        for each in inside:
-            found.setdefault(each.resolve(), each)
-    if not found:
-        where = f"{_NOTHING} in {', '.join(map(str, empty))}" if empty else "no path was given"
-        raise NothingToIngestError(
-            f"Nothing to ingest: {where}. Give a file ({', '.join(KINDS)}), or a folder that "
-            "holds some."
+    def _fail(self, step: Step, skipped: Skipped, state: State) -> None:
+        """Note why a file was left out; whatever is stored of it stays."""
+        self._skipped.append(skipped)
+        locked = skipped.reason == EncryptedError.reason
+        record = replace(
+            step.record,
+            state=state,
+            pipeline=(tried_locked if locked else tried)(step.record.pipeline, self._config),
+            reason=skipped.reason,
+            detail=skipped.detail,
+            remedy=skipped.remedy,
+            attempts=step.record.attempts + 1,
+            at=time.time(),
         )
-    return list(found.values()), empty
+        self._manifest.save([record])
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        if ids:
+            self._begin()
+            self._store.delete(ids)
+
+    def _begin(self) -> None:
+        """Note, before the first change, that card and calibration will lag behind."""
+        if not self._begun:
+            begin(self._collection)
+            self._begun = True
+
+    def _report(self, plan: Plan) -> Report:
+        read = [cut.document for cut in self._written]
+        return Report(
+            documents=len(self._written),
+            pages=sum(len(each.pages) for each in read if each.paged),
+            parts=sum(len(each.pages) for each in read if not each.paged),
+            chunks=sum(len(cut.chunks) for cut in self._written),
+            embedded=self._embedded,
+            unchanged=len(plan.of("unchanged")),
+            moved=tuple(self._moved),
+            removed=tuple(self._removed),
+            duplicates=tuple(self._duplicates),
+            skipped=tuple(self._skipped),
+            still_failing=tuple(_still_failing(step) for step in plan.of("quarantined")),
+            remarks=tuple(self._remarks),
+            total_documents=len({each.source for each in self._store.documents()}),
+            total_chunks=self._store.count(),
+            seconds=time.monotonic() - self._started,
+        )
 
 
-def _read_and_cut(
-    path: Path, collection: Collection, config: IngestConfig
-) -> tuple[Document, list[Chunk]]:
-    document = read_document(path, max_bytes=config.max_bytes, max_pages=config.max_pages)
-    embedder = collection.embedder
-    chunks = chunk_document(
-        document,
-        token_spans=embedder.token_spans,
-        chunk_tokens=config.chunk_tokens,
-        embedder=embedder.name,
-        pipeline=config.fingerprint(embedder.name, kind=kind_of(document.source)),
-        window=embedder.max_tokens - 2,  # the two special tokens
-    )
-    return document, chunks
+def _ids(cut: _Cut) -> set[str]:
+    return {chunk.id for chunk in cut.chunks}
 
 
-def _parsed(document: Document, chunks: Sequence[Chunk]) -> Parsed:
-    blank = tuple(page.number for page in document.pages if not page.text.strip())
-    return Parsed(document.source, document.title, len(document.pages), len(chunks), blank)
+def _names(cut: _Cut) -> set[str]:
+    """Give the names under which the store may have chunks of a file: its own and a former one."""
+    before = cut.step.before
+    return {cut.step.record.source} | ({before.source} if before else set())
 
 
-def _reason(source: str, error: Exception) -> Skipped:
-    if isinstance(error, DocumentError):
-        return Skipped(source, error.reason, error.detail, error.advice)
-    if isinstance(error, PathMissingError):
-        return Skipped(source, "missing", "it is gone", "check whether it was moved")
-    brief = " ".join(str(error).split())[:120]
-    detail = f"reading it failed ({type(error).__name__}: {brief})"
-    return Skipped(source, DocumentError.reason, detail, DocumentError.remedy)
+def _parsed(cut: _Cut) -> Parsed:
+    blank = tuple(page.number for page in cut.document.pages if not page.text.strip())
+    pages, chunks = len(cut.document.pages), len(cut.chunks)
+    return Parsed(cut.step.source, cut.document.title, pages, chunks, blank, cut.document.paged)
 
 
-def _nothing_in(folder: Path) -> Skipped:
-    return Skipped(str(folder), "empty", _NOTHING, "check the path")
+def _embedded(
+    group: Sequence[_Cut], vectors: dict[str, np.ndarray], touched: set[str]
+) -> Iterator[Embedded]:
+    for cut in group:
+        if cut.document.source in touched:
+            done = sum(chunk.embedded in vectors for chunk in cut.chunks)
+            yield Embedded(cut.step.source, done, len(cut.chunks))
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """List a folder's files of known kinds in order.
+def _still_failing(step: Step) -> StillFailing:
+    record = step.record
+    return StillFailing(step.source, record.reason, record.detail, record.remedy)
 
-    Links to folders are not followed, they may be circular; nor are the files taken that a word
-    processor keeps beside an open one.
-    """
-    found: list[Path] = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(root, name)
-            for name in sorted(files)
-            if name.lower().endswith(tuple(KINDS)) and not name.startswith((".", "~$"))
-        ]
-    return found
+
+def _reason(step: Step, error: DocumentError) -> Skipped:
+    return Skipped(step.source, error.reason, error.detail, error.advice)
 
 
 @contextmanager
@@ -232,7 +457,12 @@ def _space_on_disk() -> Iterator[None]:
         raise
     except Exception as error:
         number = getattr(error, "errno", None)
-        if number in {errno.ENOSPC, errno.EDQUOT} or "no space left" in str(error).lower():
+        said = str(error).lower()
+        if (
+            number in {errno.ENOSPC, errno.EDQUOT}
+            or "no space left" in said
+            or "disk is full" in said
+        ):
             raise StoreFullError(
                 "The disk that holds the collection is full: free some space and run the same "
                 "command again. What was stored before is intact."

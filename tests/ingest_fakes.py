@@ -2,11 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from fpdf import FPDF
+
+from ingest.config import IngestConfig
+from ingest.documents import Document
+from ingest.errors import DocumentError
+from ingest.formats import read_document
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
@@ -14,6 +19,17 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 def token_spans(text: str) -> list[tuple[int, int]]:
     """Take words and marks for tokens."""
     return [match.span() for match in _TOKEN.finditer(text)]
+
+
+def read_here(
+    paths: Iterable[Path], config: IngestConfig
+) -> Iterator[tuple[Path, Document | DocumentError]]:
+    """Read files as read_documents does, but in this process, which need not be started first."""
+    for path in paths:
+        try:
+            yield path, read_document(path, max_bytes=config.max_bytes, max_pages=config.max_pages)
+        except DocumentError as error:
+            yield path, error
 
 
 class WordEmbedder:

@@ -40,6 +40,7 @@ STOPWORDS = frozenset(
     )
 )
 CANDIDATES = 100
+REACH = 10_000
 HNSW_DEFAULTS = {
     "cleanupIntervalSeconds": 300,
     "distance": "cosine",
@@ -218,7 +219,12 @@ class _Servicer(weaviate_pb2_grpc.WeaviateServicer):
         if request.HasField("hybrid_search"):
             found = _hybrid(self, request, allowed, context)
         else:
-            after = [each for each in allowed if each.uuid > request.after]
+            if request.after and request.HasField("filters"):
+                reason = "where filter and after parameter can't be used together"
+                context.abort(grpc.StatusCode.UNKNOWN, reason)
+            if request.offset + request.limit > REACH:
+                context.abort(grpc.StatusCode.UNKNOWN, "query maximum results exceeded")
+            after = [each for each in allowed if each.uuid > request.after][request.offset :]
             found = [(each, 0.0, "") for each in after[: request.limit or 100]]
         reply = search_get_pb2.SearchReply()
         for each, score, explained in found:

@@ -16,6 +16,7 @@ def open_store(config: StoreConfig) -> Store:
             collection=config.collection,
             api_key=config.api_key,
             timeout_s=config.timeout_s,
+            folder=config.folder,
         )
     from ingest.stores.embedded import LanceStore
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,15 +40,26 @@ class StoredDocument:
 
 
 class Store(Protocol):
-    """Chunks with vectors, found by hybrid search. All methods raise StoreError kin."""
+    """Chunks with vectors, found by hybrid search. All methods raise StoreError kin.
+
+    `place` is where this machine keeps what it alone needs to know of the collection: the start
+    of file names, or None where nothing is kept.
+    """
 
     name: str
+    place: Path | None
 
     def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         """Insert or replace chunks by id; `vectors` is float32 of shape (chunks, dimension)."""
 
-    def delete(self, documents: Sequence[str]) -> None:
-        """Remove every chunk of the documents with these ids."""
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove the chunks with these ids."""
+
+    def ids(self, sources: Sequence[str]) -> set[str]:
+        """Read back the ids of all chunks of these sources."""
+
+    def rows(self, source: str) -> list[tuple[Chunk, np.ndarray]]:
+        """Read the chunks of a source with their vectors."""
 
     def hybrid(
         self,

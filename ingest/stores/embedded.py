@@ -32,6 +32,7 @@ class LanceStore:
 
     def __init__(self, folder: Path, *, collection: str) -> None:
         self.folder = folder
+        self.place: Path | None = folder / collection
         self._collection = collection
         self._table: Any = None
         with self._explained("open"):
@@ -54,12 +55,36 @@ class LanceStore:
             merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(pa.Table.from_pylist(list(rows.values()), schema=table.schema))
 
-    def delete(self, documents: Sequence[str]) -> None:
-        """Remove every chunk of the documents with these ids."""
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove the chunks with these ids."""
         with self._explained("delete"):
             table = self._open()
-            if table is not None and documents:
-                table.delete(f"document IN ({_quoted(documents)})")
+            if table is not None and ids:
+                table.delete(f"id IN ({_quoted(ids)})")
+
+    def ids(self, sources: Sequence[str]) -> set[str]:
+        """Read back the ids of all chunks of these sources."""
+        with self._explained("read back"):
+            table = self._open()
+            if table is None or not sources:
+                return set()
+            query = table.search().where(f"source IN ({_quoted(sources)})").select(["id"])
+            return set(query.to_arrow().column("id").to_pylist())
+
+    def rows(self, source: str) -> list[tuple[Chunk, np.ndarray]]:
+        """Read the chunks of a source with their vectors."""
+        with self._explained("read back"):
+            table = self._open()
+            if table is None:
+                return []
+            found = table.search().where(f"source IN ({_quoted([source])})").to_list()
+        return [
+            (
+                Chunk(**{name: row[name] for name in _FIELDS}),
+                np.asarray(row["vector"], dtype=np.float32),
+            )
+            for row in found
+        ]
 
     def hybrid(
         self,
@@ -108,17 +133,21 @@ class LanceStore:
             table = self._open()
             if table is None:
                 return []
-            columns = table.search().select(["document", "source", "title", "page"]).to_list()
-        pages: dict[tuple[str, str, str], list[int]] = {}
-        for row in columns:
-            key = (row["source"], row["document"], row["title"])
-            pages.setdefault(key, []).append(row["page"])
-        return [
+            columns = table.search().select(["source", "document", "title", "page"]).to_arrow()
+        counted = columns.group_by(["source", "document", "title"]).aggregate(
+            [("page", "count_distinct"), ("page", "count")]
+        )
+        found = [
             StoredDocument(
-                id=document, source=source, title=title, pages=len(set(found)), chunks=len(found)
+                id=row["document"],
+                source=row["source"],
+                title=row["title"],
+                pages=row["page_count_distinct"],
+                chunks=row["page_count"],
             )
-            for (source, document, title), found in sorted(pages.items())
+            for row in counted.to_pylist()
         ]
+        return sorted(found, key=lambda each: (each.source, each.id, each.title))
 
     def chunks(self) -> Iterator[Chunk]:
         """Iterate over all chunks."""

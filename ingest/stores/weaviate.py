@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ _KEYS = ("document", "source")
 _FIELDS = [each.name for each in fields(Chunk) if each.name != "id"]
 _BATCH = 200
 _PAGE = 1000
+_REACH = 10_000  # QUERY_MAXIMUM_RESULTS: so far a filtered query can be paged through
 _ROTATIONAL_FROM = (1, 32)
 _KEYWORD = re.compile(r"Result Set '?keyword[^)]*\) Document \S+ original score ([-+.\de]+)")
 
@@ -40,19 +43,26 @@ class WeaviateStore:
 
     `url` is like `http://localhost:8080`; add `?grpc=PORT` where gRPC is not at 50051. The
     collections come into being with the first write. `timeout_s` is the deadline of every call,
-    the client's own repetitions included.
+    the client's own repetitions included. `folder` is where this machine notes what it ingested.
     """
 
     name = "weaviate"
 
     def __init__(
-        self, url: str, *, collection: str, api_key: str | None = None, timeout_s: float = 30.0
+        self,
+        url: str,
+        *,
+        collection: str,
+        api_key: str | None = None,
+        timeout_s: float = 30.0,
+        folder: Path | None = None,
     ) -> None:
+        server = sha256(url.encode()).hexdigest()[:12]
+        self.place = folder / f"{collection}.{server}" if folder else None
         self._collection = collection
         self._class = class_name(collection)
         self._server = Server(url, api_key=api_key, timeout_s=timeout_s)
         self._known: set[str] = set()
-        self._unchecked: dict[str, set[str]] = {}
 
     def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         """Insert or replace chunks by id; raise when the server refuses even one."""
@@ -65,16 +75,24 @@ class WeaviateStore:
         ]
         for start in range(0, len(objects), _BATCH):
             self._insert(self._class, objects[start : start + _BATCH])
-        for chunk in chunks:
-            self._unchecked.setdefault(chunk.document, set()).add(chunk.id)
 
-    def delete(self, documents: Sequence[str]) -> None:
-        """Remove every chunk of the documents with these ids."""
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove the chunks with these ids."""
         if not self._exists(self._class):
             return
-        for document in documents:
-            self._unchecked.pop(document, None)
-            self._delete(document)
+        for start in range(0, len(ids), _BATCH):
+            self._delete(ids[start : start + _BATCH])
+
+    def ids(self, sources: Sequence[str]) -> set[str]:
+        """Read back the ids of all chunks of these sources."""
+        return {str(each.uuid) for source in sources for each in self._of(source, ["source"])}
+
+    def rows(self, source: str) -> list[tuple[Chunk, np.ndarray]]:
+        """Read the chunks of a source with their vectors."""
+        return [
+            (_chunk(each), np.asarray(each.vector["default"], dtype=np.float32))
+            for each in self._of(source, _FIELDS, vectors=True)
+        ]
 
     def hybrid(
         self,
@@ -156,17 +174,7 @@ class WeaviateStore:
         return value
 
     def finish(self) -> None:
-        """Read back how many chunks each written document has; the server indexes by itself."""
-        for document, ids in list(self._unchecked.items()):
-            stored = self._count(Filter.by_property("document").equal(document))
-            if stored < len(ids):
-                message = (
-                    f"Weaviate at {self._server.url} accepted {len(ids)} chunks of document"
-                    f" {document[:12]} but holds {stored}; ingest it again, and look at the"
-                    " server's log"
-                )
-                raise StoreWriteError(message)
-            del self._unchecked[document]
+        """Do nothing: the server indexes by itself."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -179,11 +187,34 @@ class WeaviateStore:
         ask = partial(self._data(self._class).aggregate.over_all, filters=filters, total_count=True)
         return int(self._server.ask("count chunks", ask).total_count or 0)
 
-    def _scan(self, names: list[str]) -> Iterator[Any]:
+    def _of(self, source: str, names: list[str], *, vectors: bool = False) -> Iterator[Any]:
+        """Give the objects of a source; a filter and the cursor exclude each other."""
+        if not self._exists(self._class):
+            return
+        same = Filter.by_property("source").equal(source)
+        total = self._count(same)
+        if total > _REACH:
+            scanned = self._scan(names, vectors=vectors)
+            yield from (each for each in scanned if each.properties["source"] == source)
+            return
+        fetch = partial(
+            self._data(self._class).query.fetch_objects,
+            filters=same,
+            limit=_PAGE,
+            return_properties=names,
+            include_vector=vectors,
+        )
+        for start in range(0, total, _PAGE):
+            yield from self._server.ask("list chunks", partial(fetch, offset=start)).objects
+
+    def _scan(self, names: list[str], *, vectors: bool = False) -> Iterator[Any]:
         if not self._exists(self._class):
             return
         fetch = partial(
-            self._data(self._class).query.fetch_objects, limit=_PAGE, return_properties=names
+            self._data(self._class).query.fetch_objects,
+            limit=_PAGE,
+            return_properties=names,
+            include_vector=vectors,
         )
         after: uuid.UUID | None = None
         while found := self._server.ask("list chunks", partial(fetch, after=after)).objects:
@@ -207,16 +238,15 @@ class WeaviateStore:
         )
         raise refusal(message, " ".join(given), otherwise=StoreWriteError)
 
-    def _delete(self, document: str) -> None:
+    def _delete(self, ids: Sequence[str]) -> None:
         # The server deletes at most QUERY_MAXIMUM_RESULTS objects a call, so until none is left.
-        same = Filter.by_property("document").equal(document)
-        erase = partial(self._data(self._class).data.delete_many, where=same)
+        named = Filter.by_id().contains_any(ids)
+        erase = partial(self._data(self._class).data.delete_many, where=named)
         while (outcome := self._server.ask("delete", erase)).matches:
             if outcome.failed or not outcome.successful:
                 message = (
                     f"Weaviate at {self._server.url} could not delete {outcome.failed} of"
-                    f" {outcome.matches} chunks of document {document[:12]}; try again, and look"
-                    " at the server's log"
+                    f" {outcome.matches} chunks; try again, and look at the server's log"
                 )
                 raise StoreWriteError(message)
 

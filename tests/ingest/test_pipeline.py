@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ingest_fakes import WordEmbedder, write_pdf
+from ingest_fakes import WordEmbedder, read_here, write_pdf
 
+import ingest.collection
 import ingest.pipeline
 from ingest.collection import Collection
 from ingest.config import IngestConfig
-from ingest.documents import Chunk
+from ingest.documents import Chunk, Document
 from ingest.errors import (
     NothingToIngestError,
     PathMissingError,
@@ -25,17 +26,26 @@ from ingest.events import (
     Event,
     Finished,
     Finishing,
-    Found,
     Parsed,
+    Planned,
     Report,
     Skipped,
     Unchanged,
     Written,
 )
+from ingest.evidence import background_questions
 from ingest.stores.embedded import LanceStore
 
 HOTELS = "A night in Northhaven is paid up to 142 crowns. Ask the desk before you book."
 MEALS = "Meals at sea are free. Meals on land are paid up to 31 crowns a day."
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "slow" not in request.keywords:
+        asked = background_questions()[:8]
+        monkeypatch.setattr(ingest.pipeline, "read_documents", read_here)
+        monkeypatch.setattr(ingest.collection, "background_questions", lambda: asked)
 
 
 @pytest.fixture
@@ -71,9 +81,10 @@ def stored(collection: Collection) -> list[tuple[str, int]]:
 
 def test_a_folder_is_ingested_step_by_step(collection: Collection, folder: Path) -> None:
     events, report = run(collection, folder)
-    kinds = [Found, Parsed, Embedded, Written, Parsed, Embedded, Written, Finishing, Finished]
+    kinds = [Planned, Parsed, Parsed, Embedded, Embedded, Written, Written, Finishing, Finished]
     assert [type(event) for event in events] == kinds
-    assert events[0] == Found((str(folder / "travel.pdf"), str(folder / "sub" / "meals.pdf")))
+    paths = [folder / "travel.pdf", folder / "sub" / "meals.pdf"]
+    assert events[0] == Planned(2, {str(path): path.stat().st_size for path in paths})
     assert (report.documents, report.pages, report.chunks, report.exit_code) == (2, 2, 2, 0)
     assert (report.total_documents, report.total_chunks) == (2, 2)
     [hit, *_] = collection.search("What is paid for a night in Northhaven?")
@@ -91,7 +102,7 @@ def test_ingesting_twice_changes_nothing(
     before = sorted(chunk.id for chunk in collection.store.chunks())
     embedder.encoded.clear()
     events, report = run(collection, folder)
-    assert [type(event) for event in events] == [Found, Unchanged, Unchanged, Finished]
+    assert [type(event) for event in events] == [Planned, Unchanged, Unchanged, Finished]
     assert (report.documents, report.chunks, report.unchanged, report.exit_code) == (0, 0, 2, 0)
     assert sorted(chunk.id for chunk in collection.store.chunks()) == before
     assert embedder.encoded == []
@@ -132,7 +143,8 @@ def test_a_moved_file_is_found_under_its_new_name(collection: Collection, folder
     run(collection, folder)
     (folder / "travel.pdf").rename(folder / "journeys.pdf")
     _, report = run(collection, folder)
-    assert report.documents == 1
+    moved = Written(str(folder / "journeys.pdf"), 1, moved_from=str(folder / "travel.pdf"))
+    assert (report.documents, report.moved) == (0, (moved,))
     assert stored(collection) == [("journeys.pdf", 1), ("meals.pdf", 1)]
     _, again = run(collection, folder)
     assert again.unchanged == 2
@@ -144,7 +156,7 @@ def test_a_file_spelled_otherwise_is_the_same_file(
     run(collection, folder)
     monkeypatch.chdir(folder)
     events, report = run(collection, Path("travel.pdf"), folder / "travel.pdf")
-    assert [type(event) for event in events] == [Found, Unchanged, Finished]
+    assert [type(event) for event in events] == [Planned, Unchanged, Finished]
     assert report.unchanged == 1
 
 
@@ -170,17 +182,17 @@ def test_files_that_cannot_be_read_are_named_and_the_rest_goes_on(
     assert report.to_dict()["skipped"][0]["reason"] == "corrupt"
 
 
-def test_a_file_that_makes_the_reader_crash_does_not_end_the_run(
+def test_a_file_that_makes_the_splitter_crash_does_not_end_the_run(
     collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = ingest.pipeline.read_document
+    cut = ingest.pipeline.chunk_document
 
-    def hostile(path: Path, **limits: int) -> Any:
-        if path.name == "travel.pdf":
+    def hostile(document: Document, **dials: Any) -> list[Chunk]:
+        if document.source.endswith("travel.pdf"):
             raise RecursionError("maximum recursion depth exceeded")
-        return read(path, **limits)
+        return cut(document, **dials)
 
-    monkeypatch.setattr(ingest.pipeline, "read_document", hostile)
+    monkeypatch.setattr(ingest.pipeline, "chunk_document", hostile)
     _, report = run(collection, folder)
     [skipped] = report.skipped
     assert (skipped.reason, report.documents) == ("unreadable", 1)
@@ -199,7 +211,7 @@ def test_a_version_that_cannot_be_read_leaves_the_stored_one(
 def test_nothing_readable_at_all_ends_with_a_report(collection: Collection, tmp_path: Path) -> None:
     (tmp_path / "a.pdf").touch()
     events, report = run(collection, tmp_path / "a.pdf")
-    assert [type(event) for event in events] == [Found, Skipped, Finished]
+    assert [type(event) for event in events] == [Planned, Skipped, Finished]
     assert (report.total_documents, report.exit_code) == (0, 1)
 
 
@@ -244,8 +256,12 @@ def test_a_full_disk_is_said_clearly_and_leaves_what_was_there(
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(
-    collection: Collection, folder: Path, embedder: WordEmbedder
+    collection: Collection,
+    folder: Path,
+    embedder: WordEmbedder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(ingest.pipeline, "GROUP_CHUNKS", 1)
     events = ingest.pipeline.ingest([folder], collection=collection)
     for event in events:
         if isinstance(event, Written):
@@ -275,7 +291,8 @@ def test_a_store_that_keeps_less_than_it_was_given_is_caught(
 ) -> None:
     class Forgetful(LanceStore):
         def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
-            super().write(chunks[:1], vectors[:1])
+            kept = [row for row, chunk in enumerate(chunks) if chunk.page == 1]
+            super().write([chunks[row] for row in kept], vectors[kept])
 
     write_pdf(folder / "travel.pdf", [[("Hotels", HOTELS)], [("Meals", MEALS)]])
     opened = Collection(Forgetful(tmp_path / "f", collection="t"), embedder)  # type: ignore[arg-type]

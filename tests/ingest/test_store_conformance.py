@@ -237,19 +237,59 @@ def test_a_source_with_quotes_can_be_filtered_and_deleted(filled: Store) -> None
     filled.finish()
     where = Where(sources=(odd.source,))
     assert found(filled.hybrid("odd", DOGS, alpha=0.5, limit=5, where=where)) == [odd]
-    filled.delete([odd.document])
+    assert filled.ids([odd.source]) == {odd.id}
+    filled.delete([odd.id])
     assert filled.hybrid("odd", DOGS, alpha=0.5, limit=5, where=where) == []
 
 
-def test_deleting_a_document_removes_its_chunks_and_no_others(filled: Store) -> None:
-    filled.delete([CHUNKS[0].document, CHUNKS[3].document, "no such document"])
+def test_deleting_chunks_removes_these_and_no_others(filled: Store) -> None:
+    filled.delete([CHUNKS[0].id, CHUNKS[1].id, CHUNKS[3].id, str(uuid.uuid4())])
     assert list(filled.chunks()) == [CHUNKS[2]]
     assert filled.count() == 1
     assert found(filled.hybrid("leave train", LEAVE, alpha=0.5, limit=5)) == [CHUNKS[2]]
+    filled.delete([])
+    assert filled.count() == 1
+
+
+def test_two_versions_of_a_document_can_be_told_apart_and_one_deleted(filled: Store) -> None:
+    later = passage("Everyone gets thirty days of annual leave.")
+    filled.write([later], np.stack([LEAVE]))
+    assert filled.ids(["leave.pdf"]) == {CHUNKS[0].id, CHUNKS[1].id, later.id}
+    filled.delete(sorted(filled.ids(["leave.pdf"]) - {later.id}))
+    assert by_id(list(filled.chunks())) == by_id([later, *CHUNKS[2:]])
+
+
+def test_the_ids_of_several_sources_are_read_back(filled: Store) -> None:
+    assert filled.ids(["leave.pdf", "pets.pdf", "none.pdf"]) == {
+        CHUNKS[0].id,
+        CHUNKS[1].id,
+        CHUNKS[3].id,
+    }
+    assert filled.ids([]) == set()
+
+
+def test_an_empty_store_has_no_ids_and_no_rows(store: Store) -> None:
+    assert (store.ids(["leave.pdf"]), store.rows("leave.pdf")) == (set(), [])
+    store.delete([CHUNKS[0].id])
+    assert store.count() == 0
+
+
+def test_the_rows_of_a_source_come_with_their_vectors(filled: Store) -> None:
+    rows = {chunk.page: (chunk, vector) for chunk, vector in filled.rows("leave.pdf")}
+    assert [rows[page][0] for page in (1, 2)] == CHUNKS[:2]
+    np.testing.assert_allclose(rows[2][1], VECTORS[1], atol=1e-2)
+
+
+def test_the_rows_of_a_long_source_are_all_read(store: Store) -> None:
+    chunks = [passage(f"Rule {page}.", source="o'long.pdf", page=page) for page in range(1, 2051)]
+    store.write(chunks, np.tile(DOGS, (len(chunks), 1)))
+    store.write(CHUNKS, VECTORS)
+    assert store.ids(["o'long.pdf"]) == {chunk.id for chunk in chunks}
+    assert by_id([chunk for chunk, _ in store.rows("o'long.pdf")]) == by_id(chunks)
 
 
 def test_what_was_deleted_can_be_written_again(filled: Store) -> None:
-    filled.delete([CHUNKS[0].document])
+    filled.delete([CHUNKS[0].id])
     filled.write(CHUNKS, VECTORS)
     filled.finish()
     assert by_id(list(filled.chunks())) == by_id(CHUNKS)
@@ -295,7 +335,7 @@ def test_a_second_opener_sees_what_the_first_writes(store: Store, opened: Opener
     store.finish()
     assert other.count() == len(CHUNKS)
     assert found(other.hybrid("dogs", DOGS, alpha=0.5, limit=1)) == [CHUNKS[3]]
-    store.delete([CHUNKS[3].document])
+    store.delete([CHUNKS[3].id])
     assert other.count() == len(CHUNKS) - 1
 
 
@@ -385,8 +425,8 @@ def test_a_thousand_chunks_are_kept_and_found(store: Store) -> None:
         assert by_vector[0].chunk == chunks[number]
         by_words = store.hybrid(f"item{number}", vectors[0], alpha=0.0, limit=3)
         assert found(by_words) == [chunks[number]]
-    store.delete([chunks[0].document, chunks[999].document])
-    assert store.count() == 900
+    store.delete([chunk.id for chunk in chunks[:600]])
+    assert store.count() == 400
 
 
 def test_vectors_of_another_length_are_refused_and_change_nothing(filled: Store) -> None:

@@ -102,18 +102,27 @@ def test_a_refusal_in_a_later_batch_is_not_lost(fake: FakeWeaviate, store: Weavi
         store.write(chunks, vectors(450))
 
 
-def test_a_chunk_that_was_acknowledged_but_lost_is_noticed_at_the_end(
+def test_a_chunk_that_was_acknowledged_but_lost_is_not_read_back(
     fake: FakeWeaviate, store: WeaviateStore
 ) -> None:
     chunks = passages(10)
     fake.faults.lose = {chunks[3].id}
     store.write(chunks, vectors(10))
-    with pytest.raises(StoreWriteError, match=r"accepted 10 chunks .* holds 9"):
-        store.finish()
+    wanted = {chunk.id for chunk in chunks}
+    assert wanted - store.ids(["rules.pdf"]) == {chunks[3].id}
     fake.faults.lose = set()
     store.write(chunks, vectors(10))
-    store.finish()
-    assert store.count() == 10
+    assert store.ids(["rules.pdf"]) == wanted
+
+
+def test_a_source_beyond_the_reach_of_a_query_is_read_back_by_cursor(
+    fake: FakeWeaviate, store: WeaviateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.stores.weaviate._REACH", 5)
+    monkeypatch.setattr("weaviate_fake.REACH", 1000)
+    chunks = passages(10)
+    store.write([*chunks, *passages(3, source="other.pdf")], vectors(13))
+    assert store.ids(["rules.pdf"]) == {chunk.id for chunk in chunks}
 
 
 def test_a_server_whose_disk_is_full_says_so(fake: FakeWeaviate, store: WeaviateStore) -> None:
@@ -129,14 +138,14 @@ def test_a_refused_deletion_is_an_error(fake: FakeWeaviate, store: WeaviateStore
     store.write(chunks, vectors(3))
     fake.faults.keep_on_delete = {chunks[0].id}
     with pytest.raises(StoreWriteError, match="could not delete 1 of 3"):
-        store.delete([chunks[0].document])
+        store.delete([chunk.id for chunk in chunks])
 
 
-def test_a_document_with_more_chunks_than_one_deletion_takes_is_deleted_whole() -> None:
+def test_more_chunks_than_one_deletion_takes_are_all_deleted() -> None:
     with running(delete_limit=4) as fake:
         store = opened(fake)
         store.write(passages(10), vectors(10))
-        store.delete(["d" * 64])
+        store.delete(sorted(store.ids(["rules.pdf"])))
         assert store.count() == 0
         store.close()
 
