@@ -1,26 +1,28 @@
-"""PDFs that are made to harm their reader: by time, by memory."""
+"""PDFs that are made to harm their reader: by time, by memory, by what they say of themselves."""
 
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-_FONT = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+TEXT = "Thirty days of leave a year for everyone."
+
+_CATALOG = b"<</Type/Catalog/Pages 2 0 R>>"
+_PAGES = b"<</Type/Pages/Kids[3 0 R]/Count 1>>"
 _BOX = b"/MediaBox[0 0 600 800]"
+_PAGE = b"<</Type/Page/Parent 2 0 R%s/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>" % _BOX
+_FONT = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+_DRAWN = b"BT /F 12 Tf 100 700 Td (%s) Tj ET" % TEXT.encode()
 
 
 def write_forms_within_forms(path: Path, depth: int = 40) -> Path:
     """Write a page that draws a form, which draws another twice, and so on: 2**depth drawings."""
-    page = b"<</Type/Page/Parent 2 0 R%s/Contents 4 0 R/Resources<</XObject<</X 6 0 R>>>>>>" % _BOX
+    form = b"/Type/XObject/Subtype/Form/BBox[0 0 600 800]"
     forms = [
-        _stream(
-            b"/X Do /X Do",
-            b"/Type/XObject/Subtype/Form/BBox[0 0 600 800]"
-            b"/Resources<</XObject<</X %d 0 R>>>>" % (7 + number),
-        )
+        _stream(b"/X Do /X Do", form + b"/Resources<</XObject<</X %d 0 R>>>>" % (7 + number))
         for number in range(depth)
     ]
-    last = _stream(b"BT /F 12 Tf (Hello) Tj ET", b"/Type/XObject/Subtype/Form/BBox[0 0 600 800]")
-    return _write(path, [page, _stream(b"/X Do"), _FONT, *forms, last])
+    page = _PAGE.replace(b"/Font<</F 5 0 R>>", b"/XObject<</X 6 0 R>>")
+    return _write(path, [page, _stream(b"/X Do"), _FONT, *forms, _stream(_DRAWN, form)])
 
 
 def write_bomb(path: Path, megabytes: int = 300) -> Path:
@@ -28,27 +30,87 @@ def write_bomb(path: Path, megabytes: int = 300) -> Path:
     packer = zlib.compressobj(1)
     text = b"BT /F 12 Tf (Hello) Tj ET\n" * 40_000
     packed = b"".join(packer.compress(text) for _ in range(megabytes)) + packer.flush()
-    page = b"<</Type/Page/Parent 2 0 R%s/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>" % _BOX
-    return _write(path, [page, _stream(packed, b"/Filter/FlateDecode"), _FONT])
+    return _write(path, [_PAGE, _stream(packed, b"/Filter/FlateDecode"), _FONT])
+
+
+def write_hostile(folder: Path) -> dict[Path, str]:
+    """Write one of each kind, with what should become of it."""
+    text = _stream(_DRAWN)
+    whole = _write(folder / "whole.pdf", [_PAGE, text, _FONT])
+    good = whole.read_bytes()
+    contents = {
+        "nothing but a header": (b"%PDF-1.7\n" + bytes(100_000), "corrupt"),
+        "cut short": (good[: len(good) // 2], "corrupt"),
+        "a wrong place for the table": (good.replace(b"startxref\n", b"startxref\n9"), "ok"),
+        "a table that follows itself": (
+            good.replace(b"/Root", b"/Prev %d/Root" % good.index(b"xref\n")),
+            "ok",
+        ),
+        "a billion pages": (good.replace(b"/Count 1", b"/Count 1000000000"), "ok"),
+        "a page of 10**12 points": (good.replace(b"600 800", b"1e12 1e12"), "ok"),
+        "a page of no size": (good.replace(b"600 800", b"0 0"), "ok"),
+        "a font that is not there": (good.replace(b"/F 5 0 R", b""), "ok"),
+    }
+    parts: dict[str, tuple[list[bytes], bytes, str]] = {
+        "pages within themselves": (
+            [_PAGE, text],
+            b"<</Type/Pages/Kids[2 0 R 2 0 R]/Count 2>>",
+            "no_text",
+        ),
+        "no pages": ([_PAGE], b"<</Type/Pages/Kids[]/Count 0>>", "corrupt"),
+        "a page 6000 times": (
+            [_PAGE, text, _FONT],
+            b"<</Type/Pages/Kids[%s]/Count 6000>>" % (b"3 0 R " * 6000),
+            "too_large",
+        ),
+        "a length that is itself": (
+            [_PAGE, b"<</Length 4 0 R>>" + text[text.index(b"\nstream") :], _FONT],
+            _PAGES,
+            "ok",
+        ),
+        "half a million brackets": (
+            [_PAGE, text, _FONT, b"[" * 500_000 + b"]" * 500_000],
+            _PAGES,
+            "ok",
+        ),
+        "a million saved states": ([_PAGE, _stream(b"q " * 1_000_000 + _DRAWN)], _PAGES, "ok"),
+        "a picture of 10 GB": (
+            [
+                _PAGE.replace(b"/Font<</F 5 0 R>>", b"/XObject<</I 5 0 R>>"),
+                _stream(b"600 0 0 800 0 0 cm /I Do"),
+                _stream(
+                    bytes(100),
+                    b"/Type/XObject/Subtype/Image/Width 60000/Height 60000/BitsPerComponent 8"
+                    b"/ColorSpace/DeviceRGB",
+                ),
+            ],
+            _PAGES,
+            "no_text",
+        ),
+    }
+    expected = {whole: "ok"}
+    for name, (content, outcome) in contents.items():
+        path = folder / f"{name}.pdf"
+        path.write_bytes(content)
+        expected[path] = outcome
+    for name, (objects, pages, outcome) in parts.items():
+        expected[_write(folder / f"{name}.pdf", objects, pages=pages)] = outcome
+    return expected
 
 
 def _stream(data: bytes, entries: bytes = b"") -> bytes:
     return b"<</Length %d%s>>\nstream\n%s\nendstream" % (len(data), entries, data)
 
 
-def _write(path: Path, objects: Sequence[bytes]) -> Path:
+def _write(path: Path, objects: Sequence[bytes], *, pages: bytes = _PAGES) -> Path:
     """Write a file of one page, the first of the objects, which has the number 3."""
-    roots = [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[3 0 R]/Count 1>>"]
     content, offsets = b"%PDF-1.7\n", []
-    for number, value in enumerate([*roots, *objects], 1):
+    for number, value in enumerate([_CATALOG, pages, *objects], 1):
         offsets.append(len(content))
         content += b"%d 0 obj\n%s\nendobj\n" % (number, value)
     table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     size = len(offsets) + 1
-    end = b"xref\n0 %d\n0000000000 65535 f \n%strailer\n<</Size %d/Root 1 0 R>>\n" % (
-        size,
-        table,
-        size,
-    )
-    path.write_bytes(content + end + b"startxref\n%d\n%%%%EOF" % len(content))
+    trailer = b"trailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (size, len(content))
+    head = b"xref\n0 %d\n0000000000 65535 f \n" % size
+    path.write_bytes(content + head + table + trailer)
     return path

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hostile_pdfs import write_bomb, write_forms_within_forms
+from hostile_pdfs import write_bomb, write_forms_within_forms, write_hostile
 from ingest_fakes import write_pdf
 
 import ingest.parsing
@@ -281,7 +281,14 @@ def test_an_outcome_survives_the_way_between_processes() -> None:
     assert told.advice == GoneError.remedy
 
 
-def test_real_and_hostile_files_each_have_an_outcome(shared_pdfs: Path) -> None:
+@pytest.mark.parametrize("ocr", ["never", "auto"])
+def test_hostile_files_each_have_the_outcome_that_they_should(tmp_path: Path, ocr: str) -> None:
+    expected = write_hostile(tmp_path)
+    read = outcomes(list(expected), ocr=ocr)
+    assert dict(zip(expected, read, strict=True)) == expected
+
+
+def test_real_files_each_have_an_outcome(shared_pdfs: Path) -> None:
     paths = sorted(shared_pdfs.glob("*.pdf"))
     read = outcomes(paths, ocr="never", passwords=("openpassword",))
     assert dict(zip((path.name for path in paths), read, strict=True)) == {
