@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from fpdf import FPDF
 
 from ingest.config import IngestConfig
 from ingest.documents import Document
 from ingest.errors import DocumentError
+from ingest.evidence import background_questions
 from ingest.formats import read_document
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -30,6 +32,14 @@ def read_here(
             yield path, read_document(path, max_bytes=config.max_bytes, max_pages=config.max_pages)
         except DocumentError as error:
             yield path, error
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an ingest read in this process, and measure the collection with few questions."""
+    asked = background_questions()[:8]
+    monkeypatch.setattr("ingest.pipeline.read_documents", read_here)
+    monkeypatch.setattr("ingest.collection.background_questions", lambda: asked)
+    monkeypatch.setattr("ingest.evidence.background_questions", lambda: asked)
 
 
 class WordEmbedder:

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ingest_fakes import WordEmbedder, read_here, write_pdf
+from ingest_fakes import WordEmbedder, hurry, write_pdf
 
-import ingest.collection
 import ingest.pipeline
 from ingest.collection import Collection
 from ingest.config import IngestConfig
@@ -33,7 +32,6 @@ from ingest.events import (
     Unchanged,
     Written,
 )
-from ingest.evidence import background_questions
 from ingest.stores.embedded import LanceStore
 
 HOTELS = "A night in Northhaven is paid up to 142 crowns. Ask the desk before you book."
@@ -43,9 +41,7 @@ MEALS = "Meals at sea are free. Meals on land are paid up to 31 crowns a day."
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "slow" not in request.keywords:
-        asked = background_questions()[:8]
-        monkeypatch.setattr(ingest.pipeline, "read_documents", read_here)
-        monkeypatch.setattr(ingest.collection, "background_questions", lambda: asked)
+        hurry(monkeypatch)
 
 
 @pytest.fixture
