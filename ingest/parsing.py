@@ -32,6 +32,7 @@ from ingest.outcomes import OUT_OF_MEMORY, Outcome, from_json
 
 START_TIMEOUT_S = 120
 
+_MORE_MEMORY = "split it (qpdf --split-pages=100 big.pdf part.pdf), or give it more (--memory)"
 _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[2:]; from ingest.parsing_worker import main; "
     "main(int(sys.argv[1]))"
@@ -195,10 +196,11 @@ class _Worker:
         code = self._process.returncode
         limit = f"{self._config.memory_mb:,} MB (memory_mb)"
         if code == OUT_OF_MEMORY:
-            return TooLargeError(source, f"reading it takes more memory than {limit}")
+            return TooLargeError(source, f"reading it takes more memory than {limit}", _MORE_MEMORY)
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         if -code in {signal.SIGABRT, signal.SIGKILL}:  # pdfium's and the system's way to say so
-            return TooLargeError(source, f"its reader ran out of memory ({name}), it had {limit}")
+            detail = f"its reader ran out of memory ({name}), it had {limit}"
+            return TooLargeError(source, detail, _MORE_MEMORY)
         if -code == signal.SIGALRM:
             return TooSlowError(source, f"not read after {self._config.timeout_s:g} s (timeout_s)")
         return CorruptError(source, f"it makes its reader crash ({name})")
