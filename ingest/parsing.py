@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -106,7 +106,13 @@ class _Workers:
             with self._lock:
                 if self._closed:
                     raise IngestError("Reading was stopped.")
-                worker = self._own.worker = _Worker(self._config)
+                try:
+                    worker = self._own.worker = _Worker(self._config)
+                except OSError as error:
+                    raise IngestError(
+                        f"No process can be started to read files ({error.strerror}): end some "
+                        "others, or use fewer (--workers 1)."
+                    ) from error
                 self._running.add(worker)
         return worker
 
@@ -120,10 +126,10 @@ class _Worker:
         self._said = ""
         self._config = config
         self._ending = threading.Lock()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._connection, theirs = Pipe()
-        with theirs:
-            descriptor = theirs.fileno()
+        descriptor = theirs.fileno()
+        with theirs, ExitStack() as on_failure:
+            self._errors = on_failure.enter_context(tempfile.TemporaryFile())
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _PROGRAM, str(descriptor), *sys.path],
                 stdin=subprocess.DEVNULL,
@@ -132,6 +138,7 @@ class _Worker:
                 pass_fds=(descriptor,),
                 start_new_session=True,  # Ctrl-C is its owner's business; OCR ends with it
             )
+            on_failure.pop_all()
 
     def read(self, path: Path) -> Outcome:
         """Have a file read; what the process does meanwhile is the file's outcome."""

@@ -248,6 +248,14 @@ def test_a_reader_that_cannot_start_says_why(
         only(write_good(tmp_path / "good.pdf"))
 
 
+def test_a_machine_that_can_start_no_process_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(IngestError, match=r"\(No such file or directory\): end some others"):
+        only(write_good(tmp_path / "good.pdf"))
+
+
 def test_a_locked_file_opens_with_the_password_that_fits(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "locked.pdf", [[("", "Thirty days.")]], password="quillon")
     assert outcomes([path]) == ["encrypted"]
