@@ -1,7 +1,7 @@
 """Options: the flags that several commands share, and how they become settings."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -45,6 +45,27 @@ Thread = Annotated[
 ]
 Continue = Annotated[
     bool, typer.Option("--continue", "-c", help="Go on with the latest conversation.")
+]
+Password = Annotated[
+    list[str],
+    typer.Option("--password", metavar="WORD", help="Try this on locked PDFs; may be repeated."),
+]
+OcrMode = Annotated[
+    Literal["auto", "always", "never"],
+    typer.Option("--ocr", help="Read PDF pages with tesseract: those without text, all, or none."),
+]
+OcrLanguages = Annotated[
+    str, typer.Option("--ocr-languages", metavar="NAMES", help="Of scans, such as eng+deu.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, metavar="N", help="Files read at a time [cores, at most 4]."),
+]
+FileTimeout = Annotated[
+    float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Time that a file may take.")
+]
+Memory = Annotated[
+    int, typer.Option("--memory", min=256, metavar="MB", help="Memory that a file may take.")
 ]
 Fast = Annotated[bool, typer.Option("--fast", help="Leave out what loads the model.")]
 
