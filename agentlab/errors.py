@@ -19,7 +19,7 @@ AgentlabError                                     exit code 1
 
 from typing import ClassVar
 
-OK, FAILED, USAGE, NO_KEY, BACKEND_DOWN, ABSTAINED = 0, 1, 2, 3, 4, 5
+OK, FAILED, USAGE, NO_KEY, BACKEND_DOWN, ABSTAINED, LIBRARY_FAILED = 0, 1, 2, 3, 4, 5, 6
 OUT_OF_TIME, INTERRUPTED = 124, 130
 
 

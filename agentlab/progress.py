@@ -12,10 +12,13 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from agentlab.console import clean, make_console
+from agentlab.ingest_report import count
 from finetune import events as training
 from ingest import pipeline
 
 LINE_EVERY_S = 15.0
+SPEECHLESS_S = 3.0
+SPEECHLESS_SHARE = 0.02
 SHOWN_ROWS = 10
 
 
@@ -64,73 +67,94 @@ class Bar:
         self.console.print(Text(f"  {clean(text).rstrip()}", style=style), soft_wrap=True)
 
 
-def draw_ingest(events: Iterator[pipeline.Event], *, quiet: bool = False) -> int:
-    """Draw an ingest and its report; return the report's exit code."""
-    code = 0
-    files = done = 0
+def draw_ingest(events: Iterator[pipeline.Event], *, quiet: bool = False) -> pipeline.Report:
+    """Draw an ingest while it runs; return its report."""
+    report: pipeline.Report | None = None
     with Bar(make_console(stderr=True, quiet=quiet)) as bar:
+        drawn = _Ingest(bar)
         for event in events:
-            match event:
-                case pipeline.Planned():
-                    files = event.files
-                case pipeline.Parsed():
-                    bar.show("reading", done, files, f"{event.title}, {event.pages} pages")
-                    if event.blank_pages:
-                        bar.line(f"{event.source}: {_blank(event.blank_pages)}", "note")
-                case pipeline.Embedded():
-                    share = event.done / max(event.total, 1)
-                    name = Path(event.source).name
-                    bar.show("reading", done + share, files, f"{name}, {event.total} passages")
-                case pipeline.Written() | pipeline.Unchanged() | pipeline.Duplicate():
-                    done += 1
-                    bar.show("reading", done, files, Path(event.source).name)
-                case pipeline.Skipped():
-                    done += 1
-                    bar.show("reading", done, files, f"left out {Path(event.source).name}")
-                case pipeline.Finishing():
-                    bar.show("reading", files, files, "measuring what the library covers")
-                case pipeline.Finished(report):
-                    code = report.exit_code
-                    _draw_report(make_console(), make_console(stderr=True), report)
-    return code
+            if isinstance(event, pipeline.Finished):
+                report = event.report
+            drawn.take(event)
+    if report is None:
+        raise RuntimeError("The ingest ended without a report.")
+    return report
 
 
-def _draw_report(console: Console, errors: Console, report: pipeline.Report) -> None:
-    """Draw the counts, and what was left out where errors go."""
-    parts = []
-    if report.documents:
-        parts.append(
-            f"read {_count(report.documents, 'document')}: {_count(report.pages, 'page')}, "
-            f"{_count(report.chunks, 'passage')}"
-        )
-    if report.unchanged:
-        parts.append(f"{report.unchanged} unchanged")
-    if report.duplicates:
-        parts.append(_count(len(report.duplicates), "duplicate"))
-    if report.skipped:
-        parts.append(f"{len(report.skipped)} left out")
-    console.print(Text(f"{'; '.join(parts)} ({report.seconds:.1f} s)"), soft_wrap=True)
-    holds = f"{_count(report.total_documents, 'document')}, "
-    holds += _count(report.total_chunks, "passage")
-    console.print(Text(f"the library holds {holds}"))
-    for remark in report.remarks:
-        text = clean(f"{remark.source}: {remark.detail}")
-        errors.print(Text(f"note: {text}", style="note"), soft_wrap=True)
-    for each in report.skipped:
-        errors.print(Text(f"left out: {_skipped(each)}", style="bad"), soft_wrap=True)
+class _Ingest:
+    """An ingest as it is drawn: how many files are done, and how long the rest may take."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._files = 0
+        self._done = 0.0
+        self._sizes: dict[str, int] = {}
+        self._shares: dict[str, float] = {}
+        self._began = time.monotonic()
+        bar.show("looking", 0, None, "at the files")
+
+    def take(self, event: pipeline.Event) -> None:
+        match event:
+            case pipeline.Waiting():
+                self._bar.line(f"waiting for {event.holder}, which changes the library", "note")
+            case pipeline.Planned():
+                self._files, self._sizes = event.files, event.sizes
+                self._began = time.monotonic()
+            case pipeline.Removed():
+                self._bar.line(f"removed: {event.source} ({count(event.chunks, 'passage')})")
+            case pipeline.Finishing():
+                files = self._files
+                self._bar.show("reading", files, files, "measuring what the library covers")
+            case _:
+                self._take_file(event)
+
+    def _take_file(self, event: pipeline.Event) -> None:
+        match event:
+            case pipeline.Parsed():
+                self._show(f"{event.title}, {_amount(event)}")
+                if event.blank_pages:
+                    self._bar.line(f"{event.source}: {_blank(event.blank_pages)}", "note")
+            case pipeline.Embedded():
+                self._shares[event.source] = event.done / max(event.total, 1)
+                self._show(f"{Path(event.source).name}, {event.total} passages")
+            case pipeline.Written():
+                self._finish(event.source, "")
+                if event.moved_from:
+                    self._bar.line(f"moved: {event.moved_from} -> {event.source}")
+            case pipeline.Unchanged() | pipeline.Duplicate():
+                self._finish(event.source, "")
+            case pipeline.Skipped():
+                self._finish(event.source, "left out ")
+
+    def _finish(self, source: str, what: str) -> None:
+        self._done += 1
+        if source in self._sizes:
+            self._shares[source] = 1.0
+        self._show(f"{what}{Path(source).name}")
+
+    def _show(self, note: str) -> None:
+        begun = sum(share for share in self._shares.values() if share < 1)
+        left = self._seconds_left()
+        said = f"{_left(left)} · {note}" if left is not None else note
+        self._bar.show("reading", self._done + begun, self._files, said)
+
+    def _seconds_left(self) -> float | None:
+        """Guess by the bytes that are done; nothing can be said of the first few."""
+        total = sum(self._sizes.values())
+        done = sum(self._sizes.get(source, 0) * share for source, share in self._shares.items())
+        passed = time.monotonic() - self._began
+        if passed < SPEECHLESS_S or done < SPEECHLESS_SHARE * total:
+            return None
+        return passed * (total - done) / done if done else None
 
 
-def _skipped(event: pipeline.Skipped) -> str:
-    return clean(f"{event.source} ({event.reason}): {event.detail}; {event.remedy}")
+def _amount(event: pipeline.Parsed) -> str:
+    return count(event.pages, "page" if event.paged else "part")
 
 
 def _blank(pages: tuple[int, ...]) -> str:
     listed = ", ".join(map(str, pages[:10])) + (" ..." if len(pages) > 10 else "")
-    return f"no text on {_count(len(pages), 'page')} ({listed}); a scan needs ocrmypdf first"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"no text on {count(len(pages), 'page')} ({listed})"
 
 
 def draw_training(events: Iterator[training.Event]) -> Path:
@@ -197,4 +221,6 @@ def _draw_start(
 
 def _left(seconds: float) -> str:
     minutes = round(seconds / 60)
+    if not minutes:
+        return "less than a minute left"
     return f"{minutes // 60} h {minutes % 60} min left" if minutes >= 60 else f"{minutes} min left"

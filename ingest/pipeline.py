@@ -19,6 +19,7 @@ from ingest.errors import (
     GoneError,
     IngestError,
     NoTextError,
+    RemovalsHeldError,
     StoreFullError,
     StoreWriteError,
 )
@@ -43,8 +44,8 @@ from ingest.folders import find_files
 from ingest.lock import Lock
 from ingest.manifest import Manifest, State, manifest_path
 from ingest.parsing import read_documents
-from ingest.plan import Plan, Step, make_plan, refuse_many_removals, tried, tried_locked
-from ingest.state import begin, finish, known_records, unfinished
+from ingest.plan import Plan, Step, make_plan, tried, tried_locked
+from ingest.state import begin, check_embedder, finish, known_records, unfinished
 
 __all__ = [
     "Duplicate",
@@ -112,9 +113,10 @@ def preview(
 ) -> Plan:
     """Give the plan of an ingest, and change nothing."""
     stored = collection.store.documents()
+    check_embedder(collection, stored)
     return make_plan(
         paths,
-        records=known_records(collection, stored, None),
+        records=known_records(collection.store, stored),
         stored={each.source: each.chunks for each in stored},
         config=config or IngestConfig(),
         embedder=collection.embedder.name,
@@ -158,7 +160,8 @@ class _Run:
     ) -> Iterator[Event]:
         """Do all and tell of it."""
         documents = self._store.documents()
-        records = known_records(self._collection, documents, self._manifest)
+        check_embedder(self._collection, documents)
+        records = known_records(self._store, documents, self._manifest)
         for each in documents:
             self._stored[each.source] = self._stored.get(each.source, 0) + each.chunks
         plan = make_plan(
@@ -170,8 +173,8 @@ class _Run:
             sync=sync,
             retry_failed=retry_failed,
         )
-        if not allow_removals:
-            refuse_many_removals(plan, paths, records, self._stored)
+        if plan.held_back and not allow_removals:
+            raise RemovalsHeldError(plan.held_back)
         yield Planned(len(plan.steps), {each.source: each.record.size for each in plan.todo})
         self._skipped += plan.left_out
         yield from plan.left_out

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ingest.config import IngestConfig
 from ingest.documents import kind_of
-from ingest.errors import DocumentError, EncryptedError, RemovalsHeldError
+from ingest.errors import DocumentError, EncryptedError
 from ingest.events import Skipped
 from ingest.folders import cannot_read, file_digest, find_files, is_gone, place_of
 from ingest.manifest import Record
@@ -49,11 +49,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an ingest would do. `removals` are the records of files that are gone."""
+    """What an ingest would do.
+
+    `removals` are the records of files that are gone; `held_back` says why so many are not removed
+    unless that is allowed.
+    """
 
     steps: tuple[Step, ...]
     removals: tuple[Record, ...] = ()
     left_out: tuple[Skipped, ...] = ()
+    held_back: str = ""
 
     @property
     def todo(self) -> list[Step]:
@@ -98,6 +103,7 @@ class Plan:
                 ),
             ],
             "remove": [record.source for record in self.removals],
+            "held_back": self.held_back,
         }
 
 
@@ -132,31 +138,20 @@ def make_plan(
     steps = tuple(decision.steps())
     moved = {step.before.path for step in steps if step.before}
     removals: list[Record] = []
+    held_back = ""
     if sync:
         roots = [path.resolve() for path in paths if path.is_dir()]
         removals = [each for each in gone if each.path not in moved and _below(each, roots)]
+        there = [each for each in records.values() if _below(each, roots)]
+        held_back = _held_back(
+            [each.source for each in removals if each.source in stored],
+            of=sum(each.source in stored for each in there),
+        )
         emptied = {each for each in map(str, paths) if _holds(Path(each).resolve(), records)}
         left_out = [
             each for each in left_out if each.reason != "empty" or each.source not in emptied
         ]
-    return Plan(steps, tuple(removals), tuple(left_out))
-
-
-def refuse_many_removals(
-    plan: Plan, paths: Sequence[Path], records: Mapping[str, Record], stored: Mapping[str, int]
-) -> None:
-    """Raise RemovalsHeldError where a sync would remove more than a fifth of what is there."""
-    roots = [path.resolve() for path in paths if path.is_dir()]
-    there = [each for each in records.values() if each.source in stored and _below(each, roots)]
-    lost = [each for each in plan.removals if each.source in stored]
-    if len(lost) > MOST_REMOVED * len(there):
-        named = ", ".join(each.source for each in lost[:3]) + (" ..." if len(lost) > 3 else "")
-        raise RemovalsHeldError(
-            f"This would remove {len(lost)} of {len(there)} documents, whose files are gone "
-            f"({named}): more than {MOST_REMOVED:.0%}, so nothing was changed. See that the folder "
-            "is the right one and whole; if they are meant to go, add --allow-removals (--dry-run "
-            "lists them all)."
-        )
+    return Plan(steps, tuple(removals), tuple(left_out), held_back)
 
 
 def tried(pipeline: str, config: IngestConfig) -> str:
@@ -312,6 +307,18 @@ class _Decision:
         """Name a new file as it was given, unless another file goes by that name already."""
         name = str(given)
         return name if self._taken.setdefault(name, key) == key else key
+
+
+def _held_back(lost: Sequence[str], *, of: int) -> str:
+    """Say why so many documents are not removed; "" where they are no more than a fifth."""
+    if len(lost) <= MOST_REMOVED * of:
+        return ""
+    named = ", ".join(lost[:3]) + (" ..." if len(lost) > 3 else "")
+    return (
+        f"This would remove {len(lost)} of {of} documents, whose files are gone ({named}): more "
+        f"than {MOST_REMOVED:.0%}, so nothing was changed. See that the folder is the right one "
+        "and whole; if they are meant to go, add --allow-removals (--dry-run lists them all)."
+    )
 
 
 def _mark(value: object) -> str:

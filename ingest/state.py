@@ -7,7 +7,7 @@ from ingest.card import build_card
 from ingest.collection import Collection
 from ingest.errors import StoreMismatchError
 from ingest.manifest import Manifest, Record, peek, reconcile
-from ingest.stores.base import StoredDocument
+from ingest.stores.base import Store, StoredDocument
 
 NOTE = "state"
 LEDGER = "ledger"  # what versions before the manifest kept: embedder, finished, sources
@@ -15,27 +15,29 @@ _MADE = ("card", "calibration")
 
 
 def known_records(
-    collection: Collection, stored: Sequence[StoredDocument], manifest: Manifest | None
+    store: Store, stored: Sequence[StoredDocument], manifest: Manifest | None = None
 ) -> dict[str, Record]:
     """Read what is known of the files, set right by what the store holds.
 
-    Without an open manifest it is looked into where it lies. Raises StoreMismatchError where the
-    collection was made by another embedder.
+    Without an open manifest it is looked into where it lies, and not changed.
     """
-    ledger = collection.store.note(LEDGER) or {}
-    note = collection.store.note(NOTE) or ledger
-    before, now = note.get("embedder"), collection.embedder.name
+    ledger = store.note(LEDGER) or {}
+    noted = manifest.records() if manifest else peek(store.place)
+    records = reconcile(noted, stored, dict(ledger.get("sources", {})))
+    if manifest:
+        manifest.save(each for path, each in records.items() if each != noted.get(path))
+    return records
+
+
+def check_embedder(collection: Collection, stored: Sequence[StoredDocument]) -> None:
+    """Raise StoreMismatchError where the collection was made by another embedder."""
+    before, now = _note(collection).get("embedder"), collection.embedder.name
     if before and before != now and stored:
         raise StoreMismatchError(
             f"This collection was embedded with {before}, the embedder now is {now}: vectors "
             f"of two models cannot be compared. Ingest into another collection, or set the "
             f"embedder back to {before}."
         )
-    noted = manifest.records() if manifest else peek(collection.store.place)
-    records = reconcile(noted, stored, dict(ledger.get("sources", {})))
-    if manifest:
-        manifest.save(each for path, each in records.items() if each != noted.get(path))
-    return records
 
 
 def unfinished(collection: Collection) -> bool:

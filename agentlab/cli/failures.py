@@ -8,6 +8,7 @@ from agentlab.errors import (
     BACKEND_DOWN,
     FAILED,
     INTERRUPTED,
+    LIBRARY_FAILED,
     NO_KEY,
     OUT_OF_TIME,
     USAGE,
@@ -17,11 +18,12 @@ from agentlab.errors import (
 EXIT_CODES = """\b
 Exit codes:
   0    done, or answered
-  1    something failed; the message says what to do
+  1    something failed, or some files were left out; the message says what to do
   2    wrong usage: a flag, a setting, or a path that does not exist
   3    a key is missing or refused
   4    a server is down: store, model or web search
   5    answered that the sources hold no answer
+  6    the library failed: its disk, its store, another process, or a sync that was held back
   124  the time budget ran out
   130  interrupted
 """
@@ -30,16 +32,25 @@ Exit codes:
 def exit_code(error: BaseException) -> int:
     """Choose the exit code of an error by whom it asks to act."""
     from finetune.errors import ConfigError
-    from ingest.errors import PathMissingError
+    from ingest.errors import (
+        CollectionBusyError,
+        PathMissingError,
+        RemovalsHeldError,
+        StoreAccessError,
+        StoreError,
+        UnknownDocumentError,
+    )
     from serve.errors import ServerFailedError, ServerTimeoutError
 
     if isinstance(error, AgentlabError):
         return error.exit_code
     kinds: list[tuple[tuple[type[BaseException], ...], int]] = [
         ((KeyboardInterrupt,), INTERRUPTED),
-        ((ConfigError, PathMissingError), USAGE),
+        ((ConfigError, PathMissingError, UnknownDocumentError), USAGE),
         ((ServerFailedError, ServerTimeoutError, ConnectionError), BACKEND_DOWN),
         ((TimeoutError,), OUT_OF_TIME),
+        ((StoreAccessError,), NO_KEY),
+        ((StoreError, CollectionBusyError, RemovalsHeldError), LIBRARY_FAILED),
     ]
     for classes, code in kinds:
         if isinstance(error, classes):

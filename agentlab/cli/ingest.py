@@ -1,20 +1,30 @@
-"""`agentlab ingest`: read files into the library."""
+"""`agentlab ingest`: read files into the library, and keep it in step with them."""
 
-from collections.abc import Sequence
+import json
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentlab.cli import options
+from agentlab.cli import failures, options
+from agentlab.errors import OK
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from agentlab.settings import Settings
+    from ingest.collection import Collection
+    from ingest.config import IngestConfig
 
 EXAMPLES = """\b
 Examples:
   agentlab ingest ~/Documents/handbooks
   agentlab ingest travel.pdf safety.docx notes.md
+  agentlab ingest ~/Documents/handbooks --sync --dry-run
+  agentlab ingest ~/Documents/handbooks --sync
+  agentlab ingest ~/Documents/handbooks --watch
 """
 
 
@@ -23,32 +33,210 @@ def ingest(
         list[Path], typer.Argument(help="Files (.pdf .docx .md .html .txt), or folders.")
     ],
     *,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Also remove what is gone from these folders.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep them in step until Ctrl-C (implies --sync).")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")
+    ] = False,
+    allow_removals: Annotated[
+        bool, typer.Option("--allow-removals", help="Remove even more than a fifth of it.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try files again that failed before.")
+    ] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Stop where another process changes the library.")
+    ] = False,
+    password: options.Password = [],  # noqa: B006 - it is only read
+    ocr: options.OcrMode = "auto",
+    ocr_languages: options.OcrLanguages = "eng",
+    workers: options.Workers = None,
+    timeout: options.FileTimeout = 120.0,
+    memory: options.Memory = 2048,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the report, or the plan, as JSON.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the report.")] = False,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
     """Read documents into the library: pages, passages, vectors. Doing it twice changes nothing.
 
-    A file that cannot be read is named with its reason and what to do; the rest goes on. The exit
+    Only new and changed files are read; a renamed one keeps its vectors. A file that cannot be
+    read is named with its reason and what to do, and not tried again until it changes; the rest
+    goes on. With --sync the library follows the folders: what is gone there is removed. The exit
     code is 0 if every file is in the library, 1 if one was left out.
     """
+    if watch and dry_run:
+        raise typer.BadParameter(
+            "--watch changes the library; leave out one of them.", param_hint="--dry-run"
+        )
     settings = options.resolve(config, home=home).settings
-    raise typer.Exit(read_into_library(settings, paths, quiet=quiet))
+    from ingest.config import IngestConfig
+    from ingest.folders import find_files
+
+    try:
+        how = IngestConfig(
+            passwords=tuple(password),
+            ocr=ocr,
+            ocr_languages=ocr_languages,
+            workers=workers,
+            timeout_s=timeout,
+            memory_mb=memory,
+        )
+    except ValueError:
+        message = f"{ocr_languages!r} is not tesseract's names of languages: write eng, or eng+deu"
+        raise typer.BadParameter(message, param_hint="--ocr-languages") from None
+    find_files(paths, none_is_fine=sync or watch)  # before the embedder is loaded
+    read = Reading(
+        settings,
+        paths,
+        config=how,
+        sync=sync or watch,
+        allow_removals=allow_removals,
+        retry_failed=retry_failed,
+        wait=not no_wait,
+        as_json=as_json,
+        quiet=quiet,
+    )
+    with read:
+        if dry_run:
+            read.show_plan()
+            raise typer.Exit(OK)
+        raise typer.Exit(keep_in_step(paths, read.once) if watch else read.once())
 
 
-def read_into_library(settings: "Settings", paths: Sequence[Path], *, quiet: bool = False) -> int:
+class Reading:
+    """Files or folders, the library they go to, and how."""
+
+    def __init__(
+        self,
+        settings: "Settings",
+        paths: Sequence[Path],
+        *,
+        config: "IngestConfig | None" = None,
+        sync: bool = False,
+        allow_removals: bool = False,
+        retry_failed: bool = False,
+        wait: bool = True,
+        as_json: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        self._paths = paths
+        self._config = config
+        self._sync = sync
+        self._allow_removals = allow_removals
+        self._retry_failed = retry_failed
+        self._wait = wait
+        self._as_json = as_json
+        self._quiet = quiet
+        self._collection = open_library(settings)
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._collection.close()
+
+    def once(self) -> int:
+        """Ingest with a progress bar and a report; return the report's exit code."""
+        from agentlab.ingest_report import draw_report
+        from agentlab.progress import draw_ingest
+        from ingest.pipeline import ingest as read
+
+        events = read(
+            self._paths,
+            collection=self._collection,
+            config=self._config,
+            sync=self._sync,
+            allow_removals=self._allow_removals,
+            retry_failed=self._retry_failed,
+            wait=self._wait,
+        )
+        report = draw_ingest(events, quiet=self._quiet)
+        if self._as_json:
+            _write_json(report.to_dict())
+        else:
+            draw_report(report)
+        return report.exit_code
+
+    def show_plan(self) -> None:
+        """Show what would be done."""
+        from agentlab.ingest_report import draw_plan
+        from ingest.pipeline import preview
+
+        plan = preview(
+            self._paths,
+            collection=self._collection,
+            config=self._config,
+            sync=self._sync,
+            retry_failed=self._retry_failed,
+        )
+        if self._as_json:
+            _write_json(plan.to_dict())
+        else:
+            draw_plan(plan)
+
+
+def read_into_library(settings: "Settings", paths: Sequence[Path]) -> int:
     """Ingest with a progress bar and a report; return the report's exit code."""
+    with Reading(settings, paths) as reading:
+        return reading.once()
+
+
+def open_library(settings: "Settings") -> "Collection":
+    """Open the library to change it; what only answers questions is not loaded."""
     from agentlab.cli.models import tell
     from agentlab.library import open_collection
-    from agentlab.progress import draw_ingest
-    from ingest.config import IngestConfig
-    from ingest.pipeline import find_files
-    from ingest.pipeline import ingest as read
+    from agentlab.settings import with_changes
 
-    find_files(paths)  # a wrong path should be told before the embedder is loaded
-    collection = open_collection(settings, progress=tell)
+    return open_collection(with_changes(settings, reader=False), progress=tell, keep_vectors=True)
+
+
+def keep_in_step(
+    paths: Sequence[Path], read_once: Callable[[], int], *, stop: "Event | None" = None
+) -> int:
+    """Read whenever something changes, until Ctrl-C; what fails in a round is told."""
+    from watchfiles import watch
+
+    changes = watch(
+        *paths,
+        watch_filter=lambda _, path: concerns(path),
+        stop_event=stop,
+        debounce=1600,
+        rust_timeout=200,
+        yield_on_timeout=True,
+        raise_interrupt=True,
+    )
+    begun = False
     try:
-        events = read(paths, collection=collection, config=IngestConfig())
-        return draw_ingest(events, quiet=quiet)
-    finally:
-        collection.close()
+        # The first round comes when the watch is on, so that no change falls between.
+        for changed in changes:
+            if begun and not changed:
+                continue
+            begun = True
+            try:
+                read_once()
+            except Exception as error:  # noqa: BLE001 - the next round may go well
+                failures.report(error, debug=False)
+            sys.stderr.write("watching for changes; Ctrl-C ends\n")
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+    return OK
+
+
+def concerns(path: str) -> bool:
+    """Tell whether a change there may be one of a file that is read, or of a folder."""
+    from ingest.documents import KINDS
+
+    name = Path(path).name
+    return not name.startswith((".", "~$")) and Path(path).suffix.lower() in {"", *KINDS}
+
+
+def _write_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()

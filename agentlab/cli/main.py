@@ -13,6 +13,7 @@ from agentlab.cli import (
     chat,
     config,
     demo,
+    docs,
     doctor,
     evaluate,
     failures,
@@ -55,6 +56,7 @@ app.command()(demo.demo)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=config.EXAMPLES)(config.config)
+app.add_typer(docs.app, name="docs")
 app.add_typer(models.app, name="models")
 app.add_typer(finetune.app, name="finetune")
 

@@ -1,11 +1,14 @@
 """`agentlab ingest` and `agentlab search` on real files, the bad ones among them."""
 
+import inspect
 import json
 
 import fpdf
 import pytest
 
+from agentlab.cli.ingest import ingest
 from agentlab.cli.main import run
+from ingest.config import IngestConfig
 
 SENTENCE = "Employees may book up to three hotel nights without approval."
 
@@ -46,6 +49,21 @@ def test_an_empty_folder_says_what_to_give(tmp_path, monkeypatch, capsys):
     assert "no file that can be read in empty" in capsys.readouterr().err
 
 
+def test_languages_that_tesseract_cannot_have_are_wrong_usage(capsys):
+    assert run(["ingest", ".", "--ocr-languages", "../eng"]) == 2
+    assert "'../eng' is not tesseract's names" in capsys.readouterr().err
+
+
+def test_what_the_options_are_left_at_is_what_the_package_does():
+    options = inspect.signature(ingest).parameters
+    config = IngestConfig()
+    assert options["ocr"].default == config.ocr
+    assert options["ocr_languages"].default == config.ocr_languages
+    assert options["workers"].default == config.workers
+    assert options["timeout"].default == config.timeout_s
+    assert options["memory"].default == config.memory_mb
+
+
 @pytest.mark.slow
 def test_a_library_is_filled_filled_again_and_searched(inside, capsys):
     assert run(["search", "anything"]) == 5
@@ -70,3 +88,22 @@ def test_a_library_is_filled_filled_again_and_searched(inside, capsys):
 
     assert run(["search", "hotel nights"]) == 0
     assert "library match:" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_locked_pdf_is_read_with_its_password_which_is_kept_nowhere(inside, library, capsys):
+    pdf = fpdf.FPDF()
+    pdf.set_encryption(owner_password="owner", user_password="Quillon-73")
+    pdf.add_page()
+    pdf.set_font("helvetica", size=11)
+    pdf.multi_cell(0, 6, f"{SENTENCE} Nobody else may read this.")
+    pdf.output("locked.pdf")
+
+    assert run(["ingest", "locked.pdf"]) == 1
+    assert "locked by a password; give its password (--password)" in capsys.readouterr().err
+    assert run(["ingest", "locked.pdf", "--password", "wrong"]) == 1
+    assert run(["ingest", "locked.pdf", "--password", "no", "--password", "Quillon-73"]) == 0
+    assert "read 1 document" in capsys.readouterr().out
+    kept = [path for path in (library / "home").rglob("*") if path.is_file()]
+    assert kept
+    assert not [path for path in kept if b"Quillon-73" in path.read_bytes()]

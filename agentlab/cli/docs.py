@@ -1,0 +1,202 @@
+"""`agentlab docs`: the documents of the library, one by one."""
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentlab.cli import options
+
+if TYPE_CHECKING:
+    from agentlab.settings import Settings
+    from ingest.catalog import Entry
+
+EXAMPLES = """\b
+Examples:
+  agentlab docs list
+  agentlab docs show "Travel Handbook"
+  agentlab docs rm ~/Documents/handbooks/travel.pdf
+"""
+MANY_HEADINGS = 40
+TITLE_WIDTH = 36
+
+app = typer.Typer(
+    help="List, show and remove the documents of the library.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Name = Annotated[str, typer.Argument(help="Path, title, file name, or the start of its id.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+
+
+@app.command("list")
+def list_all(
+    *, as_json: Json = False, home: options.Home = None, config: options.Config = None
+) -> None:
+    """List all documents, and the files that failed."""
+    entries = _entries(options.resolve(config, home=home).settings)
+    if as_json:
+        _write([entry.to_dict() for entry in entries])
+        return
+    if not entries:
+        sys.stderr.write("agentlab: The library is empty: run agentlab ingest PATH first.\n")
+        return
+    head = ("id", "title", "kind", "pages", "passages", "when", "state", "path")
+    sys.stdout.write(_aligned([head, *(_row(entry) for entry in entries)]))
+
+
+@app.command()
+def show(
+    name: Name,
+    *,
+    as_json: Json = False,
+    home: options.Home = None,
+    config: options.Config = None,
+) -> None:
+    """Show one document: what is known of it, its headings, and why it failed if it did."""
+    settings = options.resolve(config, home=home).settings
+    from agentlab.library import store_config
+    from ingest.catalog import find_document, list_documents
+    from ingest.stores import open_store
+
+    store = open_store(store_config(settings))
+    try:
+        entry = find_document(list_documents(store), name)
+        places = sorted(
+            (chunk.page, chunk.start, chunk.heading)
+            for chunk, _ in (store.rows(entry.record.source) if entry.chunks else ())
+        )
+    finally:
+        store.close()
+    first: dict[str, int] = {}
+    for page, _, heading in places:
+        first.setdefault(heading, page)
+    headings = [(heading, page) for heading, page in first.items() if heading]
+    if as_json:
+        listed = [{"heading": heading, "page": page} for heading, page in headings]
+        _write({**entry.to_dict(), "headings": listed})
+    else:
+        _draw(entry, headings)
+
+
+@app.command()
+def rm(
+    name: Name,
+    *,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Stop where another process changes the library.")
+    ] = False,
+    home: options.Home = None,
+    config: options.Config = None,
+) -> None:
+    """Remove a document from the library. Its file stays, and a later ingest brings it back."""
+    settings = options.resolve(config, home=home).settings
+    from agentlab.cli.ingest import open_library
+    from ingest.catalog import find_document, list_documents, remove_document
+
+    entry = find_document(_entries(settings), name)  # before the embedder is loaded
+    collection = open_library(settings)
+    try:
+        entry = find_document(list_documents(collection.store), entry.record.path)
+        for waiting in remove_document(entry, collection=collection, wait=not no_wait):
+            sys.stderr.write(f"waiting for {waiting.holder}, which changes the library\n")
+    finally:
+        collection.close()
+    sys.stdout.write(f"removed {entry.title}: {entry.chunks:,} passages\n")
+    if Path(entry.record.path).exists():
+        sys.stderr.write(
+            f"{entry.record.path} is still there: ingesting it or its folder again brings it back\n"
+        )
+
+
+def _entries(settings: "Settings") -> "list[Entry]":
+    from agentlab.library import store_config
+    from ingest.catalog import list_documents
+    from ingest.stores import open_store
+
+    store = open_store(store_config(settings))
+    try:
+        return list_documents(store)
+    finally:
+        store.close()
+
+
+def _row(entry: "Entry") -> tuple[str, ...]:
+    return (
+        entry.id[:8],
+        shorten(entry.title, TITLE_WIDTH, placeholder="..."),
+        entry.kind,
+        f"{entry.pages:,}",
+        f"{entry.chunks:,}",
+        _when(entry.record.at),
+        _state(entry),
+        entry.record.path,
+    )
+
+
+def _state(entry: "Entry") -> str:
+    state, reason = entry.record.state, entry.record.reason
+    if state in {"failed", "quarantined"}:
+        return f"failed ({reason}){', older version kept' if entry.chunks else ''}"
+    return "ok" if state == "verified" else state
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M") if at else "-"
+
+
+def _draw(entry: "Entry", headings: list[tuple[str, int]]) -> None:
+    from agentlab.console import clean
+    from ingest.documents import place
+
+    record = entry.record
+    facts = {
+        "title": entry.title,
+        "path": record.path,
+        "cited as": record.source if record.source != record.path else "",
+        "id": entry.id,
+        "kind": entry.kind,
+        "pages" if entry.kind == "pdf" else "parts": f"{entry.pages:,}",
+        "passages": f"{entry.chunks:,}",
+        "state": _state(entry),
+        "same as": record.same_as,
+        "when": _when(record.at),
+        "version": f"{record.generation}",
+        "pipeline": record.pipeline,
+        "why": f"{record.detail}; {record.remedy}" if record.detail else "",
+        "tried": f"{record.attempts} times" if record.attempts else "",
+    }
+    lines = [f"{name:<9} {value}" for name, value in facts.items() if value]
+    if headings:
+        more = len(headings) - MANY_HEADINGS
+        lines += [
+            "",
+            *(
+                f"{place(record.path, page):>9}  {heading}"
+                for heading, page in headings[:MANY_HEADINGS]
+            ),
+        ]
+        lines += [f"{'':>9}  and {more} more"] if more > 0 else []
+    sys.stdout.write("".join(f"{clean(line)}\n" for line in lines))
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> str:
+    """Align all columns but the last, which may be as long as it is."""
+    from agentlab.console import clean
+
+    rows = [tuple(map(clean, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
+        lines.append("  ".join([*cells, row[-1]]).rstrip() + "\n")
+    return "".join(lines)
+
+
+def _write(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
