@@ -1,8 +1,10 @@
 """Library: the collection of documents that the settings name."""
 
+import os
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from agentlab.router import Router
 from agentlab.router import base_of as router_base
@@ -12,7 +14,12 @@ from ingest.config import StoreConfig
 from ingest.embedding import Embedder
 from ingest.reader import Reader, base_of
 from ingest.stores import open_store
-from serve.models import resolve
+from serve.models import folder_name, new_folder, resolve
+
+Backend = Literal["torch", "onnx", "openai"]
+# The reader, its thresholds and the exam were measured on vectors in fp32. Once they are measured
+# again, "onnx" here makes int8 the default, and its extra a dependency.
+AUTO_BACKEND: Backend = "torch"
 
 
 def store_config(settings: Settings) -> StoreConfig:
@@ -27,22 +34,90 @@ def store_config(settings: Settings) -> StoreConfig:
 
 
 def open_collection(
-    settings: Settings, *, progress: Callable[[str], None] | None = None
+    settings: Settings,
+    *,
+    progress: Callable[[str], None] | None = None,
+    keep_vectors: bool = False,
 ) -> Collection:
     """Open the store and load the embedder and the reader; whoever opens it closes it.
 
-    `progress` hears of a model that must be fetched first.
+    `progress` hears of a model that must be fetched first. An ingest has its vectors kept, so that
+    what it embeds again costs nothing; a question is hardly asked twice.
     """
     embedder = open_embedder(settings, progress=progress)
+    if keep_vectors and settings.embedding_cache_mb:
+        embedder = _cached(embedder, settings)
     reader = open_reader(settings, progress=progress)
     store = open_store(store_config(settings))
     return Collection(store, embedder, alpha=settings.alpha, reader=reader)
 
 
 def open_embedder(settings: Settings, *, progress: Callable[[str], None] | None = None) -> Embedder:
-    """Load the embedder that the settings name."""
+    """Open the embedder that the settings name, on their backend."""
+    backend = embedder_backend(settings)
+    if backend == "openai":
+        from ingest.embedding.endpoint import EndpointEmbedder
+
+        url, key = settings.embedder_endpoint
+        return EndpointEmbedder(model=settings.embedder, base_url=url, api_key=key)
     folder = resolve(settings.embedder, cache=settings.models_folder, progress=progress)
-    return Embedder(folder, name=settings.embedder)
+    if backend == "onnx":
+        from ingest.embedding.onnx import OnnxEmbedder
+
+        exported = _exported(folder, settings, progress)
+        return OnnxEmbedder(exported, name=settings.embedder, threads=_threads())
+    from ingest.embedding.pytorch import TorchEmbedder
+
+    return TorchEmbedder(folder, name=settings.embedder)
+
+
+def embedder_backend(settings: Settings) -> Backend:
+    """Tell which backend embeds."""
+    return AUTO_BACKEND if settings.embedder_backend == "auto" else settings.embedder_backend
+
+
+def _exported(
+    folder: Path, settings: Settings, progress: Callable[[str], None] | None = None
+) -> Path:
+    """Give the int8 form of a model, made once for its weights and kept beside the models."""
+    from ingest.embedding.folder import fingerprint
+    from ingest.embedding.onnx import VERSION
+
+    key = f"{folder_name(folder.name)}-{fingerprint(folder)}-int8-{VERSION}"
+    final = settings.models_folder / "onnx" / key
+    if final.is_dir():
+        return final
+    from ingest.embedding.export import export
+
+    with new_folder(final) as partial:
+        if partial:
+            if progress:
+                progress(f"exporting {settings.embedder} to int8, once: about a minute")
+            export(folder, partial, threads=_threads())
+    return final
+
+
+def _cached(embedder: Embedder, settings: Settings) -> Embedder:
+    """Keep the vectors in the home folder, apart for each model, its weights and its backend."""
+    from ingest.embedding.cache import CachedEmbedder, DiskVectors
+    from ingest.embedding.folder import fingerprint
+
+    backend = embedder_backend(settings)
+    if backend == "openai":
+        made_by = settings.embedder_endpoint[0] or "OpenAI"
+    else:
+        made_by = fingerprint(resolve(settings.embedder, cache=settings.models_folder))
+    vectors = DiskVectors(
+        settings.embeddings_path, limit_bytes=settings.embedding_cache_mb * 1024 * 1024
+    )
+    space = f"{backend} {settings.embedder} {made_by} {embedder.max_tokens} unit"
+    return CachedEmbedder(embedder, vectors, space=space)
+
+
+def _threads() -> int:
+    """Give the number of threads that torch would take, or 0 for every core."""
+    number = os.environ.get("OMP_NUM_THREADS", "")
+    return int(number) if number.isdigit() else 0
 
 
 def open_reader(

@@ -16,7 +16,14 @@ from agentlab.errors import SettingsError
 FILE_NAME = "agentlab.toml"
 PREFIX = "AGENTLAB_"
 FILE_VARIABLE = f"{PREFIX}CONFIG"
-SECRETS = ("api_key", "weaviate_api_key", "serpapi_api_key", "serper_api_key", "tavily_api_key")
+SECRETS = (
+    "api_key",
+    "embedder_api_key",
+    "weaviate_api_key",
+    "serpapi_api_key",
+    "serper_api_key",
+    "tavily_api_key",
+)
 PLAIN_VARIABLES = {
     "OPENAI_API_KEY": "api_key",
     "SERPAPI_API_KEY": "serpapi_api_key",
@@ -50,6 +57,20 @@ class Settings(BaseModel):
     weaviate_api_key: str | None = Field(None, description="Key of the Weaviate server.")
     embedder: str = Field(
         "sentence-transformers/all-MiniLM-L6-v2", description="Embedding model: name or folder."
+    )
+    embedder_backend: Literal["auto", "torch", "onnx", "openai"] = Field(
+        "auto",
+        description="What runs it: `torch` in fp32, `onnx` in int8 (needs the extra `onnx`), or an "
+        "`openai`-compatible endpoint; `auto` is `torch`.",
+    )
+    embedder_url: str | None = Field(
+        None, description="Address of an endpoint for embeddings; else base_url, else OpenAI."
+    )
+    embedder_api_key: str | None = Field(
+        None, description="Key of that endpoint; else api_key, where the address is base_url."
+    )
+    embedding_cache_mb: int = Field(
+        1024, ge=0, description="Size of the cache of what ingest embedded; 0 is none."
     )
     alpha: float = Field(
         0.5, ge=0, le=1, description="Hybrid search: 1 is meaning only, 0 is words only."
@@ -143,6 +164,12 @@ class Settings(BaseModel):
         return self.route == "router" or (self.route == "auto" and self.model == "starter")
 
     @property
+    def embedder_endpoint(self) -> tuple[str | None, str | None]:
+        """Address and key of the endpoint for embeddings; a key goes to its own address only."""
+        url = self.embedder_url or self.base_url
+        return url, self.embedder_api_key or (self.api_key if url == self.base_url else None)
+
+    @property
     def models_folder(self) -> Path:
         """Folder where models are unpacked, fetched and merged."""
         return self.cache / "models"
@@ -151,6 +178,11 @@ class Settings(BaseModel):
     def store_folder(self) -> Path:
         """Folder of the embedded store."""
         return self.home / "store"
+
+    @property
+    def embeddings_path(self) -> Path:
+        """SQLite file of the vectors that were computed."""
+        return self.home / "embeddings.sqlite"
 
     @property
     def journal_path(self) -> Path:

@@ -4,12 +4,13 @@ The whole way, from a folder of files to the passage that answers:
 
     from ingest.collection import Collection
     from ingest.config import IngestConfig, StoreConfig
-    from ingest.embedding import Embedder
+    from ingest.embedding.pytorch import TorchEmbedder
     from ingest.pipeline import ingest
     from ingest.stores import open_store
 
     store = open_store(StoreConfig(folder=Path("library")))
-    collection = Collection(store, Embedder(Path("all-MiniLM-L6-v2"), name="all-MiniLM-L6-v2"))
+    embedder = TorchEmbedder(Path("all-MiniLM-L6-v2"), name="all-MiniLM-L6-v2")
+    collection = Collection(store, embedder)
     for event in ingest([Path("handbooks")], collection=collection, config=IngestConfig()):
         print(event)
     for hit in collection.search("How many days of leave do I get?"):

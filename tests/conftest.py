@@ -67,6 +67,6 @@ def reader(minilm_folder: Path) -> Any:
 @pytest.fixture(scope="session")
 def minilm(minilm_folder: Path) -> Any:
     """The default embedder."""
-    from ingest.embedding import Embedder
+    from ingest.embedding.pytorch import TorchEmbedder
 
-    return Embedder(minilm_folder, name="sentence-transformers/all-MiniLM-L6-v2")
+    return TorchEmbedder(minilm_folder, name="sentence-transformers/all-MiniLM-L6-v2")

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from agentlab import prompts
 from agentlab.starter.conversations import (
     Fact,
@@ -30,6 +28,8 @@ from agentlab.starter.texts import Text, article_texts, collection_of
 from ingest.card import build_card
 from ingest.collection import Collection
 from ingest.embedding import Embedder
+from ingest.embedding.cache import CachedEmbedder, MemoryVectors
+from ingest.embedding.pytorch import TorchEmbedder
 from ingest.evidence import background_questions
 from ingest.reader import Reader
 
@@ -38,23 +38,6 @@ _DOCUMENT_ITEMS = 1600
 _DOCUMENT_LIBRARIES = 20
 _SCENE_LIBRARIES = 5
 _QUESTIONS_AN_ARTICLE = 60
-
-
-class RememberingEmbedder(Embedder):
-    """An embedder that keeps every vector: training asks for the same sentences many times."""
-
-    def __init__(self, folder: Path, *, name: str) -> None:
-        super().__init__(folder, name=name, batch_size=64)
-        self._known: dict[str, np.ndarray] = {}
-
-    def encode(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> np.ndarray:
-        """Embed texts, each once."""
-        unknown = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if unknown:
-            self._known.update(zip(unknown, super().encode(unknown, progress), strict=True))
-        return np.stack([self._known[text] for text in texts])
 
 
 def build_examples(
@@ -76,7 +59,10 @@ def build_examples(
     asked = training_web_questions(questions)
     items = document_items(seed, _DOCUMENT_ITEMS)
     scenes = training_scenes()
-    embedder = RememberingEmbedder(embedder_folder, name="all-MiniLM-L6-v2")
+    # Training asks for the same sentences many times.
+    embedder = CachedEmbedder(
+        TorchEmbedder(embedder_folder, name="all-MiniLM-L6-v2", batch_size=64), MemoryVectors()
+    )
     _embed_ahead(embedder, articles, asked, [*items, *scenes], say)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -115,7 +101,7 @@ def build_examples(
 
 
 def _embed_ahead(
-    embedder: RememberingEmbedder,
+    embedder: Embedder,
     articles: Sequence[Article],
     asked: Sequence[WebQuestion],
     items: Sequence[HandbookItem],

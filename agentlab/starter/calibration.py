@@ -22,6 +22,7 @@ from agentlab.starter.texts import article_texts, collection_of
 from finetune.run_folder import write
 from ingest.collection import Collection
 from ingest.embedding import Embedder
+from ingest.embedding.cache import CachedEmbedder, MemoryVectors
 from ingest.reader import CONFIG, Calibrated, Reply
 from ingest.reading import AnswerReader, Encoder, Passage, best_score, mark
 from ingest.sentences import one_line
@@ -138,7 +139,8 @@ def judge_articles(
             article.questions, min(_QUESTIONS_AN_ARTICLE, len(article.questions))
         )
     ]
-    encoder, reads = _EmbedsOnce(embedder), _ReadsOnce(reader)
+    # Each sentence is compared several times.
+    encoder, reads = CachedEmbedder(embedder, MemoryVectors()), _ReadsOnce(reader)
     pairs = []
     with tempfile.TemporaryDirectory() as scratch:
         collection = collection_of(article_texts(articles), Path(scratch), embedder)
@@ -196,21 +198,6 @@ def _found(
         for some in (hits, without)
     )
     return found, left
-
-
-class _EmbedsOnce:
-    """An encoder that keeps every vector: each sentence is compared several times."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._known: dict[str, np.ndarray] = {}
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Embed texts, each once."""
-        unknown = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if unknown:
-            self._known.update(zip(unknown, self._encoder.encode(unknown), strict=True))
-        return np.stack([self._known[text] for text in texts])
 
 
 class _ReadsOnce:

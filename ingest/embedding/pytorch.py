@@ -1,14 +1,17 @@
-"""The embedder: texts become vectors, by a sentence-transformers folder run with transformers."""
+"""The torch backend: a sentence-transformers folder run with transformers, in fp32."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ingest.embedding.folder import longest_of, pooling_of
 
-class Embedder:
-    """Mean-pooled, normalised vectors of a sentence-transformers model.
+
+class TorchEmbedder:
+    """Pooled, normalised vectors of a sentence-transformers model.
 
     The three steps of all-MiniLM-L6-v2 (encode, mean over the mask, scale to length one) are done
     here: sentence-transformers would bring scikit-learn and scipy for them.
@@ -16,18 +19,18 @@ class Embedder:
 
     def __init__(self, folder: Path, *, name: str, batch_size: int = 32) -> None:
         import torch
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoTokenizer
 
         self.name = name
         self._torch = torch
         self._batch_size = batch_size
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        with _no_progress_bar():
-            self._model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+        self._model = pooled_model(folder)
         if torch.cuda.is_available():
             self._model = self._model.to("cuda")
-        self.dimension: int = self._model.config.hidden_size
-        self.max_tokens: int = min(256, self._model.config.max_position_embeddings)
+        config = self._model.encoder.config
+        self.dimension: int = config.hidden_size
+        self.max_tokens: int = longest_of(config.max_position_embeddings)
 
     def encode(
         self, texts: Sequence[str], progress: Callable[[int], None] | None = None
@@ -46,15 +49,11 @@ class Embedder:
         return vectors
 
     def _encode_batch(self, texts: list[str]) -> np.ndarray:
-        torch = self._torch
         batch = self._tokenizer(
             texts, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
-        ).to(self._model.device)
-        with torch.inference_mode():
-            hidden = self._model(**batch).last_hidden_state
-            mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
-            unit = torch.nn.functional.normalize(mean, dim=1)
+        ).to(self._model.encoder.device)
+        with self._torch.inference_mode():
+            unit = self._model(batch["input_ids"], batch["attention_mask"])
         result: np.ndarray = unit.cpu().numpy()
         return result
 
@@ -68,6 +67,33 @@ class Embedder:
     def count_tokens(self, text: str) -> int:
         """Count the tokens of a text, special tokens left out."""
         return len(self.token_spans(text))
+
+
+def pooled_model(folder: Path, **options: Any) -> Any:
+    """Load a model in fp32 that gives one vector of length one for each row of tokens."""
+    import torch
+    from transformers import AutoModel
+
+    first = pooling_of(folder) == "first"
+
+    class Pooled(torch.nn.Module):
+        """The encoder with its pooling; a module, so that it can be exported whole."""
+
+        def __init__(self, encoder: Any) -> None:
+            super().__init__()
+            self.encoder = encoder
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            """Give the vectors."""
+            hidden = self.encoder(
+                input_ids=input_ids, attention_mask=attention_mask
+            ).last_hidden_state
+            mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+            mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+            return torch.nn.functional.normalize(hidden[:, 0] if first else mean, dim=1)
+
+    with _no_progress_bar():
+        return Pooled(AutoModel.from_pretrained(folder, dtype=torch.float32, **options)).eval()
 
 
 @contextmanager
