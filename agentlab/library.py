@@ -27,7 +27,7 @@ def store_config(settings: Settings) -> StoreConfig:
     return StoreConfig(
         kind=settings.store,
         collection=settings.collection,
-        folder=settings.store_folder if settings.store == "lancedb" else None,
+        folder=settings.store_folder,
         url=settings.weaviate_url,
         api_key=settings.weaviate_api_key,
     )
