@@ -63,7 +63,7 @@ class Ocr:
     @cached_property
     def obstacle(self) -> Obstacle | None:
         """Say what is missing, or None."""
-        if shutil.which("tesseract") is None:
+        if not is_installed():
             return Obstacle(
                 "tesseract is not on the PATH",
                 "install it (apt install tesseract-ocr, brew install tesseract)",
@@ -103,6 +103,11 @@ class Ocr:
             said = done.stderr.decode(errors="replace").split("\n")[0][:120]
             raise PageError(f"tesseract ended with code {done.returncode} ({said})")
         return parse_table(done.stdout.decode(errors="replace"))
+
+
+def is_installed() -> bool:
+    """Tell whether tesseract is on the PATH."""
+    return shutil.which("tesseract") is not None
 
 
 def command(languages: str, dpi: int) -> list[str]:

@@ -15,7 +15,6 @@ from ingest.config import IngestConfig
 from ingest.documents import Chunk, Document
 from ingest.errors import (
     DocumentError,
-    EncryptedError,
     GoneError,
     IngestError,
     NoTextError,
@@ -44,7 +43,7 @@ from ingest.folders import find_files
 from ingest.lock import Lock
 from ingest.manifest import Manifest, State, manifest_path
 from ingest.parsing import read_documents
-from ingest.plan import Plan, Step, make_plan, tried, tried_locked
+from ingest.plan import Plan, Step, make_plan, tried
 from ingest.state import begin, check_embedder, finish, known_records, unfinished
 
 __all__ = [
@@ -372,11 +371,10 @@ class _Run:
     def _fail(self, step: Step, skipped: Skipped, state: State) -> None:
         """Note why a file was left out; whatever is stored of it stays."""
         self._skipped.append(skipped)
-        locked = skipped.reason == EncryptedError.reason
         record = replace(
             step.record,
             state=state,
-            pipeline=(tried_locked if locked else tried)(step.record.pipeline, self._config),
+            pipeline=tried(step.record.pipeline, self._config),
             reason=skipped.reason,
             detail=skipped.detail,
             remedy=skipped.remedy,

@@ -13,6 +13,7 @@ from ingest.errors import DocumentError, EncryptedError
 from ingest.events import Skipped
 from ingest.folders import cannot_read, file_digest, find_files, is_gone, place_of
 from ingest.manifest import Record
+from ingest.ocr import is_installed
 
 Kind = Literal["new", "changed", "moved", "unchanged", "duplicate", "quarantined", "unreadable"]
 
@@ -155,13 +156,9 @@ def make_plan(
 
 
 def tried(pipeline: str, config: IngestConfig) -> str:
-    """Name all that a failure depends on beside the bytes and, of locked files, the passwords."""
-    return f"{pipeline} {_mark(sorted(config.model_dump(exclude=_NOT_READING).items()))}"
-
-
-def tried_locked(pipeline: str, config: IngestConfig) -> str:
-    """Name what the failure to unlock a file depends on: the passwords too, if any were given."""
-    return tried(pipeline, config) + (f" {_mark(config.passwords)}" if config.passwords else "")
+    """Name all that a failure depends on beside the bytes and the passwords."""
+    settings = sorted(config.model_dump(exclude=_NOT_READING).items())
+    return f"{pipeline} {_mark((settings, config.ocr != 'never' and is_installed()))}"
 
 
 @dataclass(frozen=True)
@@ -285,8 +282,8 @@ class _Decision:
 
     def _is_as_before(self, bad: Record, pipeline: str) -> bool:
         if bad.reason == EncryptedError.reason and self._config.passwords:
-            return bad.pipeline == tried_locked(pipeline, self._config)
-        return bad.pipeline.startswith(tried(pipeline, self._config))
+            return False  # which passwords were tried is not kept, not even as a digest
+        return bad.pipeline == tried(pipeline, self._config)
 
     def _pipeline(self, path: str) -> str:
         return self._config.fingerprint(self._embedder, kind=kind_of(path))
