@@ -114,8 +114,11 @@ def peek(place: Path | None) -> dict[str, Record]:
     path = manifest_path(place)
     if path is None or not path.exists():
         return {}
+    # Without a log beside it nobody writes; to look into it as one that may be written makes files.
+    still = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+    address = f"{path.resolve().as_uri()}?mode=ro{still}"
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(address, uri=True)) as database:
             return _read(database)
     except sqlite3.DatabaseError:
         return {}
