@@ -90,7 +90,10 @@ def check_disk(settings: Settings) -> Check:
 
 
 def check_embedder(settings: Settings) -> Check:
-    """See whether the embedding model is on this machine."""
+    """See whether the embedding model is on this machine, or which endpoint serves it."""
+    if settings.embedder_backend == "openai":
+        place = settings.embedder_endpoint[0] or "OpenAI"
+        return Check("embedder", "ok", f"{settings.embedder} at {place}")
     return _check_folder("embedder", settings.embedder, settings)
 
 

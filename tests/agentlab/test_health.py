@@ -36,6 +36,13 @@ def test_a_model_that_is_not_here_names_the_command_that_fetches_it(settings):
     assert check.advice == f"agentlab models pull {settings.embedder}"
 
 
+def test_an_endpoint_for_embeddings_needs_no_folder(settings):
+    changes = {"embedder_backend": "openai", "embedder_url": "http://127.0.0.1:9/v1"}
+    check = health.check_embedder(settings.model_copy(update=changes))
+    assert check.state == "ok"
+    assert check.detail == f"{settings.embedder} at http://127.0.0.1:9/v1"
+
+
 def test_an_endpoint_needs_no_folder(settings):
     served = settings.model_copy(update={"base_url": "http://127.0.0.1:9/v1", "model": "big"})
     assert health.check_model(served).detail == "big at http://127.0.0.1:9/v1"

@@ -26,7 +26,7 @@ from ingest.embedding import Embedder
 from ingest.embedding.cache import CachedEmbedder, DiskVectors
 from ingest.embedding.export import export
 from ingest.embedding.onnx import OnnxEmbedder
-from ingest.embedding.pytorch import TorchEmbedder
+from ingest.embedding.pytorch import TorchEmbedder, pooled_model
 from ingest.errors import DocumentError
 from ingest.formats import read_document
 
@@ -157,9 +157,7 @@ def main() -> None:
 
 def matrix_weights(folder: Path) -> int:
     """Count the weights that each token is multiplied with."""
-    from transformers import AutoModel
-
-    layers = AutoModel.from_pretrained(folder).encoder
+    layers = pooled_model(folder).encoder.encoder
     return sum(weight.numel() for weight in layers.parameters() if weight.dim() == 2)
 
 
