@@ -4,15 +4,13 @@ import errno
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from ingest.chunking import chunk_document
 from ingest.collection import Collection
 from ingest.config import IngestConfig
-from ingest.documents import Chunk, Document
+from ingest.documents import Document
 from ingest.errors import (
     DocumentError,
     GoneError,
@@ -20,7 +18,6 @@ from ingest.errors import (
     NoTextError,
     RemovalsHeldError,
     StoreFullError,
-    StoreWriteError,
 )
 from ingest.events import (
     Duplicate,
@@ -40,11 +37,12 @@ from ingest.events import (
     Written,
 )
 from ingest.folders import find_files
+from ingest.keeping import Cut, Keeper
 from ingest.lock import Lock
 from ingest.manifest import Manifest, State, manifest_path
 from ingest.parsing import read_documents
-from ingest.plan import Plan, Step, make_plan, tried
-from ingest.state import begin, check_embedder, finish, known_records, unfinished
+from ingest.plan import Plan, Step, failed, make_plan
+from ingest.state import check_embedder, finish, known_records, unfinished
 
 __all__ = [
     "Duplicate",
@@ -124,15 +122,6 @@ def preview(
     )
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """A file that was read and cut."""
-
-    step: Step
-    document: Document
-    chunks: list[Chunk]
-
-
 class _Run:
     """One run: plan, remove, read, embed, write, read back, delete what is stale, finish."""
 
@@ -144,15 +133,12 @@ class _Run:
         self._config = config
         self._manifest = manifest
         self._started = started
-        self._begun = False
         self._stored: dict[str, int] = {}
-        self._written: list[_Cut] = []
-        self._moved: list[Written] = []
+        self._keeper = Keeper(collection, config, manifest, self._stored)
         self._removed: list[Removed] = []
         self._skipped: list[Skipped] = []
         self._duplicates: list[Duplicate] = []
         self._remarks: list[Remark] = []
-        self._embedded = 0
 
     def events(
         self, paths: Sequence[Path], *, sync: bool, allow_removals: bool, retry_failed: bool
@@ -206,14 +192,14 @@ class _Run:
         """Delete what came from files that are gone."""
         for record in plan.removals:
             if record.source in self._stored:
-                self._delete(sorted(self._store.ids([record.source])))
+                self._keeper.delete(sorted(self._store.ids([record.source])))
                 self._removed.append(Removed(record.source, self._stored[record.source]))
                 yield self._removed[-1]
             self._manifest.remove([record.path])
 
     def _read(self, todo: Sequence[Step]) -> Iterator[Event]:
         """Read and cut files; store them in groups, which fills the embedder's batches."""
-        group: list[_Cut] = []
+        group: list[Cut] = []
         outcomes = read_documents([step.path for step in todo], self._config)
         for step, (_, outcome) in zip(todo, outcomes, strict=True):
             cut = outcome if isinstance(outcome, DocumentError) else self._cut(step, outcome)
@@ -233,7 +219,13 @@ class _Run:
         if group:
             yield from self._keep(group)
 
-    def _cut(self, step: Step, document: Document) -> _Cut | DocumentError:
+    def _keep(self, group: Sequence[Cut]) -> Iterator[Event]:
+        for event in self._keeper.keep(group):
+            if isinstance(event, Skipped):
+                self._skipped.append(event)
+            yield event
+
+    def _cut(self, step: Step, document: Document) -> Cut | DocumentError:
         document = replace(document, source=step.record.source)
         embedder = self._collection.embedder
         try:
@@ -252,99 +244,7 @@ class _Run:
             )
         if not chunks:
             return NoTextError(step.source, "there is no word in it")
-        return _Cut(step, document, chunks)
-
-    def _keep(self, group: Sequence[_Cut]) -> Iterator[Event]:
-        """Embed, write and read back a group of documents; then delete what is stale of them."""
-        paths = [cut.step.record.path for cut in group]
-        self._manifest.mark(paths, "parsed")
-        chunks = [chunk for cut in group for chunk in cut.chunks]
-        vectors = self._known_vectors(group)
-        unknown = [chunk for chunk in chunks if chunk.embedded not in vectors]
-        for start in range(0, len(unknown), self._config.embed_batch):
-            batch = unknown[start : start + self._config.embed_batch]
-            fresh = self._collection.embedder.encode([chunk.embedded for chunk in batch])
-            vectors.update(zip((chunk.embedded for chunk in batch), fresh, strict=True))
-            self._embedded += len(batch)
-            yield from _embedded(group, vectors, {chunk.source for chunk in batch})
-        self._manifest.mark(paths, "embedded")
-        refusals = self._write(group, vectors)
-        self._manifest.mark(paths, "written")
-        found = self._store.ids(sorted({name for cut in group for name in _names(cut)}))
-        wanted = {chunk.id for chunk in chunks}
-        lost = {cut.step.source for cut in group if not _ids(cut) <= found}
-        stale = found - wanted
-        if lost:
-            kept = {name for cut in group if cut.step.source in lost for name in _names(cut)}
-            stale -= self._store.ids(sorted(kept))
-        self._delete(sorted(stale))
-        for cut in group:
-            if cut.step.source in lost:
-                yield self._lose(cut, len(_ids(cut) & found), refusals.get(cut.step.source))
-            else:
-                yield self._verify(cut)
-
-    def _known_vectors(self, group: Sequence[_Cut]) -> dict[str, np.ndarray]:
-        """Look up the vectors that the store has for these very texts."""
-        name = self._collection.embedder.name
-        return {
-            chunk.embedded: vector
-            for cut in group
-            for source in _names(cut)
-            if source in self._stored
-            for chunk, vector in self._store.rows(source)
-            if chunk.embedder == name
-        }
-
-    def _write(self, group: Sequence[_Cut], vectors: dict[str, np.ndarray]) -> dict[str, str]:
-        """Write a group; where the store refuses some of it, document by document."""
-        self._begin()
-        refusals: dict[str, str] = {}
-        try:
-            self._write_chunks([chunk for cut in group for chunk in cut.chunks], vectors)
-        except StoreWriteError:
-            for cut in group:
-                try:
-                    self._write_chunks(cut.chunks, vectors)
-                except StoreWriteError as error:
-                    refusals[cut.step.source] = str(error)
-        return refusals
-
-    def _write_chunks(self, chunks: Sequence[Chunk], vectors: dict[str, np.ndarray]) -> None:
-        self._store.write(chunks, np.stack([vectors[chunk.embedded] for chunk in chunks]))
-
-    def _verify(self, cut: _Cut) -> Event:
-        """Note that a document is whole in the store, and nothing else of it is."""
-        record, before = cut.step.record, cut.step.before
-        verified = replace(
-            record,
-            state="verified",
-            sha256=cut.document.id,
-            held=cut.document.id,
-            chunks=len(_ids(cut)),
-            pages=len(cut.document.pages),
-            title=cut.document.title,
-            generation=(before or record).generation + 1,
-            same_as="",
-            reason="",
-            detail="",
-            remedy="",
-            attempts=0,
-            at=time.time(),
-        )
-        self._manifest.save([verified])
-        if before and before.path != record.path:
-            self._manifest.remove([before.path])
-            self._moved.append(Written(cut.step.source, len(cut.chunks), before.source))
-            return self._moved[-1]
-        self._written.append(cut)
-        return Written(cut.step.source, len(cut.chunks))
-
-    def _lose(self, cut: _Cut, kept: int, refusal: str | None) -> Event:
-        detail = refusal or f"the store kept {kept} of its {len(_ids(cut))} chunks"
-        skipped = Skipped(cut.step.source, "not_stored", detail, "run the same command again")
-        self._fail(cut.step, skipped, "failed")
-        return skipped
+        return Cut(step, document, chunks)
 
     def _pass_duplicates(self, plan: Plan) -> Iterator[Event]:
         """Tell of the files whose chunks are another's; what they had of their own goes."""
@@ -360,7 +260,7 @@ class _Run:
                 continue
             source = step.record.source
             if source in self._stored:
-                self._delete(sorted(self._store.ids([source])))
+                self._keeper.delete(sorted(self._store.ids([source])))
             duplicate = replace(
                 step.record, state="duplicate", same_as=step.original, held="", chunks=0
             )
@@ -371,39 +271,18 @@ class _Run:
     def _fail(self, step: Step, skipped: Skipped, state: State) -> None:
         """Note why a file was left out; whatever is stored of it stays."""
         self._skipped.append(skipped)
-        record = replace(
-            step.record,
-            state=state,
-            pipeline=tried(step.record.pipeline, self._config),
-            reason=skipped.reason,
-            detail=skipped.detail,
-            remedy=skipped.remedy,
-            attempts=step.record.attempts + 1,
-            at=time.time(),
-        )
-        self._manifest.save([record])
-
-    def _delete(self, ids: Sequence[str]) -> None:
-        if ids:
-            self._begin()
-            self._store.delete(ids)
-
-    def _begin(self) -> None:
-        """Note, before the first change, that card and calibration will lag behind."""
-        if not self._begun:
-            begin(self._collection)
-            self._begun = True
+        self._manifest.save([failed(step.record, skipped, state, self._config)])
 
     def _report(self, plan: Plan) -> Report:
-        read = [cut.document for cut in self._written]
+        read = [cut.document for cut in self._keeper.written]
         return Report(
-            documents=len(self._written),
+            documents=len(self._keeper.written),
             pages=sum(len(each.pages) for each in read if each.paged),
             parts=sum(len(each.pages) for each in read if not each.paged),
-            chunks=sum(len(cut.chunks) for cut in self._written),
-            embedded=self._embedded,
+            chunks=sum(len(cut.chunks) for cut in self._keeper.written),
+            embedded=self._keeper.embedded,
             unchanged=len(plan.of("unchanged")),
-            moved=tuple(self._moved),
+            moved=tuple(self._keeper.moved),
             removed=tuple(self._removed),
             duplicates=tuple(self._duplicates),
             skipped=tuple(self._skipped),
@@ -415,29 +294,10 @@ class _Run:
         )
 
 
-def _ids(cut: _Cut) -> set[str]:
-    return {chunk.id for chunk in cut.chunks}
-
-
-def _names(cut: _Cut) -> set[str]:
-    """Give the names under which the store may have chunks of a file: its own and a former one."""
-    before = cut.step.before
-    return {cut.step.record.source} | ({before.source} if before else set())
-
-
-def _parsed(cut: _Cut) -> Parsed:
+def _parsed(cut: Cut) -> Parsed:
     blank = tuple(page.number for page in cut.document.pages if not page.text.strip())
     pages, chunks = len(cut.document.pages), len(cut.chunks)
     return Parsed(cut.step.source, cut.document.title, pages, chunks, blank, cut.document.paged)
-
-
-def _embedded(
-    group: Sequence[_Cut], vectors: dict[str, np.ndarray], touched: set[str]
-) -> Iterator[Embedded]:
-    for cut in group:
-        if cut.document.source in touched:
-            done = sum(chunk.embedded in vectors for chunk in cut.chunks)
-            yield Embedded(cut.step.source, done, len(cut.chunks))
 
 
 def _still_failing(step: Step) -> StillFailing:

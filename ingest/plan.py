@@ -12,7 +12,7 @@ from ingest.documents import kind_of
 from ingest.errors import DocumentError, EncryptedError
 from ingest.events import Skipped
 from ingest.folders import cannot_read, file_digest, find_files, is_gone, place_of
-from ingest.manifest import Record
+from ingest.manifest import Record, State
 from ingest.ocr import is_installed
 
 Kind = Literal["new", "changed", "moved", "unchanged", "duplicate", "quarantined", "unreadable"]
@@ -159,6 +159,20 @@ def tried(pipeline: str, config: IngestConfig) -> str:
     """Name all that a failure depends on beside the bytes and the passwords."""
     settings = sorted(config.model_dump(exclude=_NOT_READING).items())
     return f"{pipeline} {_mark((settings, config.ocr != 'never' and is_installed()))}"
+
+
+def failed(record: Record, skipped: Skipped, state: State, config: IngestConfig) -> Record:
+    """Note in a file's record why it was left out."""
+    return replace(
+        record,
+        state=state,
+        pipeline=tried(record.pipeline, config),
+        reason=skipped.reason,
+        detail=skipped.detail,
+        remedy=skipped.remedy,
+        attempts=record.attempts + 1,
+        at=time.time(),
+    )
 
 
 @dataclass(frozen=True)
