@@ -1,0 +1,208 @@
+"""`agentlab ingest --sync`, `--dry-run`, `--watch` and `agentlab docs` as a person uses them."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from ingest_fakes import WordEmbedder, hurry
+
+from agentlab import library
+from agentlab.cli.ingest import concerns, keep_in_step
+from agentlab.cli.main import run
+from ingest.collection import Collection
+from ingest.stores import open_store
+
+NAMES = ("boats", "trains", "bikes", "meals", "hotels", "sauna")
+
+
+@pytest.fixture
+def papers(tmp_path, monkeypatch):
+    """Six files, and a library that embeds without a model."""
+    hurry(monkeypatch)
+
+    def open_collection(settings, **_):
+        store = open_store(library.store_config(settings))
+        return Collection(store, WordEmbedder(), alpha=settings.alpha)
+
+    monkeypatch.setattr(library, "open_collection", open_collection)
+    monkeypatch.setenv("AGENTLAB_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / f"{name}.md").write_text(f"# Rules of {name}\n\nThe desk for {name} is open.\n")
+    return folder
+
+
+def test_a_plan_is_shown_then_followed(papers, capsys):
+    assert run(["ingest", "papers", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "new      papers/boats.md" in out
+    assert "6 files to deal with; 0 unchanged; nothing was changed" in out
+    assert run(["docs", "list"]) == 0
+    assert "The library is empty" in capsys.readouterr().err
+
+    assert run(["ingest", "papers"]) == 0
+    assert "read 6 documents: 6 parts, 6 passages" in capsys.readouterr().out
+    (papers / "boats.md").rename(papers / "ships.md")
+    (papers / "bikes.md").unlink()
+    assert run(["ingest", "papers", "--sync", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "moved    papers/boats.md -> papers/ships.md" in out
+    assert "remove   papers/bikes.md" in out
+    assert run(["ingest", "papers", "--sync"]) == 0
+    assert "1 moved; 1 removed; 4 unchanged" in capsys.readouterr().out
+
+
+def test_report_and_plan_are_json_on_stdout(papers, capsys):
+    (papers / "bad.pdf").write_text("no PDF at all")
+    assert run(["ingest", "papers", "--json", "--dry-run"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["new"]) == 7
+    assert run(["ingest", "papers", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["documents"], report["parts"], report["exit_code"]) == (6, 6, 1)
+    assert report["skipped"][0]["reason"] == "unsupported"
+    assert run(["ingest", "papers", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["unchanged"], len(report["still_failing"])) == (6, 1)
+
+
+def test_what_still_fails_is_told_in_short_and_tried_again_on_request(papers, capsys):
+    (papers / "bad.pdf").write_text("no PDF at all")
+    assert run(["ingest", "papers"]) == 1
+    assert "left out: papers/bad.pdf (unsupported)" in capsys.readouterr().err
+    assert run(["ingest", "papers"]) == 1
+    out, err = capsys.readouterr()
+    assert "6 unchanged; 1 still failing" in out
+    assert "still failing, not tried again: papers/bad.pdf (unsupported)" in err
+    assert run(["ingest", "papers", "--retry-failed"]) == 1
+    assert "left out: papers/bad.pdf" in capsys.readouterr().err
+
+
+def test_a_sync_that_would_remove_much_ends_with_6_and_says_how_to_go_on(papers, capsys):
+    assert run(["ingest", "papers"]) == 0
+    for name in NAMES[:3]:
+        (papers / f"{name}.md").unlink()
+    assert run(["ingest", "papers", "--sync"]) == 6
+    assert "--allow-removals" in capsys.readouterr().err
+    assert run(["ingest", "papers", "--sync", "--dry-run"]) == 0
+    assert "--allow-removals" in capsys.readouterr().err
+    assert run(["ingest", "papers", "--sync", "--allow-removals"]) == 0
+    assert "3 removed" in capsys.readouterr().out
+
+
+def test_documents_are_listed_shown_and_removed(papers, capsys):
+    (papers / "bad.pdf").write_text("no PDF at all")
+    run(["ingest", "papers"])
+    capsys.readouterr()
+    assert run(["docs", "list"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == "id title kind pages passages when state path".split()
+    assert len(rows) == 7
+    assert "failed (unsupported)" in rows[0]
+    assert rows[1].endswith(str(papers / "bikes.md"))
+    assert run(["docs", "list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {each["state"] for each in listed} == {"verified", "quarantined"}
+
+    assert run(["docs", "show", listed[2]["id"][:8]]) == 0
+    assert f"path      {papers / 'boats.md'}" in capsys.readouterr().out
+    assert run(["docs", "show", "bad.pdf"]) == 0
+    assert "why       not a PDF" in capsys.readouterr().out
+    (papers / "long.md").write_text("# Long\n\n## One\n\nFirst words.\n\n## Two\n\nMore words.\n")
+    run(["ingest", "papers"])
+    capsys.readouterr()
+    assert run(["docs", "show", "Long", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert {each["heading"] for each in shown["headings"]} & {"One", "Two"}
+
+    assert run(["docs", "rm", "Rules of boats"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "removed Rules of boats: 1 passages\n"
+    assert "ingesting it or its folder again brings it back" in err
+    assert run(["docs", "show", "Rules of boats"]) == 2
+    assert "There is no document 'Rules of boats'" in capsys.readouterr().err
+    assert run(["ingest", "papers"]) == 1
+    assert "read 1 document" in capsys.readouterr().out
+
+
+def test_a_running_ingest_is_named_to_whoever_will_not_wait(papers, capsys):
+    run(["ingest", "papers"])
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            (
+                "import sys; from pathlib import Path; from ingest.lock import Lock\n"
+                "lock = Lock(Path(sys.argv[1])); lock.take(); print('held', flush=True); input()"
+            ),
+            str(papers.parent / "home" / "store" / "library"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )
+    assert holder.stdout.readline() == "held\n"
+    capsys.readouterr()
+    assert run(["ingest", "papers", "--no-wait"]) == 6
+    assert f"is being changed by process {holder.pid}" in capsys.readouterr().err
+    assert run(["docs", "rm", "Rules of boats", "--no-wait"]) == 6
+    assert run(["docs", "list"]) == 0
+    holder.kill()  # as with kill -9: who is dead holds nothing
+    holder.communicate()
+    assert run(["ingest", "papers", "--no-wait"]) == 0
+
+
+def test_a_watched_folder_is_read_at_first_and_whenever_it_changes(papers):
+    rounds = queue.Queue()
+    stop = threading.Event()
+
+    def read_once():
+        names = sorted(path.name for path in papers.iterdir())
+        rounds.put(names)
+        if len(names) == 7:
+            raise OSError("a round that fails")
+        return 0
+
+    watching = threading.Thread(
+        target=keep_in_step, args=([papers], read_once), kwargs={"stop": stop}
+    )
+    watching.start()
+    try:
+        assert len(rounds.get(timeout=60)) == 6
+        (papers / "pets.md").write_text("Pets.")
+        assert "pets.md" in rounds.get(timeout=60)
+        (papers / "boats.md").unlink()
+        (papers / "trains.md").unlink()
+        while len(rounds.get(timeout=60)) != 5:
+            pass
+    finally:
+        stop.set()
+        watching.join(timeout=60)
+    assert not watching.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a/b.pdf", True),
+        ("a/B.MD", True),
+        ("a/folder", True),
+        ("a/.b.pdf", False),
+        ("a/~$b.docx", False),
+        ("a/b.png", False),
+    ],
+)
+def test_only_changes_of_files_that_are_read_start_a_round(path, expected):
+    assert concerns(path) is expected
+
+
+def test_watching_and_a_dry_run_exclude_each_other(papers, capsys):
+    assert run(["ingest", "papers", "--watch", "--dry-run"]) == 2
+    assert "--watch changes the library" in capsys.readouterr().err
