@@ -148,8 +148,8 @@ def test_a_page_has_a_deadline_of_its_own(tmp_path: Path, stand_in: Path) -> Non
 
 
 def test_pages_may_together_take_longer_than_a_file(tmp_path: Path, stand_in: Path) -> None:
-    act(stand_in, f'sleep 0.4; cat "{stand_in}/table"')
-    document = read(write_mixed(tmp_path / "a.pdf", pictures=5), timeout_s=1)
+    act(stand_in, f'sleep 0.8; cat "{stand_in}/table"')
+    document = read(write_mixed(tmp_path / "a.pdf", pictures=5), timeout_s=3)
     assert isinstance(document, Document)
     assert document.remark == "5 of 7 pages read by OCR"
 

@@ -167,7 +167,7 @@ def test_only_a_few_files_are_read_ahead(tmp_path: Path) -> None:
 def test_a_file_that_takes_too_long_ends_with_its_reader(tmp_path: Path) -> None:
     slow = write_forms_within_forms(tmp_path / "slow.pdf")
     good = write_good(tmp_path / "good.pdf")
-    assert outcomes([slow, good], workers=1, timeout_s=1, memory_mb=8192) == ["timeout", "ok"]
+    assert outcomes([slow, good], workers=1, timeout_s=3, memory_mb=8192) == ["timeout", "ok"]
 
 
 @pytest.mark.slow
