@@ -44,9 +44,8 @@ def open_collection(
     `progress` hears of a model that must be fetched first. An ingest has its vectors kept, so that
     what it embeds again costs nothing; a question is hardly asked twice.
     """
-    embedder = open_embedder(settings, progress=progress)
-    if keep_vectors and settings.embedding_cache_mb:
-        embedder = _cached(embedder, settings)
+    open_one = open_keeping_embedder if keep_vectors else open_embedder
+    embedder = open_one(settings, progress=progress)
     reader = open_reader(settings, progress=progress)
     store = open_store(store_config(settings))
     return Collection(store, embedder, alpha=settings.alpha, reader=reader)
@@ -69,6 +68,20 @@ def open_embedder(settings: Settings, *, progress: Callable[[str], None] | None 
     from ingest.embedding.pytorch import TorchEmbedder
 
     return TorchEmbedder(folder, name=settings.embedder)
+
+
+def open_keeping_embedder(
+    settings: Settings, *, progress: Callable[[str], None] | None = None
+) -> Embedder:
+    """Open the embedder of an ingest: its vectors are kept, unless the settings say no."""
+    embedder = open_embedder(settings, progress=progress)
+    return _cached(embedder, settings) if settings.embedding_cache_mb else embedder
+
+
+def embedder_name(settings: Settings) -> str:
+    """Tell the name of the embedder, which need not be opened for it."""
+    prefix = "openai:" if embedder_backend(settings) == "openai" else ""
+    return f"{prefix}{settings.embedder}"
 
 
 def embedder_backend(settings: Settings) -> Backend:

@@ -189,12 +189,17 @@ def read_into_library(settings: "Settings", paths: Sequence[Path]) -> int:
 
 
 def open_library(settings: "Settings") -> "Collection":
-    """Open the library to change it; what only answers questions is not loaded."""
+    """Open the library to change it; the embedder is loaded when there is something to embed."""
     from agentlab.cli.models import tell
-    from agentlab.library import open_collection
-    from agentlab.settings import with_changes
+    from agentlab.late_embedder import LateEmbedder
+    from agentlab.library import embedder_name, open_keeping_embedder, store_config
+    from ingest.collection import Collection
+    from ingest.stores import open_store
 
-    return open_collection(with_changes(settings, reader=False), progress=tell, keep_vectors=True)
+    embedder = LateEmbedder(
+        embedder_name(settings), lambda: open_keeping_embedder(settings, progress=tell)
+    )
+    return Collection(open_store(store_config(settings)), embedder, alpha=settings.alpha)
 
 
 def keep_in_step(

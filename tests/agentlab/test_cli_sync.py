@@ -14,8 +14,6 @@ from ingest_fakes import WordEmbedder, hurry
 from agentlab import library
 from agentlab.cli.ingest import concerns, keep_in_step
 from agentlab.cli.main import run
-from ingest.collection import Collection
-from ingest.stores import open_store
 
 NAMES = ("boats", "trains", "bikes", "meals", "hotels", "sauna")
 
@@ -25,11 +23,8 @@ def papers(tmp_path, monkeypatch):
     """Six files, and a library that embeds without a model."""
     hurry(monkeypatch)
 
-    def open_collection(settings, **_):
-        store = open_store(library.store_config(settings))
-        return Collection(store, WordEmbedder(), alpha=settings.alpha)
-
-    monkeypatch.setattr(library, "open_collection", open_collection)
+    monkeypatch.setattr(library, "open_keeping_embedder", lambda *_, **__: WordEmbedder())
+    monkeypatch.setattr(library, "embedder_name", lambda _: "words")
     monkeypatch.setenv("AGENTLAB_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "papers"
@@ -201,6 +196,37 @@ def test_a_watched_folder_is_read_at_first_and_whenever_it_changes(papers):
 )
 def test_only_changes_of_files_that_are_read_start_a_round(path, expected):
     assert concerns(path) is expected
+
+
+def test_nothing_is_loaded_to_see_that_nothing_has_changed(papers, monkeypatch, capsys):
+    assert run(["ingest", "papers"]) == 0
+
+    def unwanted(*_, **__):
+        raise AssertionError("the embedder was loaded")
+
+    monkeypatch.setattr(library, "open_keeping_embedder", unwanted)
+    assert run(["ingest", "papers", "--sync"]) == 0
+    assert "6 unchanged" in capsys.readouterr().out
+    (papers / "boats.md").unlink()
+    assert run(["ingest", "papers", "--sync", "--dry-run"]) == 0
+    assert "remove   papers/boats.md" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx", "openai"])
+def test_the_embedder_is_named_as_it_names_itself(backend, monkeypatch):
+    from agentlab.late_embedder import LateEmbedder
+    from agentlab.settings import Settings
+    from ingest.embedding.endpoint import EndpointEmbedder
+
+    settings = Settings(embedder="words", embedder_backend=backend)
+    name = library.embedder_name(settings)
+    if backend == "openai":
+        assert name == EndpointEmbedder(model="words", base_url=None, api_key="key").name
+    late = LateEmbedder(name, lambda: WordEmbedder(name))
+    assert late.encode(["pier"]).shape == (1, late.dimension)
+    assert (late.count_tokens("a pier"), late.max_tokens) == (2, 256)
+    with pytest.raises(RuntimeError, match="names itself other"):
+        LateEmbedder(name, lambda: WordEmbedder("other")).encode(["pier"])
 
 
 def test_watching_and_a_dry_run_exclude_each_other(papers, capsys):
