@@ -39,6 +39,7 @@ def checks(resolved: Resolved, *, probe: bool = True) -> Iterator[Check]:
         ("model", check_model),
         ("library", check_library),
         ("web search", check_web),
+        ("OCR", check_ocr),
         ("GPU", check_gpu),
     ]
     if probe:
@@ -131,6 +132,16 @@ def check_web(settings: Settings) -> Check:
     if provider is None:
         return Check("web search", "note", "off", "--web auto switches it on")
     return Check("web search", "ok", f"{settings.web}: {provider.name}")
+
+
+def check_ocr(_: Settings) -> Check:
+    """Look for tesseract, which only scans need."""
+    from ingest.ocr import Ocr
+
+    obstacle = Ocr().obstacle
+    if obstacle:
+        return Check("OCR", "note", f"{obstacle.detail}: scans are left out", obstacle.remedy)
+    return Check("OCR", "ok", "tesseract reads English")
 
 
 def check_gpu(_: Settings) -> Check:

@@ -64,6 +64,24 @@ def test_a_weaviate_that_does_not_answer_is_a_problem(settings):
     assert "127.0.0.1:9" in found["library"].detail
 
 
+def test_tesseract_that_is_not_there_is_a_note_with_how_to_install_it(
+    settings, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check = health.check_ocr(settings)
+    assert (check.name, check.state) == ("OCR", "note")
+    assert check.detail == "tesseract is not on the PATH: scans are left out"
+    assert "apt install tesseract-ocr" in check.advice
+
+
+def test_tesseract_that_is_there_is_named(settings, tmp_path, monkeypatch):
+    program = tmp_path / "tesseract"
+    program.write_text("#!/bin/sh\necho eng\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert health.check_ocr(settings).state == "ok"
+
+
 def test_web_search_names_its_provider_and_a_missing_key(settings):
     assert health.check_web(settings).state == "note"
     keyed = settings.model_copy(update={"web": "auto", "serper_api_key": "k"})
