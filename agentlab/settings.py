@@ -91,6 +91,11 @@ class Settings(BaseModel):
     reader: bool = Field(
         True, description="Read found passages with the small reader; else by likeness alone."
     )
+    likelihood: bool = Field(
+        True,
+        description="Order the reader's passages also by how likely the starter's base would ask "
+        "the question after them.",
+    )
     quotes: Literal["auto", "best", "shown", "free"] = Field(
         "auto",
         description="What a quote may be: the reader's `best` sentence, any `shown` one, or "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ingest.card import CollectionCard
 from ingest.embedding import Embedder
 from ingest.evidence import TOP, Calibration, Evidence, background_questions, calibrate
-from ingest.reading import AnswerReader, Passage, Reading, mark
+from ingest.reading import AnswerReader, Passage, Rater, Reading, mark
 from ingest.stores.base import Hit, Store, Where
 
 # The reader's probability below which a weak match is taken for chance.
@@ -16,7 +16,7 @@ class Collection:
     """What the agent searches: hybrid search, evidence and the card of one store.
 
     `alpha` weighs the vector arm: 1 is vectors only, 0 words only. Without a `reader`, passages are
-    read by their likeness to the question alone.
+    read by their likeness to the question alone; a `rater` has a say in the passages' order.
     """
 
     def __init__(
@@ -26,11 +26,13 @@ class Collection:
         *,
         alpha: float = 0.5,
         reader: AnswerReader | None = None,
+        rater: Rater | None = None,
     ) -> None:
         self.store = store
         self.embedder = embedder
         self.alpha = alpha
         self.reader = reader
+        self.rater = rater
         self._calibration: Calibration | None = None
 
     def search(self, query: str, *, limit: int = 5, where: Where = Where()) -> list[Hit]:
@@ -49,7 +51,14 @@ class Collection:
     ) -> Reading:
         """Mark the sentences that answer, in any wording, and keep the best `limit` passages."""
         return mark(
-            question, passages, self.embedder, self.reader, also=also, limit=limit, words=words
+            question,
+            passages,
+            self.embedder,
+            self.reader,
+            rater=self.rater,
+            also=also,
+            limit=limit,
+            words=words,
         )
 
     def probe(self, question: str) -> Evidence:
@@ -64,7 +73,8 @@ class Collection:
         evidence = calibration.evidence(question, hits)
         if evidence.strength == "weak" and self.reader:
             passages = [Passage(hit.chunk.header, hit.chunk.text) for hit in hits[:TOP]]
-            if self.read(question, passages, limit=1, words=1).score < _DOUBTFUL:
+            reading = mark(question, passages, self.embedder, self.reader, limit=1, words=1)
+            if reading.score < _DOUBTFUL:
                 return Evidence(strength="none", score=evidence.score)
         return evidence
 

@@ -27,11 +27,14 @@ class Calibrated:
     The probability that a passage answers is sigmoid(scale * score + offset), where the score is
     the best sentence's log-odds by the reader plus `likeness` times its likeness to the question.
     Within a passage likeness counts `within` times: of neighbours, the one that repeats the
-    question's words is often not the one that answers. Below `fair` the evidence is weak.
+    question's words is often not the one that answers. Where a language model rates the passages
+    too, the log-probability of the question counts `asked` times in their order. Below `fair` the
+    evidence is weak.
     """
 
     likeness: float = 16.0
     within: float = 6.0
+    asked: float = 1.0
     scale: float = 1.0
     offset: float = 0.0
     fair: float = 0.5
@@ -78,7 +81,7 @@ class Reader:
         weights = {f"bert.{name}": weight for name, weight in shared.items()}
         weights |= load_file(folder / WEIGHTS)
         model.load_state_dict({name: weights[name].float() for name in model.state_dict()})
-        self._model = _placed(model.eval())
+        self._model = placed(model.eval())
 
     def read(
         self,
@@ -126,7 +129,7 @@ class Reader:
         return replies
 
 
-def _placed(model: Any) -> Any:
+def placed(model: Any) -> Any:
     """Put the model where it runs fastest, and in bf16 where that is the faster one."""
     import torch
 

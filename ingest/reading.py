@@ -2,13 +2,13 @@
 
 With a reader, a sentence's score is the log-odds that the reader gives it, plus its likeness to the
 question; how sure the reader is gives the word for the evidence. Without one, only the likeness
-counts: its cosine with the question plus 0.04 for each content word they share. The best sentence
-is marked », the next two ›.
+counts: its cosine with the question plus 0.04 for each content word they share. Which passage comes
+first, a language model may have a say in. The best sentence is marked », the next two ›.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -44,6 +44,13 @@ class AnswerReader(Protocol):
         sentences: Sequence[Sequence[tuple[int, int]]],
     ) -> Sequence[Reply]:
         """Score the sentences of each passage."""
+
+
+class Rater(Protocol):
+    """What tells how likely a question is after a text: `ingest.likelihood.QueryLikelihood`."""
+
+    def rate(self, question: str, texts: Sequence[str]) -> np.ndarray:
+        """Give log-probabilities of the question, shape (texts,)."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class _Read:
-    """A passage with its score, and the spans and scores of its sentences."""
+    """A passage with its score `top`, and the spans, scores and answers of its sentences.
+
+    `rated` is the score that a language model has made of it, where there is one.
+    """
 
     index: int
     text: str
@@ -105,6 +115,12 @@ class _Read:
     scores: np.ndarray
     top: float = -math.inf
     answers: Sequence[tuple[int, int]] = ()
+    rated: float | None = None
+
+    @property
+    def rank(self) -> float:
+        """Give what orders the passages."""
+        return self.top if self.rated is None else self.rated
 
 
 def mark(
@@ -113,6 +129,7 @@ def mark(
     encoder: Encoder,
     reader: AnswerReader | None = None,
     *,
+    rater: Rater | None = None,
     also: Sequence[str] = (),
     limit: int | None = None,
     words: int = 75,
@@ -122,11 +139,14 @@ def mark(
     `also` are other wordings of the question, which count as much as it does.
 
     A reader puts the passages into its own order, of which the first `limit` are kept; without one
-    the order stays.
+    the order stays. A `rater` has a say in that order.
     """
-    read = _together([_scored(each, passages, encoder, reader) for each in (question, *also)])
+    wordings = (question, *also)
+    read = _together([_scored(each, passages, encoder, reader) for each in wordings])
+    if reader and rater:
+        read = _rated(read, wordings, passages, rater, reader.calibration.asked)
     if reader:
-        read.sort(key=lambda each: -each.top)
+        read.sort(key=lambda each: -each.rank)
     read = read[:limit]
     marks = _marks(read)
     probability = reader.calibration.probability if reader else None
@@ -211,6 +231,30 @@ def _together(wordings: Sequence[Sequence[_Read]]) -> list[_Read]:
     ]
 
 
+def _rated(
+    read: Sequence[_Read],
+    wordings: Sequence[str],
+    passages: Sequence[Passage],
+    rater: Rater,
+    weight: float,
+) -> list[_Read]:
+    """Rate each passage by its best sentence: which sentence answers, the reader knows better."""
+    told = [each for each in read if each.spans]
+    texts = [_best_as_told(each, passages[each.index].header) for each in told]
+    likely = np.mean([rater.rate(wording, texts) for wording in wordings], axis=0)
+    rated = {
+        each.index: each.top + weight * float(gain) for each, gain in zip(told, likely, strict=True)
+    }
+    return [replace(each, rated=rated.get(each.index, -math.inf)) for each in read]
+
+
+def _best_as_told(read: _Read, header: str) -> str:
+    """Write the best sentence under its header and behind the one before it."""
+    at = int(np.argmax(read.scores))
+    start, end = read.spans[max(0, at - 1)][0], read.spans[at][1]
+    return f"{header}\n{' '.join(read.text[start:end].split())}"
+
+
 def _best_answers(wordings: Sequence[_Read]) -> Sequence[tuple[int, int]]:
     if not wordings[0].answers:
         return ()
@@ -220,7 +264,7 @@ def _best_answers(wordings: Sequence[_Read]) -> Sequence[tuple[int, int]]:
 
 def _marks(read: Sequence[_Read]) -> dict[tuple[int, int], str]:
     """Choose the best sentence of the best passage, and the next two of all."""
-    best = max(read, key=lambda each: each.top, default=None)
+    best = max(read, key=lambda each: each.rank, default=None)
     if best is None or not best.spans:
         return {}
     chosen = (best.index, int(np.argmax(best.scores)))

@@ -56,6 +56,14 @@ def minilm_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def rater(starter_base: Path) -> Any:
+    """The language model that weighs the reader's sentences."""
+    from ingest.likelihood import QueryLikelihood
+
+    return QueryLikelihood(starter_base)
+
+
+@pytest.fixture(scope="session")
 def reader(minilm_folder: Path) -> Any:
     """The reader that comes with agentlab."""
     from agentlab.library import reader_folder

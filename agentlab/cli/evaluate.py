@@ -116,7 +116,7 @@ def _examine(
     bar: "Bar",
 ) -> None:
     """Ask one model what it was not asked before; it is opened only if there is something."""
-    from agentlab.library import open_embedder, open_reader
+    from agentlab.library import open_embedder, open_rater, open_reader
     from agentlab.model import open_model
     from agentlab.settings import with_changes
     from agentlab.starter.examination import build_of, label_of, run_exam
@@ -133,7 +133,7 @@ def _examine(
     try:
         outcomes = run_exam(
             model, parts, settings=own, embedder=open_embedder(own),
-            reader=open_reader(own), questions=questions,
+            reader=open_reader(own), rater=open_rater(own), questions=questions,
             record=record, label=label, build=build,
         )  # fmt: skip
         bar.show(label, total - left, total, "reading the library")

@@ -39,10 +39,11 @@ def search(
     from agentlab.cli.models import tell
     from agentlab.console import draw_hits, make_console
     from agentlab.library import open_collection
+    from agentlab.settings import with_changes
     from ingest.stores.base import Where
 
     text = " ".join(query)
-    collection = open_collection(settings, progress=tell)
+    collection = open_collection(with_changes(settings, likelihood=False), progress=tell)
     try:
         where = Where(tuple(str(each) for each in source or ()), tuple(page or ()))
         hits = collection.search(text, limit=limit, where=where)

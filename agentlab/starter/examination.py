@@ -38,7 +38,7 @@ from ingest.collection import Collection
 from ingest.config import IngestConfig
 from ingest.embedding import Embedder
 from ingest.pipeline import ingest
-from ingest.reading import AnswerReader
+from ingest.reading import AnswerReader, Rater
 from ingest.stores.embedded import LanceStore
 
 ON_HANDBOOKS = "handbooks"
@@ -94,6 +94,7 @@ def run_exam(
     settings: Settings,
     embedder: Embedder,
     reader: AnswerReader | None,
+    rater: Rater | None,
     questions: Path | None,
     record: Record,
     label: str,
@@ -108,7 +109,7 @@ def run_exam(
             home = Path(scratch)
             own = with_changes(settings, home=home, journal=False, web="off")
             with (
-                _library(part, own, embedder, reader) as collection,
+                _library(part, own, embedder, reader, rater) as collection,
                 _web(part, home, embedder, questions) as provider,
                 Agent(own, chat=model.chat, collection=collection, provider=provider) as agent,
             ):
@@ -165,10 +166,14 @@ def _few(cases: Sequence[Case], count: int) -> tuple[Case, ...]:
 
 @contextmanager
 def _library(
-    part: Part, settings: Settings, embedder: Embedder, reader: AnswerReader | None
+    part: Part,
+    settings: Settings,
+    embedder: Embedder,
+    reader: AnswerReader | None,
+    rater: Rater | None,
 ) -> Iterator[Collection]:
     store = LanceStore(settings.home / "library", collection="exam")
-    collection = Collection(store, embedder, alpha=settings.alpha, reader=reader)
+    collection = Collection(store, embedder, alpha=settings.alpha, reader=reader, rater=rater)
     if part.name == ON_HANDBOOKS:
         for _ in ingest([HANDBOOKS], collection=collection, config=IngestConfig()):
             pass

@@ -181,7 +181,8 @@ def test_an_exam_that_was_stopped_asks_only_what_is_left(tmp_path: Path) -> None
         return list(
             examination.run_exam(
                 OpenModel(chat, "scripted", "own"), [part], settings=Settings(home=tmp_path),
-                embedder=embedder, reader=None, questions=None, record=record, label="m", build="b",
+                embedder=embedder, reader=None, rater=None, questions=None, record=record,
+                label="m", build="b",
             )
         )  # fmt: skip
 
@@ -195,7 +196,7 @@ def test_an_exam_that_was_stopped_asks_only_what_is_left(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_the_starter_model_answers_a_question_of_the_exam(
-    tmp_path: Path, minilm: Any, reader: Any
+    tmp_path: Path, minilm: Any, reader: Any, rater: Any
 ) -> None:
     settings = Settings(home=tmp_path)
     case = next(case for case in handbook_cases() if case.kind == "follow_up")
@@ -203,7 +204,7 @@ def test_the_starter_model_answers_a_question_of_the_exam(
     record = Record(tmp_path / "out.jsonl")
     [outcome] = examination.run_exam(
         model, [Part("handbooks", (), (case,))], settings=settings, embedder=minilm, reader=reader,
-        questions=None, record=record, label="starter", build="b",
+        rater=rater, questions=None, record=record, label="starter", build="b",
     )  # fmt: skip
     model.close()
     assert record.outcomes() == [outcome]

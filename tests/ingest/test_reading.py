@@ -119,3 +119,42 @@ def test_a_question_in_a_text_is_never_taken_for_the_answer() -> None:
     text = "What is the hotel limit in euros? It is 90 euros."
     (passage,) = mark("What is the hotel limit in euros?", passages(text), WordEncoder()).passages
     assert passage.best_sentence == "It is 90 euros."
+
+
+class Rating:
+    """A rater to whom a question is likely after a text that holds a word."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.texts: list[str] = []
+
+    def rate(self, question: str, texts: Sequence[str]) -> np.ndarray:
+        self.texts = list(texts)
+        return np.array([-10.0 if text.endswith(f"{self.word}.") else -40.0 for text in texts])
+
+
+def rated(word: str, *texts: str) -> Any:
+    reader = KeenReader("90 euros", odds=4.0)
+    return mark("Where to?", passages(*texts), WordEncoder(), reader, rater=Rating(word))
+
+
+def test_the_passage_after_which_the_question_is_likeliest_comes_first() -> None:
+    found = rated("noon", PASSAGE, "Ferries sail at noon.")
+    assert [each.index for each in found.passages] == [1, 0]
+    assert found.passages[0].best_sentence == "Ferries sail at noon."
+
+
+def test_the_sentence_within_a_passage_stays_the_readers_choice() -> None:
+    assert rated("paid", PASSAGE).passages[0].best_sentence == "The hotel limit is 90 euros."
+
+
+def test_how_sure_the_reader_is_stays_the_readers_own() -> None:
+    texts = (PASSAGE, "Ferries sail at noon.")
+    plain = mark("Where to?", passages(*texts), WordEncoder(), KeenReader("90 euros", odds=4.0))
+    assert rated("noon", *texts).score == plain.score
+
+
+def test_a_passage_is_rated_by_its_best_sentence_under_its_header() -> None:
+    rater, reader = Rating("noon"), KeenReader("90 euros", odds=4.0)
+    mark("Where to?", passages(PASSAGE, ""), WordEncoder(), reader, rater=rater)
+    assert rater.texts == ["Rules\nTrains come first. The hotel limit is 90 euros."]

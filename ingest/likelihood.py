@@ -1,0 +1,60 @@
+"""Query likelihood: how likely a small language model would ask a question after reading a text.
+
+A text that answers a question makes the question likely, also where the two share no words: the
+probability of its words given the text (Ponte & Croft 1998) by a language model as it is (Sachan et
+al. 2022, section 2.2). It tells best which passage; which sentence, and whether any, a reader does.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+_LONGEST_TEXT = 160
+"""Tokens of a text that are read: the last ones, for the sentence in question ends it."""
+_LONGEST_QUESTION = 96
+
+
+class QueryLikelihood:
+    """A causal language model that rates texts by a question; safe to share between threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load a model from its folder."""
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        from ingest.reader import placed
+
+        self._torch = torch
+        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        self._model = placed(model.eval())
+
+    def rate(self, question: str, texts: Sequence[str]) -> np.ndarray:
+        """Give the log-probability of the question after each text, in nats, shape (texts,)."""
+        torch = self._torch
+        asked = self._tokens(f" {question}")[:_LONGEST_QUESTION]
+        rows = [self._tokens(f"{text}\n\nQuestion:")[-_LONGEST_TEXT:] for text in texts]
+        if not rows or not asked:
+            return np.zeros(len(rows))
+        longest = max(map(len, rows)) + len(asked)
+        ids = torch.zeros((len(rows), longest), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for place, row in enumerate(rows):
+            ids[place, : len(row) + len(asked)] = torch.tensor(row + asked)
+            mask[place, : len(row) + len(asked)] = 1
+        device = self._model.device
+        with torch.inference_mode():
+            hidden = self._model.base_model(
+                input_ids=ids.to(device), attention_mask=mask.to(device)
+            ).last_hidden_state
+            # Each token's probability stands where the one before it was read.
+            before = [slice(len(row) - 1, len(row) - 1 + len(asked)) for row in rows]
+            read = torch.stack([hidden[place, part] for place, part in enumerate(before)])
+            logs = self._model.get_output_embeddings()(read).float().log_softmax(-1).cpu()
+        places = torch.tensor(asked).expand(len(rows), -1).unsqueeze(-1)
+        result: np.ndarray = logs.gather(-1, places).squeeze(-1).sum(-1).numpy()
+        return result
+
+    def _tokens(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
