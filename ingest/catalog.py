@@ -14,8 +14,8 @@ from ingest.events import Waiting
 from ingest.folders import place_of
 from ingest.lock import Lock
 from ingest.manifest import Manifest, Record, manifest_path
-from ingest.state import begin, finish, known_records
-from ingest.stores.base import Store
+from ingest.state import begin, finish, survey
+from ingest.stores.base import Store, StoredDocument
 
 SHORTEST_ID = 4
 
@@ -65,10 +65,13 @@ class Entry:
 
 def list_documents(store: Store) -> list[Entry]:
     """List all files that are known, those that failed among them, by path."""
-    stored = store.documents()
+    stored, records = survey(store)
+    by_source: dict[str, list[StoredDocument]] = {}
+    for document in stored:
+        by_source.setdefault(document.source, []).append(document)
     entries = []
-    for record in known_records(store, stored).values():
-        there = [each for each in stored if each.source == record.source]
+    for record in records.values():
+        there = by_source.get(record.source, [])
         title = record.title or next((each.title for each in there), "") or Path(record.path).name
         pages = max((each.pages for each in there), default=0)
         entries.append(Entry(record, title, pages, sum(each.chunks for each in there)))
@@ -82,6 +85,7 @@ def find_document(entries: Sequence[Entry], name: str) -> Entry:
         lambda each: each.record.path == place or each.record.source == name,
         lambda each: each.title.casefold() == name.casefold(),
         lambda each: Path(each.record.path).name.casefold() == name.casefold(),
+        lambda each: Path(each.record.path).stem.casefold() == name.casefold(),
         lambda each: len(name) >= SHORTEST_ID and each.id.startswith(name.lower()),
     )
     for way in ways:

@@ -42,7 +42,7 @@ from ingest.lock import Lock
 from ingest.manifest import Manifest, State, manifest_path
 from ingest.parsing import read_documents
 from ingest.plan import Plan, Step, failed, make_plan
-from ingest.state import check_embedder, finish, known_records, unfinished
+from ingest.state import check_embedder, finish, survey, unfinished
 
 __all__ = [
     "Duplicate",
@@ -109,11 +109,11 @@ def preview(
     retry_failed: bool = False,
 ) -> Plan:
     """Give the plan of an ingest, and change nothing."""
-    stored = collection.store.documents()
+    stored, records = survey(collection.store)
     check_embedder(collection, stored)
     return make_plan(
         paths,
-        records=known_records(collection.store, stored),
+        records=records,
         stored={each.source: each.chunks for each in stored},
         config=config or IngestConfig(),
         embedder=collection.embedder.name,
@@ -144,9 +144,8 @@ class _Run:
         self, paths: Sequence[Path], *, sync: bool, allow_removals: bool, retry_failed: bool
     ) -> Iterator[Event]:
         """Do all and tell of it."""
-        documents = self._store.documents()
+        documents, records = survey(self._store, self._manifest)
         check_embedder(self._collection, documents)
-        records = known_records(self._store, documents, self._manifest)
         for each in documents:
             self._stored[each.source] = self._stored.get(each.source, 0) + each.chunks
         plan = make_plan(
@@ -288,7 +287,7 @@ class _Run:
             skipped=tuple(self._skipped),
             still_failing=tuple(_still_failing(step) for step in plan.of("quarantined")),
             remarks=tuple(self._remarks),
-            total_documents=len({each.source for each in self._store.documents()}),
+            total_documents=len({each.source for each in survey(self._store, self._manifest)[0]}),
             total_chunks=self._store.count(),
             seconds=time.monotonic() - self._started,
         )

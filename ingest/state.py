@@ -1,6 +1,6 @@
 """The state of a collection: its embedder, its files, and whether it is finished."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingest.card import build_card
@@ -12,21 +12,27 @@ from ingest.stores.base import Store, StoredDocument
 NOTE = "state"
 LEDGER = "ledger"  # what versions before the manifest kept: embedder, finished, sources
 _MADE = ("card", "calibration")
+_SETTLED = {"verified", "duplicate", "failed", "quarantined"}
 
 
-def known_records(
-    store: Store, stored: Sequence[StoredDocument], manifest: Manifest | None = None
-) -> dict[str, Record]:
-    """Read what is known of the files, set right by what the store holds.
+def survey(
+    store: Store, manifest: Manifest | None = None
+) -> tuple[list[StoredDocument], dict[str, Record]]:
+    """Give what the store holds, and what is known of the files, set right by that.
 
-    Without an open manifest it is looked into where it lies, and not changed.
+    Without an open manifest it is looked into where it lies, and not changed. Where it is settled
+    and accounts for all chunks by their number, the store is not read through.
     """
-    ledger = store.note(LEDGER) or {}
     noted = manifest.records() if manifest else peek(store.place)
+    stored = _accounted(noted, store.count())
+    if stored is not None:
+        return stored, noted
+    stored = store.documents()
+    ledger = store.note(LEDGER) or {}
     records = reconcile(noted, stored, dict(ledger.get("sources", {})))
     if manifest:
         manifest.save(each for path, each in records.items() if each != noted.get(path))
-    return records
+    return stored, records
 
 
 def check_embedder(collection: Collection, stored: Sequence[StoredDocument]) -> None:
@@ -64,6 +70,19 @@ def finish(collection: Collection) -> None:
         for name in _MADE:
             store.put_note(name, {})
     store.put_note(NOTE, {"embedder": collection.embedder.name, "finished": True})
+
+
+def _accounted(records: Mapping[str, Record], chunks: int) -> list[StoredDocument] | None:
+    """Give what the records say is stored; None where a run broke off, or the numbers differ."""
+    held = [each for each in records.values() if each.held]
+    if any(each.state not in _SETTLED for each in records.values()):
+        return None
+    if sum(each.chunks for each in held) != chunks:
+        return None
+    return [
+        StoredDocument(each.held, each.source, each.title, each.pages, each.chunks)
+        for each in sorted(held, key=lambda each: each.source)
+    ]
 
 
 def _note(collection: Collection) -> dict[str, Any]:

@@ -114,6 +114,21 @@ def test_a_second_run_opens_no_file_and_embeds_nothing(
     assert (opened_files, embedder.encoded) == ([], [])
 
 
+def test_a_settled_collection_is_not_read_through(
+    collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(collection, folder)
+
+    def unwanted() -> Any:
+        raise AssertionError("the store was read through")
+
+    monkeypatch.setattr(collection.store, "documents", unwanted)
+    monkeypatch.setattr(collection.store, "chunks", unwanted)
+    report = run(collection, folder, sync=True)
+    assert (report.unchanged, report.total_documents) == (6, 6)
+    assert len(list_documents(collection.store)) == 6
+
+
 def test_a_file_that_was_only_touched_is_looked_into_once(
     collection: Collection, folder: Path, opened_files: list[str]
 ) -> None:
@@ -524,7 +539,7 @@ def test_documents_are_found_by_path_title_name_and_id(
     entries = list_documents(collection.store)
     [boats] = [each for each in entries if each.record.path.endswith("boats.md")]
     monkeypatch.chdir(folder)
-    for name in (str(folder / "boats.md"), "boats.md", "rules OF boats", boats.id[:8]):
+    for name in (str(folder / "boats.md"), "boats.md", "Boats", "rules OF boats", boats.id[:8]):
         assert find_document(entries, name) == boats
     with pytest.raises(UnknownDocumentError, match="Did you mean 'Rules of boats'"):
         find_document(entries, "Rules of boots")
