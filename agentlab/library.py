@@ -32,6 +32,12 @@ def store_config(settings: Settings) -> StoreConfig:
         folder=settings.store_folder,
         url=settings.weaviate_url,
         api_key=settings.weaviate_api_key,
+        timeout_s=settings.weaviate_query_s,
+        init_timeout_s=settings.weaviate_init_s,
+        insert_timeout_s=settings.weaviate_insert_s,
+        grpc=settings.weaviate_grpc,
+        tenant=settings.weaviate_tenant,
+        replicas=settings.weaviate_replicas,
     )
 
 

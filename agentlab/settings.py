@@ -6,12 +6,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agentlab.errors import SettingsError
+from ingest.config import TENANT
 
 FILE_NAME = "agentlab.toml"
 PREFIX = "AGENTLAB_"
@@ -55,6 +56,28 @@ class Settings(BaseModel):
     store: Literal["lancedb", "weaviate"] = Field("lancedb", description="Where passages live.")
     weaviate_url: str | None = Field(None, description="Address of the Weaviate server.")
     weaviate_api_key: str | None = Field(None, description="Key of the Weaviate server.")
+    weaviate_grpc: str | None = Field(
+        None,
+        pattern=r"^([^\s/:?]+:)?\d+$",
+        description="Its place for gRPC, `port` or `host:port`, where that is not 50051.",
+    )
+    weaviate_tenant: str | None = Field(
+        None,
+        pattern=TENANT,
+        description="Tenant of the collection: each sees its own documents only.",
+    )
+    weaviate_replicas: int = Field(
+        1, ge=1, description="On how many nodes a new collection is kept."
+    )
+    weaviate_init_s: float = Field(60.0, gt=0, description="Deadline of connecting to it.")
+    weaviate_query_s: float = Field(
+        30.0,
+        gt=0,
+        description="Deadline of a search or another question to it, repetitions included.",
+    )
+    weaviate_insert_s: float = Field(
+        120.0, gt=0, description="Deadline of writing a batch to it, repetitions included."
+    )
     embedder: str = Field(
         "sentence-transformers/all-MiniLM-L6-v2", description="Embedding model: name or folder."
     )
@@ -72,8 +95,10 @@ class Settings(BaseModel):
     embedding_cache_mb: int = Field(
         1024, ge=0, description="Size of the cache of what ingest embedded; 0 is none."
     )
-    alpha: float = Field(
-        0.5, ge=0, le=1, description="Hybrid search: 1 is meaning only, 0 is words only."
+    alpha: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Hybrid search: 1 is meaning only, 0 is words only; `auto` is what the "
+        "collection was tuned to, else 0.5.",
     )
     model: str = Field("starter", description="Language model: `starter`, a name or a folder.")
     engine: Literal["auto", "transformers", "vllm", "openai"] = Field(
@@ -137,6 +162,10 @@ class Settings(BaseModel):
     def _check_together(self) -> Self:
         if self.store == "weaviate" and not self.weaviate_url:
             raise ValueError('store = "weaviate" needs weaviate_url (or WEAVIATE_URL)')
+        if self.weaviate_tenant and self.store != "weaviate":
+            raise ValueError(
+                f'weaviate_tenant = "{self.weaviate_tenant}" (or --tenant) needs store = "weaviate"'
+            )
         if self.web == "recorded" and self.recorded is None:
             raise ValueError('web = "recorded" needs recorded, the file of recorded results')
         return self

@@ -13,6 +13,8 @@ PARSERS = {
     "docx": "docx-1",
 }
 CHUNKER = "chunk-1"
+TENANT = r"^[A-Za-z0-9_-]{1,64}$"
+"""The names of tenants that Weaviate takes."""
 
 
 class IngestConfig(BaseModel):
@@ -47,7 +49,10 @@ class IngestConfig(BaseModel):
 
 
 class StoreConfig(BaseModel):
-    """Which store, and where: a folder for LanceDB, an address for Weaviate."""
+    """Which store, and where: a folder for LanceDB, an address for Weaviate.
+
+    All from `url` on is Weaviate's alone: see `ingest.stores.weaviate.WeaviateStore`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,6 +62,11 @@ class StoreConfig(BaseModel):
     url: str | None = None
     api_key: str | None = Field(default=None, repr=False)
     timeout_s: float = Field(default=30.0, gt=0)
+    init_timeout_s: float | None = Field(default=None, gt=0)
+    insert_timeout_s: float | None = Field(default=None, gt=0)
+    grpc: str | None = None
+    tenant: str | None = Field(default=None, pattern=TENANT)
+    replicas: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _has_a_place(self) -> "StoreConfig":

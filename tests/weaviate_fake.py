@@ -54,6 +54,16 @@ HNSW_DEFAULTS = {
     "skip": False,
     "vectorCacheMaxObjects": 1_000_000_000_000,
 }
+SHARDING_DEFAULTS = {
+    "virtualPerPhysical": 128,
+    "desiredCount": 1,
+    "actualCount": 1,
+    "desiredVirtualCount": 128,
+    "actualVirtualCount": 128,
+    "key": "_id",
+    "strategy": "hash",
+    "function": "murmur3",
+}
 
 
 @dataclass
@@ -68,6 +78,8 @@ class Faults:
     explain: bool = True
     hang_up: bool = False  # HTTP connections are closed without an answer
     http_status: int = 0  # every HTTP answer, with a page instead of JSON
+    unready: bool = False  # it answers, but says that it is not ready
+    stop_after: int = 0  # how many objects of a batch are kept before the call breaks off
 
 
 @dataclass
@@ -83,14 +95,20 @@ class FakeWeaviate:
     """A server that keeps its data over `stop` and `start`, on the same ports."""
 
     def __init__(
-        self, *, version: str = "1.34.0", api_key: str | None = None, delete_limit: int = 10_000
+        self,
+        *,
+        version: str = "1.34.0",
+        api_key: str | None = None,
+        delete_limit: int = 10_000,
+        nodes: int = 1,
     ) -> None:
         self.version = version
+        self.nodes = nodes
         self.api_key = api_key
         self.delete_limit = delete_limit
         self.faults = Faults()
         self.schema: dict[str, dict[str, Any]] = {}
-        self.objects: dict[str, dict[str, Stored]] = {}
+        self.objects: dict[str, dict[str, Stored]] = {}  # by class, or by class/tenant
         self.calls: Counter[str] = Counter()
         self.lock = threading.RLock()
         self.http_port = 0
@@ -151,11 +169,18 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/v1/meta":
             self._answer(200, {"version": self.fake.version, "grpcMaxMessageSize": 104858000})
+        elif self.path == "/v1/.well-known/ready":
+            self._answer(503 if self.fake.faults.unready else 200, None)
         elif found := re.fullmatch(r"/v1/schema/(\w+)", self.path):
             schema = self.fake.schema.get(found.group(1))
             self._answer(*((200, schema) if schema else (404, None)))
         else:
             self._answer(404, None)
+
+    def do_HEAD(self) -> None:
+        if self._admitted():
+            name, _, tenant = self.path.removeprefix("/v1/schema/").partition("/tenants/")
+            self._answer(200 if f"{name}/{tenant}" in self.fake.objects else 404, None)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -166,8 +191,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(422, _error(f"'{name}' is not a valid class name"))
         elif name in self.fake.schema:
             self._answer(422, _error(f"class name {name} already exists"))
+        elif (wanted := body.get("replicationConfig", {}).get("factor", 1)) > self.fake.nodes:
+            reason = f"not enough storage replicas: found {self.fake.nodes} want {wanted}"
+            self._answer(422, _error(reason))
         else:
-            _fill_defaults(body)
+            fill_defaults(body)
             self.fake.schema[name] = body
             self.fake.objects.setdefault(name, {})
             self._answer(200, body)
@@ -176,7 +204,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self._admitted():
             name = self.path.rpartition("/")[2]
             self.fake.schema.pop(name, None)
-            self.fake.objects.pop(name, None)
+            for each in [key for key in self.fake.objects if key.split("/")[0] == name]:
+                del self.fake.objects[each]
             self._answer(200, None)
 
     def _admitted(self) -> bool:
@@ -212,7 +241,7 @@ class _Servicer(weaviate_pb2_grpc.WeaviateServicer):
 
     def Search(self, request: Any, context: Any) -> Any:  # noqa: N802 - names of the protocol
         self._enter("search", context)
-        stored = self._class(request.collection, context)
+        stored = self._class(request.collection, request.tenant, context)
         with self.fake.lock:
             allowed = [each for each in stored.values() if _matches(request, each)]
         allowed.sort(key=lambda each: each.uuid)
@@ -235,7 +264,10 @@ class _Servicer(weaviate_pb2_grpc.WeaviateServicer):
         self._enter("write", context)
         reply = batch_pb2.BatchObjectsReply()
         for index, sent in enumerate(request.objects):
-            stored = self._class(sent.collection, context)
+            if 0 < self.fake.faults.stop_after <= index:
+                self.fake.faults.stop_after = 0
+                context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+            stored = self._class(sent.collection, sent.tenant, context, write=True)
             reason = self._take(stored, sent)
             if reason:
                 reply.errors.append(
@@ -245,7 +277,7 @@ class _Servicer(weaviate_pb2_grpc.WeaviateServicer):
 
     def BatchDelete(self, request: Any, context: Any) -> Any:  # noqa: N802 - names of the protocol
         self._enter("delete", context)
-        stored = self._class(request.collection, context)
+        stored = self._class(request.collection, request.tenant, context)
         with self.fake.lock:
             found = [each.uuid for each in stored.values() if _matches(request, each)]
             found = found[: self.fake.delete_limit]
@@ -258,7 +290,7 @@ class _Servicer(weaviate_pb2_grpc.WeaviateServicer):
 
     def Aggregate(self, request: Any, context: Any) -> Any:  # noqa: N802 - names of the protocol
         self._enter("count", context)
-        stored = self._class(request.collection, context)
+        stored = self._class(request.collection, request.tenant, context)
         with self.fake.lock:
             count = sum(_matches(request, each) for each in stored.values())
         single = aggregate_pb2.AggregateReply.Single(objects_count=count)
@@ -276,10 +308,26 @@ class _Servicer(weaviate_pb2_grpc.WeaviateServicer):
             faults.unavailable -= 1
             context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
 
-    def _class(self, name: str, context: Any) -> dict[str, Stored]:
-        if name not in self.fake.objects:
+    def _class(
+        self, name: str, tenant: str, context: Any, *, write: bool = False
+    ) -> dict[str, Stored]:
+        """Give the objects of a class or of its tenant, which the first write brings into being."""
+        schema = self.fake.schema.get(name)
+        if schema is None:
             context.abort(grpc.StatusCode.UNKNOWN, f"could not find class {name} in schema")
-        return self.fake.objects[name]
+            raise AssertionError
+        tenancy = schema.get("multiTenancyConfig", {})
+        if bool(tenancy.get("enabled")) != bool(tenant):
+            said = (
+                "disabled, but request was with" if tenant else "enabled, but request was without"
+            )
+            context.abort(grpc.StatusCode.UNKNOWN, f"class {name} has multi-tenancy {said} tenant")
+        key = f"{name}/{tenant}" if tenant else name
+        if tenant and write and tenancy.get("autoTenantCreation"):
+            self.fake.objects.setdefault(key, {})
+        if key not in self.fake.objects:
+            context.abort(grpc.StatusCode.UNKNOWN, f'tenant not found: "{tenant}"')
+        return self.fake.objects[key]
 
     def _take(self, stored: dict[str, Stored], sent: Any) -> str:
         """Keep one object, or give the reason why not."""
@@ -302,8 +350,17 @@ class _Servicer(weaviate_pb2_grpc.WeaviateServicer):
         return ""
 
 
-def _fill_defaults(schema: dict[str, Any]) -> None:
+def fill_defaults(schema: dict[str, Any]) -> None:
     """Complete a new class with what the server states of its own accord."""
+    inverted = schema.setdefault("invertedIndexConfig", {})
+    inverted.setdefault("bm25", {"b": 0.75, "k1": 1.2})
+    inverted.setdefault("cleanupIntervalSeconds", 60)
+    words = inverted.setdefault("stopwords", {})
+    for name, value in (("preset", "en"), ("additions", None), ("removals", None)):
+        words.setdefault(name, value)
+    schema.setdefault("replicationConfig", {"factor": 1})
+    schema.setdefault("multiTenancyConfig", {"enabled": False})
+    schema["shardingConfig"] = SHARDING_DEFAULTS
     for each in schema.get("properties", []):
         each.setdefault("indexFilterable", True)
         each.setdefault("indexSearchable", each["dataType"] == ["text"])

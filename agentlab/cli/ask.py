@@ -38,6 +38,7 @@ def ask(
     base_url: options.BaseUrl = None,
     web: options.Web = None,
     recorded: options.Recorded = None,
+    tenant: options.Tenant = None,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
@@ -49,6 +50,7 @@ def ask(
     settings = options.resolve(
         config,
         home=home,
+        weaviate_tenant=tenant,
         timeout_s=timeout,
         model=model,
         engine=engine,

@@ -30,6 +30,7 @@ def chat(
     base_url: options.BaseUrl = None,
     web: options.Web = None,
     recorded: options.Recorded = None,
+    tenant: options.Tenant = None,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
@@ -40,6 +41,7 @@ def chat(
     settings = options.resolve(
         config,
         home=home,
+        weaviate_tenant=tenant,
         timeout_s=timeout,
         model=model,
         engine=engine,

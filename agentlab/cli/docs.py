@@ -36,10 +36,14 @@ Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
 @app.command("list")
 def list_all(
-    *, as_json: Json = False, home: options.Home = None, config: options.Config = None
+    *,
+    as_json: Json = False,
+    tenant: options.Tenant = None,
+    home: options.Home = None,
+    config: options.Config = None,
 ) -> None:
     """List all documents, and the files that failed."""
-    entries = _entries(options.resolve(config, home=home).settings)
+    entries = _entries(options.resolve(config, home=home, weaviate_tenant=tenant).settings)
     if as_json:
         _write([entry.to_dict() for entry in entries])
         return
@@ -55,11 +59,12 @@ def show(
     name: Name,
     *,
     as_json: Json = False,
+    tenant: options.Tenant = None,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
     """Show one document: what is known of it, its headings, and why it failed if it did."""
-    settings = options.resolve(config, home=home).settings
+    settings = options.resolve(config, home=home, weaviate_tenant=tenant).settings
     from agentlab.library import store_config
     from ingest.catalog import find_document, list_documents
     from ingest.stores import open_store
@@ -91,11 +96,12 @@ def rm(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Stop where another process changes the library.")
     ] = False,
+    tenant: options.Tenant = None,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
     """Remove a document from the library. Its file stays, and a later ingest brings it back."""
-    settings = options.resolve(config, home=home).settings
+    settings = options.resolve(config, home=home, weaviate_tenant=tenant).settings
     from agentlab.cli.ingest import open_library
     from ingest.catalog import find_document, list_documents, remove_document
 

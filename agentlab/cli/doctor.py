@@ -19,12 +19,19 @@ def doctor(
     engine: options.Engine = None,
     base_url: options.BaseUrl = None,
     web: options.Web = None,
+    tenant: options.Tenant = None,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
     """Check this machine: packages, models, store, web search, GPU, and a real tool call."""
     resolved = options.resolve(
-        config, home=home, model=model, engine=engine, base_url=base_url, web=web
+        config,
+        home=home,
+        weaviate_tenant=tenant,
+        model=model,
+        engine=engine,
+        base_url=base_url,
+        web=web,
     )
     from agentlab.console import draw_check, make_console
     from agentlab.health import checks

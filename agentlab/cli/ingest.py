@@ -61,6 +61,7 @@ def ingest(
         bool, typer.Option("--json", help="Write the report, or the plan, as JSON.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the report.")] = False,
+    tenant: options.Tenant = None,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
@@ -75,7 +76,7 @@ def ingest(
         raise typer.BadParameter(
             "--watch changes the library; leave out one of them.", param_hint="--dry-run"
         )
-    settings = options.resolve(config, home=home).settings
+    settings = options.resolve(config, home=home, weaviate_tenant=tenant).settings
     from ingest.config import IngestConfig
     from ingest.folders import find_files
 

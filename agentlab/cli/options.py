@@ -67,6 +67,9 @@ FileTimeout = Annotated[
 Memory = Annotated[
     int, typer.Option("--memory", min=256, metavar="MB", help="Memory that a file may take.")
 ]
+Tenant = Annotated[
+    str | None, typer.Option("--tenant", metavar="NAME", help="Tenant of a shared Weaviate.")
+]
 Fast = Annotated[bool, typer.Option("--fast", help="Leave out what loads the model.")]
 
 

@@ -16,6 +16,11 @@ def open_store(config: StoreConfig) -> Store:
             collection=config.collection,
             api_key=config.api_key,
             timeout_s=config.timeout_s,
+            init_timeout_s=config.init_timeout_s,
+            insert_timeout_s=config.insert_timeout_s,
+            grpc=config.grpc,
+            tenant=config.tenant,
+            replicas=config.replicas,
             folder=config.folder,
         )
     from ingest.stores.embedded import LanceStore

@@ -87,6 +87,9 @@ class Store(Protocol):
     def note(self, name: str) -> dict[str, Any] | None:
         """Read a note back, or None."""
 
+    def notes(self) -> list[str]:
+        """List the names of the notes, ordered."""
+
     def finish(self) -> None:
         """Build or refresh the indexes after a batch of writes."""
 

@@ -183,6 +183,15 @@ class LanceStore:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return value
 
+    def notes(self) -> list[str]:
+        """List the names of the notes."""
+        found = {
+            path.name.split(".")[1]
+            for path in self.folder.glob(f"{self._collection}.*.json")
+            if path.name.count(".") == 2
+        }
+        return sorted(found - {"lock"})  # who holds the lock stands in such a file too
+
     def finish(self) -> None:
         """Bring the indexes up to date and merge small files; large tables get a vector index."""
         with self._explained("index"):

@@ -4,21 +4,12 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from weaviate.classes.config import (
-    Configure,
-    DataType,
-    Property,
-    StopwordsPreset,
-    Tokenization,
-    VectorDistances,
-)
 from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter, HybridFusion, MetadataQuery
 from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateInsertManyAllFailedError
@@ -26,24 +17,33 @@ from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateInsertManyAll
 from ingest.documents import NAMESPACE, Chunk
 from ingest.errors import StoreMismatchError, StoreWriteError
 from ingest.stores.base import Hit, StoredDocument, Where
+from ingest.stores.weaviate_schema import (
+    FIELDS,
+    NUMBERS,
+    chunk_schema,
+    class_name,
+    description,
+    note_schema,
+    notes_name,
+    spread,
+)
 from ingest.stores.weaviate_server import Server, refusal
 
-_NUMBERS = ("page", "start", "end")
-_KEYS = ("document", "source")
-_FIELDS = [each.name for each in fields(Chunk) if each.name != "id"]
 _BATCH = 200
 _PAGE = 1000
 _REACH = 10_000  # QUERY_MAXIMUM_RESULTS: so far a filtered query can be paged through
-_ROTATIONAL_FROM = (1, 32)
 _KEYWORD = re.compile(r"Result Set '?keyword[^)]*\) Document \S+ original score ([-+.\de]+)")
 
 
 class WeaviateStore:
     """Chunks in one Weaviate collection, notes in a second one named `<Collection>Notes`.
 
-    `url` is like `http://localhost:8080`; add `?grpc=PORT` where gRPC is not at 50051. The
-    collections come into being with the first write. `timeout_s` is the deadline of every call,
-    the client's own repetitions included. `folder` is where this machine notes what it ingested.
+    `url` is like `http://localhost:8080`; `grpc` (or `?grpc=` in the address) is a port or
+    host:port where gRPC is not at 50051. The collections come into being with the first write, on
+    `replicas` nodes; with a `tenant` each holds any number of tenants, whose chunks never mix.
+    `timeout_s` is the deadline of every call, the client's own repetitions included;
+    `init_timeout_s` and `insert_timeout_s` are those of connecting and of writing, where they
+    differ. `folder` is where this machine notes what it ingested.
     """
 
     name = "weaviate"
@@ -55,20 +55,37 @@ class WeaviateStore:
         collection: str,
         api_key: str | None = None,
         timeout_s: float = 30.0,
+        init_timeout_s: float | None = None,
+        insert_timeout_s: float | None = None,
+        grpc: str | None = None,
+        tenant: str | None = None,
+        replicas: int = 1,
         folder: Path | None = None,
     ) -> None:
         server = sha256(url.encode()).hexdigest()[:12]
-        self.place = folder / f"{collection}.{server}" if folder else None
+        parts = [collection, server, *([tenant] if tenant else [])]
+        self.place = folder / ".".join(parts) if folder else None
         self._collection = collection
         self._class = class_name(collection)
-        self._server = Server(url, api_key=api_key, timeout_s=timeout_s)
+        self._notes = notes_name(collection)
+        self._tenant = tenant
+        self._replicas = replicas
+        self._insert_timeout_s = insert_timeout_s
+        self._server = Server(
+            url,
+            api_key=api_key,
+            timeout_s=timeout_s,
+            init_timeout_s=init_timeout_s,
+            insert_timeout_s=insert_timeout_s,
+            grpc=grpc,
+        )
         self._known: set[str] = set()
 
     def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         """Insert or replace chunks by id; raise when the server refuses even one."""
         if not chunks:
             return
-        self._create(self._class, self._chunk_schema())
+        self._create(self._class)
         objects = [
             DataObject(properties=_properties(chunk), uuid=chunk.id, vector=vector.tolist())
             for chunk, vector in zip(chunks, vectors, strict=True)
@@ -91,7 +108,7 @@ class WeaviateStore:
         """Read the chunks of a source with their vectors."""
         return [
             (_chunk(each), np.asarray(each.vector["default"], dtype=np.float32))
-            for each in self._of(source, _FIELDS, vectors=True)
+            for each in self._of(source, FIELDS, vectors=True)
         ]
 
     def hybrid(
@@ -122,7 +139,7 @@ class WeaviateStore:
             limit=limit,
             include_vector=True,
             return_metadata=MetadataQuery(score=True, explain_score=True),
-            return_properties=_FIELDS,
+            return_properties=FIELDS,
         )
         found = self._server.ask("search", search).objects
         share = alpha if wordless else 1.0
@@ -131,7 +148,7 @@ class WeaviateStore:
     def documents(self) -> list[StoredDocument]:
         """List the documents, ordered by source."""
         pages: dict[tuple[str, str, str], list[int]] = {}
-        for each in self._scan(["document", "source", "title", "page"]):
+        for each in self._scan(self._class, ["document", "source", "title", "page"]):
             value = each.properties
             key = (value["source"], value["document"], value.get("title") or "")
             pages.setdefault(key, []).append(int(value["page"]))
@@ -144,7 +161,7 @@ class WeaviateStore:
 
     def chunks(self) -> Iterator[Chunk]:
         """Iterate over all chunks, in pages read by cursor."""
-        for each in self._scan(_FIELDS):
+        for each in self._scan(self._class, FIELDS):
             yield _chunk(each)
 
     def count(self) -> int:
@@ -153,25 +170,29 @@ class WeaviateStore:
 
     def put_note(self, name: str, value: Mapping[str, Any]) -> None:
         """Keep a JSON value as one object, replaced whole."""
-        notes = f"{self._class}Notes"
-        self._create(notes, self._note_schema())
+        self._create(self._notes)
         text = json.dumps(value, ensure_ascii=False)
         note = DataObject(properties={"name": name, "value": text}, uuid=_note_id(name))
-        self._insert(notes, [note])
+        self._insert(self._notes, [note])
 
     def note(self, name: str) -> dict[str, Any] | None:
         """Read a note back, or None."""
-        notes = f"{self._class}Notes"
-        if not self._exists(notes):
+        if not self._exists(self._notes):
             return None
         fetch = partial(
-            self._data(notes).query.fetch_object_by_id, _note_id(name), return_properties=["value"]
+            self._data(self._notes).query.fetch_object_by_id,
+            _note_id(name),
+            return_properties=["value"],
         )
         found = self._server.ask("read a note", fetch)
         if found is None:
             return None
         value: dict[str, Any] = json.loads(found.properties["value"])
         return value
+
+    def notes(self) -> list[str]:
+        """List the names of the notes."""
+        return sorted(each.properties["name"] for each in self._scan(self._notes, ["name"]))
 
     def finish(self) -> None:
         """Do nothing: the server indexes by itself."""
@@ -181,7 +202,8 @@ class WeaviateStore:
         self._server.close()
 
     def _data(self, name: str) -> Any:
-        return self._server.client.collections.use(name)
+        collection = self._server.client.collections.use(name)
+        return collection.with_tenant(self._tenant) if self._tenant else collection
 
     def _count(self, filters: Any) -> int:
         ask = partial(self._data(self._class).aggregate.over_all, filters=filters, total_count=True)
@@ -194,7 +216,7 @@ class WeaviateStore:
         same = Filter.by_property("source").equal(source)
         total = self._count(same)
         if total > _REACH:
-            scanned = self._scan(names, vectors=vectors)
+            scanned = self._scan(self._class, names, vectors=vectors)
             yield from (each for each in scanned if each.properties["source"] == source)
             return
         fetch = partial(
@@ -207,11 +229,11 @@ class WeaviateStore:
         for start in range(0, total, _PAGE):
             yield from self._server.ask("list chunks", partial(fetch, offset=start)).objects
 
-    def _scan(self, names: list[str], *, vectors: bool = False) -> Iterator[Any]:
-        if not self._exists(self._class):
+    def _scan(self, name: str, names: list[str], *, vectors: bool = False) -> Iterator[Any]:
+        if not self._exists(name):
             return
         fetch = partial(
-            self._data(self._class).query.fetch_objects,
+            self._data(name).query.fetch_objects,
             limit=_PAGE,
             return_properties=names,
             include_vector=vectors,
@@ -225,7 +247,8 @@ class WeaviateStore:
         """Insert by upsert; what is refused is tried once more, then raised with its reasons."""
         total, reasons = len(objects), {}
         for _ in range(2):
-            reasons = self._server.ask("write", partial(_insert_many, self._data(name), objects))
+            insert = partial(_insert_many, self._data(name), objects)
+            reasons = self._server.ask("write", insert, timeout_s=self._insert_timeout_s)
             if not reasons:
                 return
             objects = [objects[index] for index in sorted(reasons)]
@@ -251,100 +274,67 @@ class WeaviateStore:
                 raise StoreWriteError(message)
 
     def _exists(self, name: str) -> bool:
+        """Tell whether a class is there, and in it the tenant; they are looked for until found."""
         if name in self._known:
             return True
+        if not self._has_class(name):
+            return False
+        if self._tenant:
+            there = partial(self._server.client.collections.use(name).tenants.exists, self._tenant)
+            if not self._server.ask("look for a tenant", there):
+                return False
+        self._known.add(name)
+        return True
+
+    def _has_class(self, name: str) -> bool:
         client = self._server.client
         if not self._server.ask("read its schema", partial(client.collections.exists, name)):
             return False
-        config = partial(self._data(name).config.get, simple=True)
-        found = self._server.ask("read its schema", config).description
-        if found != self._description(name):
+        config = self._server.ask("read its schema", self._data(name).config.get)
+        if config.description != description(self._collection, name):
             message = (
                 f"Weaviate at {self._server.url} has a collection {name} that is not agentlab's"
                 f" {self._collection!r}; choose another collection name"
             )
             raise StoreMismatchError(message)
-        self._known.add(name)
+        with_tenants = config.multi_tenancy_config.enabled
+        if with_tenants != bool(self._tenant):
+            raise StoreMismatchError(self._tenancy(with_tenants))
         return True
 
-    def _create(self, name: str, schema: dict[str, Any]) -> None:
-        if self._exists(name):
+    def _tenancy(self, with_tenants: bool) -> str:
+        where = f"The collection {self._collection!r} of Weaviate at {self._server.url}"
+        if with_tenants:
+            return f"{where} is kept by tenants: name one (--tenant, or weaviate_tenant)"
+        return (
+            f"{where} was made without tenants and cannot take {self._tenant!r}: leave the tenant"
+            " out, or choose another collection"
+        )
+
+    def _create(self, name: str) -> None:
+        """Create a class that is not there; its tenant comes into being with the first write."""
+        if self._exists(name) or self._has_class(name):
             return
         make = partial(
             self._server.client.collections.create,
             name,
-            description=self._description(name),
-            **schema,
+            description=description(self._collection, name),
+            **(note_schema() if name == self._notes else chunk_schema(self._server.version())),
+            **spread(self._tenant, self._replicas),
         )
         self._server.ask("create a collection", partial(_create_once, make))
-        self._exists(name)
-
-    def _description(self, name: str) -> str:
-        kind = "chunks" if name == self._class else "notes"
-        return f"agentlab: {kind} of the collection {self._collection}"
-
-    def _chunk_schema(self) -> dict[str, Any]:
-        return {
-            "properties": [
-                *(
-                    _text(name, filterable=name in _KEYS)
-                    for name in _FIELDS
-                    if name not in _NUMBERS
-                ),
-                *(
-                    Property(name=name, data_type=DataType.INT, index_filterable=name == "page")
-                    for name in _NUMBERS
-                ),
-                _text("embedded", searchable=True),
-            ],
-            "inverted_index_config": Configure.inverted_index(stopwords_preset=StopwordsPreset.EN),
-            "vector_config": Configure.Vectors.self_provided(
-                vector_index_config=Configure.VectorIndex.hnsw(
-                    distance_metric=VectorDistances.COSINE, quantizer=self._quantizer()
-                )
-            ),
-        }
-
-    @staticmethod
-    def _note_schema() -> dict[str, Any]:
-        return {
-            "properties": [_text("name", filterable=True), _text("value")],
-            "vector_config": Configure.Vectors.self_provided(),
-        }
-
-    def _quantizer(self) -> Any:
-        meta = self._server.ask("tell its version", self._server.client.get_meta)
-        numbers = re.findall(r"\d+", meta["version"])[:2]
-        if tuple(int(each) for each in numbers) < _ROTATIONAL_FROM:
-            return None
-        return Configure.VectorIndex.Quantizer.rq(bits=8)
-
-
-def class_name(collection: str) -> str:
-    """Turn a collection's name into a class name of Weaviate: a capital, then no hyphens."""
-    return (collection[0].upper() + collection[1:]).replace("-", "_")
-
-
-def _text(name: str, *, filterable: bool = False, searchable: bool = False) -> Property:
-    return Property(
-        name=name,
-        data_type=DataType.TEXT,
-        # Searched text is split into lower-cased words; keys are compared whole.
-        tokenization=Tokenization.WORD if searchable else Tokenization.FIELD,
-        index_filterable=filterable,
-        index_searchable=searchable,
-    )
+        self._has_class(name)
 
 
 def _properties(chunk: Chunk) -> dict[str, Any]:
-    return {name: getattr(chunk, name) for name in _FIELDS} | {"embedded": chunk.embedded}
+    return {name: getattr(chunk, name) for name in FIELDS} | {"embedded": chunk.embedded}
 
 
 def _chunk(found: Any) -> Chunk:
     value = found.properties
     known: dict[str, Any] = {
-        name: int(value.get(name) or 0) if name in _NUMBERS else str(value.get(name) or "")
-        for name in _FIELDS
+        name: int(value.get(name) or 0) if name in NUMBERS else str(value.get(name) or "")
+        for name in FIELDS
     }
     return Chunk(id=str(found.uuid), **known)
 

@@ -5,6 +5,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -46,6 +47,7 @@ _CONNECTION = (
 )
 _REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 _FULL = ("read-only", "no space left", "disk usage")
+_TOO_FEW_NODES = ("storage replicas", "enough weaviate nodes", "replication factor")
 _OTHER_VECTORS = ("vector lengths don't match", "vector dimension", "vector length")
 
 
@@ -60,20 +62,21 @@ class Address:
     grpc_port: int
 
     @classmethod
-    def parse(cls, url: str) -> "Address":
-        """Read `http://host:8080`; `?grpc=host:port` or `?grpc=port` names another gRPC place."""
+    def parse(cls, url: str, grpc: str | None = None) -> "Address":
+        """Read `http://host:8080`; `grpc` or `?grpc=` names another gRPC place: port, host:port."""
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
             host, port = parts.hostname, parts.port
-            named = parse_qs(parts.query).get("grpc", [""])[0]
+            named = grpc or parse_qs(parts.query).get("grpc", [""])[0]
             grpc_host, _, grpc_port = named.rpartition(":")
             number = int(grpc_port) if grpc_port else 0
         except ValueError:
             host = None
         if not host or parts.scheme not in {"http", "https"}:
             message = (
-                f"{url!r} is no address of a Weaviate server; write it like http://localhost:8080"
-                " (with ?grpc=50051 where gRPC listens on another port)"
+                f"{url!r}{f' with gRPC at {grpc!r}' if grpc else ''} is no address of a Weaviate"
+                " server; write it like http://localhost:8080 (with ?grpc=50051 where gRPC listens"
+                " on another port)"
             )
             raise StoreUnreachableError(message)
         secure = parts.scheme == "https"
@@ -95,20 +98,34 @@ class Address:
 class Server:
     """An open connection; every call to it has a deadline and fails as a StoreError."""
 
-    def __init__(self, url: str, *, api_key: str | None, timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None,
+        timeout_s: float,
+        init_timeout_s: float | None = None,
+        insert_timeout_s: float | None = None,
+        grpc: str | None = None,
+    ) -> None:
         self.url = url
         self.timeout_s = timeout_s
-        self.address = Address.parse(url)
+        self.address = Address.parse(url, grpc)
+        self._init_s = init_timeout_s or timeout_s
+        self._insert_s = insert_timeout_s or timeout_s
         # The client logs every refused object whole; the refusals are raised with their reasons.
         logging.getLogger("weaviate-client").setLevel(logging.CRITICAL)
-        self.client = self.ask("connect", lambda: self._connect(api_key))
+        connect = partial(self._connect, api_key)
+        self.client = self.ask("connect", connect, timeout_s=self._init_s)
         try:
-            self.ask("connect by gRPC", self._reach_grpc)
+            self.ask("connect by gRPC", self._reach_grpc, timeout_s=self._init_s)
         except StoreError:
             self.client.close()
             raise
 
-    def ask(self, action: str, call: Callable[[], Result]) -> Result:
+    def ask(
+        self, action: str, call: Callable[[], Result], *, timeout_s: float | None = None
+    ) -> Result:
         """Run one call of the client and wait for it until the deadline.
 
         The client repeats unavailable calls by itself, which rides out a restart but may take
@@ -123,12 +140,13 @@ class Server:
                 done.put((None, error))
 
         threading.Thread(target=run, name=f"weaviate {action}", daemon=True).start()
+        limit_s = timeout_s or self.timeout_s
         try:
-            value, error = done.get(timeout=self.timeout_s)
+            value, error = done.get(timeout=limit_s)
         except queue.Empty:
             message = (
-                f"Weaviate at {self.url} did not {action} within {self.timeout_s:g} s; look at its"
-                " log, or allow more time"
+                f"Weaviate at {self.url} did not {action} within {limit_s:g} s; look at its log, or"
+                " allow more time (weaviate_init_s, weaviate_query_s, weaviate_insert_s)"
             )
             raise StoreUnreachableError(message) from None
         if error is not None:
@@ -136,12 +154,17 @@ class Server:
         result: Result = value
         return result
 
+    def version(self) -> str:
+        """Ask the server for its version."""
+        return str(self.ask("tell its version", self.client.get_meta)["version"])
+
     def close(self) -> None:
         """Close the connection."""
         self.client.close()
 
     def _connect(self, api_key: str | None) -> weaviate.WeaviateClient:
-        timeout = Timeout(init=self.timeout_s, query=self.timeout_s, insert=self.timeout_s)
+        # These end one try of a call; the deadline of `ask` ends the client's repetitions too.
+        timeout = Timeout(init=self._init_s, query=self.timeout_s, insert=self._insert_s)
         # The initial checks of the client ask the package index for its newest version.
         return weaviate.connect_to_custom(
             http_host=self.address.host,
@@ -163,7 +186,7 @@ class Server:
             channel = grpc.insecure_channel(target)
         with channel:
             try:
-                channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=self.timeout_s)
+                channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=self._init_s)
             except grpc.RpcError as error:
                 # Any other answer, a refused key too, comes from a server that is there.
                 if not set(_codes(error)) & _UNREACHABLE:
@@ -204,6 +227,10 @@ def refusal(message: str, reason: str, otherwise: type[StoreError] = StoreError)
         return StoreMismatchError(
             f"{message}; the collection was made by another embedder: use that one, or a new"
             " collection"
+        )
+    if any(sign in lowered for sign in _TOO_FEW_NODES):
+        return StoreMismatchError(
+            f"{message}; set weaviate_replicas to no more than the number of its nodes"
         )
     return otherwise(message)
 

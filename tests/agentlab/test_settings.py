@@ -78,6 +78,9 @@ def test_a_short_secret_is_hidden_whole_and_a_long_one_but_for_its_end():
         ({"web": "googel"}, "web = 'googel' (from flag)"),
         ({"max_steps": 0}, "greater than 0"),
         ({"store": "weaviate"}, "WEAVIATE_URL"),
+        ({"weaviate_tenant": "north"}, 'needs store = "weaviate"'),
+        ({"weaviate_tenant": "a/b"}, "weaviate_tenant"),
+        ({"weaviate_grpc": "http://db"}, "weaviate_grpc"),
         ({"web": "recorded"}, "the file of recorded results"),
     ],
 )

@@ -50,15 +50,26 @@ CHUNKS = [
 VECTORS = np.stack([LEAVE, 0.8 * LEAVE + 0.6 * TRAVEL, TRAVEL, DOGS])
 
 
-@pytest.fixture(params=["lancedb", "weaviate-fake", "weaviate"])
+@pytest.fixture(params=["lancedb", "weaviate-fake", "weaviate-fake-tenant", "weaviate"])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreConfig]:
     if request.param == "lancedb":
         yield StoreConfig(folder=tmp_path / "store")
-    elif request.param == "weaviate-fake":
+    elif request.param == "weaviate":
+        yield from _real_server()
+    else:
+        tenant = "north" if request.param.endswith("tenant") else None
+        with running() as fake:
+            yield StoreConfig(kind="weaviate", url=fake.url, timeout_s=60, tenant=tenant)
+
+
+@pytest.fixture(params=["weaviate-fake", "weaviate"])
+def shared(request: pytest.FixtureRequest) -> Iterator[StoreConfig]:
+    """A server, for what only a server has."""
+    if request.param == "weaviate":
+        yield from _real_server()
+    else:
         with running() as fake:
             yield StoreConfig(kind="weaviate", url=fake.url, timeout_s=60)
-    else:
-        yield from _real_server()
 
 
 def _real_server() -> Iterator[StoreConfig]:
@@ -319,6 +330,13 @@ def test_a_long_note_comes_back_whole(store: Store) -> None:
     assert store.note("calibration") == value
 
 
+def test_the_names_of_the_notes_are_listed(store: Store) -> None:
+    assert store.notes() == []
+    for name in ("state", "card"):
+        store.put_note(name, {"n": 1})
+    assert store.notes() == ["card", "state"]
+
+
 def test_a_store_that_is_opened_again_holds_what_was_written(filled: Store, opened: Opener) -> None:
     filled.put_note("card", {"documents": 3})
     filled.close()
@@ -435,6 +453,54 @@ def test_vectors_of_another_length_are_refused_and_change_nothing(filled: Store)
     with pytest.raises(StoreMismatchError, match="embedder"):
         filled.hybrid("leave", np.ones(5, dtype=np.float32), alpha=0.5, limit=3)
     assert by_id(list(filled.chunks())) == by_id(CHUNKS)
+
+
+def test_tenants_of_one_collection_do_not_mix(shared: StoreConfig) -> None:
+    north, south = (
+        open_store(shared.model_copy(update={"tenant": name})) for name in ("north", "south")
+    )
+    assert (north.count(), north.documents(), north.note("card")) == (0, [], None)
+    north.write(CHUNKS, VECTORS)
+    north.put_note("card", {"of": "north"})
+    assert south.count() == 0
+    assert south.hybrid("annual leave", LEAVE, alpha=0.5, limit=5) == []
+    south.write(CHUNKS[:1], VECTORS[:1])
+    south.delete([CHUNKS[0].id])
+    assert (south.count(), north.count()) == (0, len(CHUNKS))
+    assert (south.note("card"), north.note("card")) == (None, {"of": "north"})
+    north.close()
+    south.close()
+
+
+def test_each_tenant_has_its_own_place_on_this_machine(shared: StoreConfig, tmp_path: Path) -> None:
+    places = set()
+    for tenant in (None, "north", "south"):
+        store = open_store(shared.model_copy(update={"tenant": tenant, "folder": tmp_path}))
+        places.add(store.place)
+        store.close()
+    assert len(places) == 3
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "advice"),
+    [(None, "north", "leave the tenant out"), ("north", None, "--tenant")],
+)
+def test_a_collection_is_with_tenants_or_without(
+    shared: StoreConfig, made: str | None, asked: str | None, advice: str
+) -> None:
+    first = open_store(shared.model_copy(update={"tenant": made}))
+    first.write(CHUNKS, VECTORS)
+    other = open_store(shared.model_copy(update={"tenant": asked}))
+    for call in (
+        other.count,
+        lambda: other.write(CHUNKS, VECTORS),
+        lambda: other.hybrid("annual leave", LEAVE, alpha=0.5, limit=5),
+    ):
+        with pytest.raises(StoreMismatchError, match=advice):
+            call()
+    assert first.count() == len(CHUNKS)
+    first.close()
+    other.close()
 
 
 _READER = """

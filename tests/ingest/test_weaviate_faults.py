@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from weaviate_fake import FakeWeaviate, running
+from weaviate_fake import FakeWeaviate, fill_defaults, running
 
 from ingest.documents import Chunk, chunk_id
 from ingest.errors import (
@@ -19,7 +19,8 @@ from ingest.errors import (
     StoreUnreachableError,
     StoreWriteError,
 )
-from ingest.stores.weaviate import WeaviateStore, class_name
+from ingest.stores.weaviate import WeaviateStore
+from ingest.stores.weaviate_schema import class_name
 from ingest.stores.weaviate_server import Address
 
 QUERY = np.array([1.0, 0.0, 0.0, 0.0], dtype=np.float32)
@@ -218,6 +219,84 @@ def test_a_restart_in_the_middle_of_a_search_is_waited_out(
     assert len(hits) == 3
 
 
+def test_a_batch_that_breaks_off_in_the_middle_is_written_whole_by_the_repetition(
+    fake: FakeWeaviate, store: WeaviateStore
+) -> None:
+    fake.faults.stop_after = 4
+    store.write(passages(10), vectors(10))
+    assert fake.calls["write"] == 2
+    assert store.count() == 10
+    assert store.ids(["rules.pdf"]) == {chunk.id for chunk in passages(10)}
+
+
+def test_a_restart_in_the_middle_of_a_batch_is_waited_out(
+    fake: FakeWeaviate, store: WeaviateStore
+) -> None:
+    store.write(passages(1), vectors(1))
+    fake.faults.slow_s = 2
+    calls = fake.calls["write"]
+    writing = threading.Thread(target=lambda: store.write(passages(20), vectors(20)))
+    writing.start()
+    while fake.calls["write"] == calls:
+        time.sleep(0.01)
+    fake.stop()
+    fake.faults.slow_s = 0
+    fake.start()
+    writing.join()
+    assert store.ids(["rules.pdf"]) == {chunk.id for chunk in passages(20)}
+
+
+def test_writing_may_take_longer_than_a_search(fake: FakeWeaviate) -> None:
+    store = WeaviateStore(
+        fake.url, collection="library", timeout_s=PATIENCE, insert_timeout_s=PATIENCE
+    )
+    store.write(passages(2), vectors(2))
+    store._server.timeout_s = 1
+    fake.faults.slow_s = 2
+    store.write(passages(4), vectors(4))
+    with pytest.raises(StoreUnreachableError, match=r"within 1 s.*weaviate_query_s"):
+        store.hybrid("rule", QUERY, alpha=0.5, limit=3)
+    fake.faults.slow_s = 0
+    store._server.timeout_s = PATIENCE
+    assert store.count() == 4
+    store.close()
+
+
+def test_a_new_collection_is_kept_on_as_many_nodes_as_asked() -> None:
+    with running(nodes=3) as fake:
+        store = WeaviateStore(fake.url, collection="library", timeout_s=PATIENCE, replicas=3)
+        store.write(passages(1), vectors(1))
+        store.put_note("card", {"n": 1})
+        store.close()
+        factors = {name: each["replicationConfig"]["factor"] for name, each in fake.schema.items()}
+    assert factors == {"Library": 3, "LibraryNotes": 3}
+
+
+def test_more_replicas_than_nodes_are_refused_with_what_to_do(fake: FakeWeaviate) -> None:
+    store = WeaviateStore(fake.url, collection="library", timeout_s=PATIENCE, replicas=3)
+    with pytest.raises(StoreMismatchError, match=r"found 1 want 3.*weaviate_replicas"):
+        store.write(passages(1), vectors(1))
+    store.close()
+
+
+def test_a_tenant_comes_into_being_with_the_first_write(fake: FakeWeaviate) -> None:
+    store = WeaviateStore(fake.url, collection="library", timeout_s=PATIENCE, tenant="north")
+    store.write(passages(2), vectors(2))
+    tenancy = fake.schema["Library"]["multiTenancyConfig"]
+    assert (tenancy["enabled"], tenancy["autoTenantCreation"]) == (True, True)
+    assert set(fake.objects) == {"Library", "Library/north"}
+    assert (len(fake.objects["Library"]), len(fake.objects["Library/north"])) == (0, 2)
+    store.close()
+
+
+def test_grpc_may_be_named_apart_from_the_address(fake: FakeWeaviate) -> None:
+    url = fake.url.partition("?")[0]
+    for place in (f"{fake.grpc_port}", f"127.0.0.1:{fake.grpc_port}"):
+        store = WeaviateStore(url, collection="library", timeout_s=PATIENCE, grpc=place)
+        assert store.count() == 0
+        store.close()
+
+
 def test_a_server_that_dies_while_it_is_used_is_reported_with_what_to_do() -> None:
     with running() as fake:
         store = opened(fake)
@@ -283,6 +362,7 @@ def test_a_foreign_collection_of_the_same_name_is_left_alone(
     fake: FakeWeaviate, store: WeaviateStore
 ) -> None:
     books = {"class": "Library", "description": "somebody's books", "vectorConfig": {}}
+    fill_defaults(books)
     fake.schema["Library"] = books
     fake.objects["Library"] = {}
     for call in (
