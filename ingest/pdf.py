@@ -217,9 +217,7 @@ def _pdfium_lines(pdf: pypdfium2.PdfDocument, index: int) -> list[Line]:
                 lines.append(line)
                 tops.append(box)
                 rows.append(_row(text_page.raw, match, line, box[0]))
-        for place, named in named_rows(rows).items():
-            lines[place] = replace(lines[place], text=named)
-        return _mark_gaps(lines, tops)
+        return _name_rows(_mark_gaps(lines, tops), rows)
 
 
 def _measure(raw: Any, match: re.Match[str]) -> tuple[Line, tuple[float, float]]:
@@ -240,6 +238,19 @@ def _measure(raw: Any, match: re.Match[str]) -> tuple[Line, tuple[float, float]]
     stretch = width / (size * len(match.group())) if size > 0 else 0.0
     line = Line(clean(match.group()), size=max(0.0, size), bold=bold, stretch=stretch)
     return line, (boxes[0].top, boxes[-1].top)
+
+
+def _name_rows(lines: Sequence[Line], rows: Sequence[Row]) -> list[Line]:
+    """Write the rows of tables with their columns' names, and set each table's rows apart."""
+    named = named_rows(rows)
+    return [
+        replace(
+            line,
+            text=named.get(place, line.text),
+            gap=line.gap or (place in named) != (place - 1 in named),
+        )
+        for place, line in enumerate(lines)
+    ]
 
 
 def _row(raw: Any, match: re.Match[str], line: Line, top: float) -> Row:

@@ -108,16 +108,17 @@ def test_the_rows_of_a_printed_table_are_sentences_of_their_own(tmp_path: Path) 
     pdf.set_font("Helvetica", size=11)
     pdf.write(6, "Divers and technicians on call have these times. " * 3)
     pdf.ln(10)
-    for cells in (("Role", "Answer", "Arrive"), ("Divers", "10 minutes", "2 hours"),
+    head = ("Role of the person who is on call", "Time to answer", "Time to arrive")
+    for cells in (head, ("Divers", "10 minutes", "2 hours"),
                   ("Technicians", "15 minutes", "45 minutes")):  # fmt: skip
         for text in cells:
-            pdf.cell(50, 7, text)
+            pdf.cell(70, 7, text)
         pdf.ln()
     (tmp_path / "a.pdf").write_bytes(bytes(pdf.output()))
     text = read_pdf(tmp_path / "a.pdf").pages[0].text
     sentences = [text[start:end] for start, end in sentence_spans(text)]
-    assert "Divers: Answer 10 minutes, Arrive 2 hours." in sentences
-    assert "Technicians: Answer 15 minutes, Arrive 45 minutes." in sentences
+    assert "Divers: Time to answer 10 minutes, Time to arrive 2 hours." in sentences
+    assert "Technicians: Time to answer 15 minutes, Time to arrive 45 minutes." in sentences
 
 
 def test_the_rows_of_a_real_memo_name_their_rates(shared_pdfs: Path) -> None:
