@@ -28,6 +28,7 @@ from agentlab.starter.questions import (
     training_web_questions,
 )
 from agentlab.starter.scenes import training_scenes
+from agentlab.starter.tables import table_items
 from finetune.run_folder import write
 from ingest.embedding import Embedder
 from ingest.sentences import sentence_spans
@@ -35,6 +36,7 @@ from ingest.sentences import sentence_spans
 LONGEST_PASSAGE = 120
 """Words of a passage; a longer one is cut around its answer, or anywhere if it has none."""
 _DOCUMENT_ITEMS = 3000
+_TABLES = 900
 _LIVE = 800
 _SCENES = 3
 """Times that each scene is asked: there are few of them, and each has a shape of its own."""
@@ -96,7 +98,11 @@ def write_rows(
     articles = [each for each in training_articles(questions) if each.title not in kept]
     pages, asked = _of_articles(articles + load_papers(questions))
     _add_web(training_web_questions(questions), pages, asked)
-    items = [*document_items(seed, _DOCUMENT_ITEMS), *_SCENES * training_scenes()]
+    items = [
+        *document_items(seed, _DOCUMENT_ITEMS),
+        *table_items(seed, _TABLES),
+        *_SCENES * training_scenes(),
+    ]
     rows = [*item_rows(items, rng), *_of_today(pages, rng)]
     say(f"embedding {len(pages)} passages, {len(asked)} questions")
     rows += _with_neighbours(pages, asked, embedder, rng)
