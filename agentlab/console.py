@@ -31,11 +31,13 @@ from agentlab.answer import (
 from agentlab.health import Check
 from agentlab.prompts import parse_answer
 from ingest.documents import place
-from ingest.evidence import Evidence
+from ingest.evidence import MEANING, Evidence
+from ingest.matching import match, snippet
 from ingest.stores.base import Hit
 
 WIDTH = 100
 TOP_SOURCES = 3
+SNIPPET = 300
 THEME = Theme(
     {
         "step": "dim",
@@ -43,6 +45,7 @@ THEME = Theme(
         "good": "green",
         "bad": "red",
         "note": "yellow",
+        "match": "bold underline",
         "markdown.code": "bold",
     }
 )
@@ -60,6 +63,11 @@ def make_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """Open stdout or stderr for drawing: at most 100 columns, no colour off a terminal."""
     columns = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH)
     return Console(stderr=stderr, quiet=quiet, width=columns, theme=THEME, highlight=False)
+
+
+def clean_inside(text: str) -> str:
+    """Put a space for each control character, so that places in the text stay what they are."""
+    return _CONTROL.sub(" ", text)
 
 
 def clean(text: str) -> str:
@@ -306,19 +314,37 @@ def draw_check(console: Console, check: Check) -> None:
         console.print(Text(f"      {clean(check.advice)}", style=style))
 
 
-def draw_hits(console: Console, hits: Sequence[Hit], evidence: Evidence) -> None:
-    """Draw passages with their scores, best first."""
+def draw_hits(
+    console: Console,
+    query: str,
+    hits: Sequence[Hit],
+    *,
+    evidence: Evidence,
+    alpha: str,
+    full: bool = False,
+) -> None:
+    """Draw passages, best first: scores of each arm, and which words of the query they hold."""
     console.print(Text("  " + evidence_text(evidence), style="step"))
+    console.print(Text(f"  ({evidence.strength}: {MEANING[evidence.strength]})", style="step"))
+    if hits:
+        console.print(Text(f"  {alpha}", style="step"))
     for number, hit in enumerate(hits, 1):
         chunk = hit.chunk
+        why = match(query, chunk)
         where = f"{chunk.title}, {place(chunk.source, chunk.page)}"
         where += f" · {chunk.heading}" if chunk.heading else ""
-        scores = f"{hit.score:.2f}  (meaning {hit.cosine:.2f}, words {hit.keyword:.1f})"
+        scores = [f"score {hit.score:.2f}", f"cosine {hit.cosine:.2f}", f"BM25 {hit.keyword:.1f}"]
+        scores += [f"holds {', '.join(why.held)}"] if why.held else []
+        scores += [f"lacks {', '.join(why.missing)}"] if why.missing else []
+        width = len(chunk.text) if full else SNIPPET
+        piece = snippet(clean_inside(chunk.text), why.spans, width=width)
+        text = Text(piece.text)
+        for span in piece.spans:
+            text.stylize("match", *span)
         console.print()
-        console.print(
-            Text.assemble(f"  {number}. ", (clean(where), "bold"), ("  " + scores, "step"))
-        )
-        console.print(Padding(Text(clean(" ".join(chunk.text.split()))), (0, 5)))
+        console.print(Text.assemble(f"  {number}. ", (clean(where), "bold")))
+        console.print(Padding(Text(clean(" · ".join(scores)), style="step"), (0, 5)))
+        console.print(Padding(text, (0, 5)))
 
 
 def transcript(answers: Sequence[Answer]) -> str:

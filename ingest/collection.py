@@ -1,13 +1,17 @@
 """A collection: a store searched with one embedder, that knows how well it matches a question."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from ingest.card import CollectionCard
+from ingest.diversity import CANDIDATES, diverse
 from ingest.embedding import Embedder
 from ingest.evidence import TOP, Calibration, Evidence, background_questions, calibrate
 from ingest.reading import AnswerReader, Passage, Rater, Reading, mark
 from ingest.stores.base import Hit, Store, Where
+from ingest.tuning import EVEN, LEAST_PASSAGES, Tuning, tune
 
+Alpha = float | Literal["auto"]
 # The reader's probability below which a weak match is taken for chance.
 _DOUBTFUL = 0.1
 
@@ -15,8 +19,9 @@ _DOUBTFUL = 0.1
 class Collection:
     """What the agent searches: hybrid search, evidence and the card of one store.
 
-    `alpha` weighs the vector arm: 1 is vectors only, 0 words only. Without a `reader`, passages are
-    read by their likeness to the question alone; a `rater` has a say in the passages' order.
+    `alpha` weighs the vector arm: 1 is vectors only, 0 words only, "auto" what the collection was
+    tuned to, else 0.5. Without a `reader`, passages are read by their likeness to the question
+    alone; a `rater` has a say in the passages' order.
     """
 
     def __init__(
@@ -24,21 +29,45 @@ class Collection:
         store: Store,
         embedder: Embedder,
         *,
-        alpha: float = 0.5,
+        alpha: Alpha = "auto",
         reader: AnswerReader | None = None,
         rater: Rater | None = None,
     ) -> None:
         self.store = store
         self.embedder = embedder
-        self.alpha = alpha
+        self._alpha = alpha
         self.reader = reader
         self.rater = rater
         self._calibration: Calibration | None = None
+        self._tuning: Tuning | None = None
 
-    def search(self, query: str, *, limit: int = 5, where: Where = Where()) -> list[Hit]:
-        """Find the best passages by words and meaning, best first."""
+    @property
+    def alpha(self) -> float:
+        """Tell the weight of the vector arm in use."""
+        if self._alpha != "auto":
+            return self._alpha
+        return self.tuning.alpha if self.tuning else EVEN
+
+    @property
+    def tuning(self) -> Tuning | None:
+        """Read what the last tuning found, or None where there was none."""
+        if self._tuning is None:
+            value = self.store.note("tuning")
+            self._tuning = Tuning.from_dict(value) if value else None
+        return self._tuning
+
+    def search(
+        self, query: str, *, limit: int = 5, where: Where = Where(), mmr: float | None = None
+    ) -> list[Hit]:
+        """Find the best passages by words and meaning, best first.
+
+        With `mmr`, the lambda of maximal marginal relevance (0..1), passages that repeat better
+        ones make room for others.
+        """
         vector = self.embedder.encode([query])[0]
-        return self.store.hybrid(query, vector, alpha=self.alpha, limit=limit, where=where)
+        depth = limit if mmr is None else max(limit, CANDIDATES)
+        hits = self.store.hybrid(query, vector, alpha=self.alpha, limit=depth, where=where)
+        return hits if mmr is None else diverse(hits, relevance=mmr, limit=limit)
 
     def read(
         self,
@@ -79,7 +108,8 @@ class Collection:
         return evidence
 
     def calibrate(self) -> None:
-        """Measure the collection against the background questions and keep the result."""
+        """Tune the search where that is due, then measure it against the background questions."""
+        self._tune()
         questions = background_questions()
         vectors = dict(zip(questions, self.embedder.encode(questions), strict=True))
 
@@ -99,6 +129,23 @@ class Collection:
     def close(self) -> None:
         """Close the store."""
         self.store.close()
+
+    def _tune(self) -> None:
+        """Choose the weight of the vector arm anew where the collection is no longer what it was.
+
+        A small collection is left at equal weights.
+        """
+        passages = self.store.count()
+        before = self.tuning
+        if passages < LEAST_PASSAGES:
+            if before:
+                self._keep(None)
+        elif before is None or not before.fits(passages, self.embedder.name):
+            self._keep(tune(self.store, self.embedder))
+
+    def _keep(self, tuning: Tuning | None) -> None:
+        self.store.put_note("tuning", tuning.to_dict() if tuning else {})
+        self._tuning = tuning
 
     def _calibrated(self) -> Calibration | None:
         if self._calibration is None:

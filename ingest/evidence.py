@@ -18,6 +18,12 @@ from ingest.stores.base import Hit
 from ingest.words import content_words
 
 Strength = Literal["none", "weak", "good", "strong"]
+MEANING: Mapping[Strength, str] = {
+    "none": "unrelated questions match about as well, or the reader sees no answer",
+    "weak": "a better match than 9 of 10 unrelated questions have",
+    "good": "a better match than 97 of 100 unrelated questions have",
+    "strong": "a better match than any unrelated question has",
+}
 COVERAGE_WEIGHT = 0.45
 TOP = 5
 _VOCABULARY = 200_000

@@ -16,8 +16,13 @@ _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 def content_words(text: str) -> set[str]:
     """Collect the words that carry meaning, lower-cased, with plural and verb endings cut."""
-    words = (match.group().lower() for match in _WORD.finditer(text))
-    return {stem(word) for word in words if word not in STOP}
+    return {word for _, _, word in word_spans(text)}
+
+
+def word_spans(text: str) -> list[tuple[int, int, str]]:
+    """List where the words that carry meaning stand, start and end, each with its stem."""
+    found = ((*match.span(), match.group().lower()) for match in _WORD.finditer(text))
+    return [(start, end, stem(word)) for start, end, word in found if word not in STOP]
 
 
 def stem(word: str) -> str:

@@ -1,8 +1,9 @@
-"""`agentlab search`: the passages that a query finds, without any language model."""
+"""`agentlab search`: the passages that a query finds and why, without any language model."""
 
 import json
 import sys
-from pathlib import Path
+from collections.abc import Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,13 +12,34 @@ from agentlab.cli import options
 from agentlab.errors import ABSTAINED
 
 if TYPE_CHECKING:
-    from ingest.stores.base import Hit
+    from ingest.evidence import Evidence
+    from ingest.stores.base import Hit, Store
 
 EXAMPLES = """\b
 Examples:
   agentlab search "hotel nights"
   agentlab search "notice period" -n 10 --json
+  agentlab search "hotel nights" --source "Travel Handbook" --page 3 --page 4
+  agentlab search "hotel nights" --kind pdf --mmr 0.7
+
+\b
+What you see:
+  score    what decides: alpha x meaning + (1 - alpha) x words, each scaled to
+           0..1 within this search; 1.00 is best in both
+  cosine   the likeness in meaning of passage and query, at most 1
+  BM25     the weight of the query's words in the passage, 0 where none was found
+  holds    the query's words in the passage or its heading, whatever their ending
 """
+
+
+class Kind(StrEnum):
+    """The kinds of files, as options name them."""
+
+    PDF = "pdf"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    TEXT = "text"
+    DOCX = "docx"
 
 
 def search(
@@ -25,18 +47,36 @@ def search(
     *,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="Passages.")] = 5,
     source: Annotated[
-        list[Path] | None, typer.Option("--source", help="Only this file (may be repeated).")
+        list[str] | None,
+        typer.Option("--source", help="Only this document: path, title, file name or start of id."),
     ] = None,
     page: Annotated[
         list[int] | None, typer.Option("--page", min=1, help="Only this page (may be repeated).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the passages as JSON.")] = False,
-    tenant: options.Tenant = None,
+    kind: Annotated[
+        list[Kind] | None, typer.Option("--kind", help="Only files of this kind.")
+    ] = None,
+    mmr: Annotated[
+        float | None,
+        typer.Option(
+            "--mmr",
+            metavar="LAMBDA",
+            min=0,
+            max=1,
+            help="Less that says the same twice: 1 is by relevance alone, 0.7 spares repetition.",
+        ),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Whole passages, not snippets.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write all of it as JSON.")] = False,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Show the passages of the library that match, best first, with their scores."""
-    settings = options.resolve(config, home=home, weaviate_tenant=tenant).settings
+    """Show the passages of the library that match, best first, with their scores and why.
+
+    --source, --page and --kind may be repeated. How well the library matches is told of the whole
+    library, whatever the filter.
+    """
+    settings = options.resolve(config, home=home).settings
     from agentlab.cli.models import tell
     from agentlab.console import draw_hits, make_console
     from agentlab.library import open_collection
@@ -46,24 +86,64 @@ def search(
     text = " ".join(query)
     collection = open_collection(with_changes(settings, likelihood=False), progress=tell)
     try:
-        where = Where(tuple(str(each) for each in source or ()), tuple(page or ()))
-        hits = collection.search(text, limit=limit, where=where)
+        sources = _sources(collection.store, source or (), kind or ())
+        where = Where(tuple(sources or ()), tuple(page or ()))
+        hits = [] if sources == [] else collection.search(text, limit=limit, where=where, mmr=mmr)
         evidence = collection.probe(text)
         empty = not hits and collection.store.count() == 0
+        alpha = collection.alpha
     finally:
         collection.close()
     if as_json:
-        sys.stdout.write(json.dumps([_plain(hit) for hit in hits], ensure_ascii=False) + "\n")
+        found = _plain(text, hits, evidence, alpha=alpha, mmr=mmr)
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
     else:
-        draw_hits(make_console(), hits, evidence)
+        said = f"score: {alpha:.2g} meaning + {1 - alpha:.2g} words"
+        draw_hits(make_console(), text, hits, evidence=evidence, alpha=said, full=full)
     if not hits:
         reason = "The library is empty: run agentlab ingest PATH first." if empty else "No match."
+        if sources == []:
+            reason = f"The library holds no such file of kind {' or '.join(kind or ())}."
         sys.stderr.write(f"agentlab: {reason}\n")
         raise typer.Exit(ABSTAINED)
 
 
-def _plain(hit: "Hit") -> dict[str, object]:
-    chunk = hit.chunk
+def _sources(store: "Store", names: Sequence[str], kinds: Sequence[str]) -> list[str] | None:
+    """List what is searched, by the names of documents and the kinds of files; None is all."""
+    if not names and not kinds:
+        return None
+    from ingest.catalog import find_document, list_documents
+
+    entries = list_documents(store)
+    if not entries:
+        return None
+    named = [find_document(entries, name) for name in names] or entries
+    chosen = [each.record for each in named if each.kind in kinds or not kinds]
+    return sorted({each.same_as or each.source for each in chosen})
+
+
+def _plain(
+    query: str, hits: "Sequence[Hit]", evidence: "Evidence", *, alpha: float, mmr: float | None
+) -> dict[str, object]:
+    from ingest.evidence import MEANING
+
+    return {
+        "query": query,
+        "alpha": alpha,
+        "mmr": mmr,
+        "evidence": {
+            "strength": evidence.strength,
+            "score": evidence.score,
+            "meaning": MEANING[evidence.strength],
+        },
+        "passages": [_passage(query, hit) for hit in hits],
+    }
+
+
+def _passage(query: str, hit: "Hit") -> dict[str, object]:
+    from ingest.matching import match
+
+    chunk, why = hit.chunk, match(query, hit.chunk)
     return {
         "source": chunk.source,
         "title": chunk.title,
@@ -73,4 +153,7 @@ def _plain(hit: "Hit") -> dict[str, object]:
         "score": hit.score,
         "cosine": hit.cosine,
         "keyword": hit.keyword,
+        "holds": why.held,
+        "lacks": why.missing,
+        "spans": why.spans,
     }

@@ -82,12 +82,29 @@ def test_a_library_is_filled_filled_again_and_searched(inside, capsys):
     assert "1 unchanged" in capsys.readouterr().out
 
     assert run(["search", "hotel nights", "--json"]) == 0
-    hit = json.loads(capsys.readouterr().out)[0]
+    found = json.loads(capsys.readouterr().out)
+    assert (found["query"], found["alpha"], found["mmr"]) == ("hotel nights", 0.5, None)
+    assert set(found["evidence"]) == {"strength", "score", "meaning"}
+    hit = found["passages"][0]
     assert (hit["page"], hit["source"]) == (1, "papers/travel.pdf")
     assert SENTENCE in hit["text"]
+    assert (hit["holds"], hit["lacks"]) == (["hotel", "nights"], [])
+    assert [hit["text"][start:end] for start, end in hit["spans"]] == ["hotel", "nights"]
 
     assert run(["search", "hotel nights"]) == 0
-    assert "library match:" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "library match:" in out
+    assert "score: 0.5 meaning + 0.5 words" in out
+
+    for narrower in (["--source", "Travel Handbook"], ["--kind", "pdf"], ["--page", "1"]):
+        assert run(["search", "hotel nights", "--mmr", "0.7", *narrower]) == 0
+    capsys.readouterr()
+    assert run(["search", "hotel nights", "--kind", "docx"]) == 5
+    assert "The library holds no such file of kind docx." in capsys.readouterr().err
+    assert run(["search", "hotel nights", "--source", "Travel Handbok"]) != 0
+    assert "Did you mean 'Travel Handbook'?" in capsys.readouterr().err
+    assert run(["search", "hotel nights", "--page", "2"]) == 5
+    assert "No match." in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -9,7 +9,9 @@ from rich.console import Console
 
 from agentlab import console as drawing
 from agentlab.answer import Observed, Thought, Token, ToolCalled
+from ingest.documents import Chunk
 from ingest.evidence import Evidence
+from ingest.stores.base import Hit
 
 
 @pytest.fixture
@@ -129,3 +131,59 @@ def test_a_transcript_is_markdown_with_the_sources():
     text = drawing.transcript([answer(), answer("And then?", citations=(BAD,))])
     assert text.startswith("## How many nights?\n\nThree nights [1]\n")
     assert "(unsupported)\n  Fares today" in text
+
+
+TEXT = "Employees may book up to three hotel nights. " + "Nothing more is said of it. " * 30
+HIT = Hit(
+    Chunk("1", TEXT, "d", "travel.pdf", "Travel Handbook", 7, 0, len(TEXT), "Hotels", "m"),
+    score=0.913,
+    cosine=0.61,
+    keyword=7.26,
+)
+
+
+def draw(screen, query="hotel limit", **changes):
+    given = {"evidence": Evidence("good", 0.9, ("Travel Handbook",)), "alpha": "alpha 0.5"}
+    drawing.draw_hits(screen, query, [HIT], **(given | changes))
+    return [line.rstrip() for line in shown(screen).splitlines()]
+
+
+@pytest.fixture
+def narrow():
+    return Console(file=io.StringIO(), width=80, theme=drawing.THEME, highlight=False)
+
+
+def test_a_found_passage_says_why_in_80_columns(narrow):
+    lines = draw(narrow)
+    assert lines[:7] == [
+        "  library match: good — Travel Handbook",
+        "  (good: a better match than 97 of 100 unrelated questions have)",
+        "  alpha 0.5",
+        "",
+        "  1. Travel Handbook, p. 7 · Hotels",
+        "     score 0.91 · cosine 0.61 · BM25 7.3 · holds hotel · lacks limit",
+        "     Employees may book up to three hotel nights. Nothing more is said of",
+    ]
+    assert lines[-1].endswith(" …")
+    assert max(len(line) for line in lines) <= 80
+
+
+def test_the_querys_words_are_marked_in_the_snippet_on_a_terminal():
+    terminal = Console(
+        file=io.StringIO(), width=80, theme=drawing.THEME, force_terminal=True, highlight=False
+    )
+    draw(terminal)
+    assert "\x1b[1;4mhotel\x1b[0m" in shown(terminal)
+
+
+def test_a_passage_is_shown_whole_where_that_is_asked_for(narrow):
+    assert " ".join(" ".join(draw(narrow, full=True)).split()).endswith(TEXT.strip())
+
+
+def test_control_characters_of_a_passage_move_no_mark(narrow):
+    evil = replace(HIT.chunk, text="a\x1b]0;owned\x07 hotel\x9b31m")
+    drawing.draw_hits(
+        narrow, "hotel", [replace(HIT, chunk=evil)], evidence=Evidence("none", 0.0), alpha=""
+    )
+    assert not set(shown(narrow)) & set("\x1b\x07\x9b")
+    assert "hotel" in shown(narrow).splitlines()[-1]
