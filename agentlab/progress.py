@@ -14,7 +14,7 @@ from rich.text import Text
 from agentlab.console import clean, make_console
 from agentlab.ingest_report import count
 from finetune import events as training
-from ingest import pipeline
+from ingest import copying, pipeline
 
 LINE_EVERY_S = 15.0
 SPEECHLESS_S = 3.0
@@ -155,6 +155,25 @@ def _amount(event: pipeline.Parsed) -> str:
 def _blank(pages: tuple[int, ...]) -> str:
     listed = ", ".join(map(str, pages[:10])) + (" ..." if len(pages) > 10 else "")
     return f"no text on {count(len(pages), 'page')} ({listed})"
+
+
+def draw_copy(events: Iterator[copying.Event], *, quiet: bool = False) -> copying.CopyReport:
+    """Draw a copy from store to store; return its report."""
+    began = time.monotonic()
+    with Bar(make_console(stderr=True, quiet=quiet)) as bar:
+        for event in events:
+            match event:
+                case copying.Copied():
+                    passed = time.monotonic() - began
+                    note = Path(event.source).name
+                    if passed >= SPEECHLESS_S and event.done:
+                        note = f"{_left(passed * (event.total / event.done - 1))} · {note}"
+                    bar.show("copying", event.done, event.total, note)
+                case copying.Compared():
+                    bar.show("comparing", event.done, event.total, "passages and vectors")
+                case copying.CopyReport():
+                    return event
+    raise RuntimeError("The copy ended without a report.")
 
 
 def draw_training(events: Iterator[training.Event]) -> Path:

@@ -21,6 +21,7 @@ from agentlab.cli import (
     ingest,
     models,
     search,
+    store,
 )
 from agentlab.errors import FAILED, OK
 
@@ -57,6 +58,7 @@ app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=config.EXAMPLES)(config.config)
 app.add_typer(docs.app, name="docs")
+app.add_typer(store.app, name="store")
 app.add_typer(models.app, name="models")
 app.add_typer(finetune.app, name="finetune")
 

@@ -13,6 +13,7 @@ import pytest
 from weaviate_fake import running
 
 from ingest.config import StoreConfig
+from ingest.copying import CopyReport, copy_library
 from ingest.documents import Chunk, chunk_id
 from ingest.errors import StoreMismatchError
 from ingest.stores import Hit, Store, StoredDocument, Where, open_store
@@ -453,6 +454,29 @@ def test_vectors_of_another_length_are_refused_and_change_nothing(filled: Store)
     with pytest.raises(StoreMismatchError, match="embedder"):
         filled.hybrid("leave", np.ones(5, dtype=np.float32), alpha=0.5, limit=3)
     assert by_id(list(filled.chunks())) == by_id(CHUNKS)
+
+
+def test_a_library_that_is_copied_out_and_back_is_the_same(
+    filled: Store, opened: Opener, config: StoreConfig, tmp_path: Path
+) -> None:
+    filled.put_note("card", {"n": 1})
+    filled.put_note("state", {"embedder": "test", "finished": True})
+    outside = open_store(StoreConfig(folder=tmp_path / "outside"))
+    back = opened(collection=f"{config.collection}_back")
+    for source, target in ((filled, outside), (outside, back)):
+        *_, report = copy_library(source, target)
+        assert isinstance(report, CopyReport)
+        assert (report.written, report.compared, report.rounded) == (len(CHUNKS), len(CHUNKS), 0)
+        assert by_id(list(target.chunks())) == by_id(CHUNKS)
+        assert target.documents() == filled.documents()
+        assert target.notes() == ["card", "state"]
+        assert (target.note("card"), target.note("state")) == (
+            {"n": 1},
+            {"embedder": "test", "finished": True},
+        )
+    hits = back.hybrid("annual leave", LEAVE, alpha=0.5, limit=10)
+    assert found(hits)[:2] == CHUNKS[:2]
+    outside.close()
 
 
 def test_tenants_of_one_collection_do_not_mix(shared: StoreConfig) -> None:

@@ -1,0 +1,173 @@
+"""`agentlab store`: move the library to another store, and print what starts a Weaviate."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from agentlab.cli import options
+from agentlab.errors import SettingsError
+
+if TYPE_CHECKING:
+    from agentlab.settings import Settings
+    from ingest.config import StoreConfig
+    from ingest.copying import CopyReport
+
+EXAMPLES = """\b
+Examples:
+  agentlab store compose > compose.yaml        then: docker compose up --wait
+  agentlab store copy --to weaviate --to-url http://localhost:8080
+  agentlab store copy --to weaviate --to-tenant north
+  agentlab store copy --to lancedb --to-folder ~/backup
+  agentlab store copy --to lancedb --to-collection before_summer
+"""
+
+app = typer.Typer(
+    help="Move the library between LanceDB and Weaviate.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command(epilog=EXAMPLES)
+def copy(
+    *,
+    to: Annotated[Literal["lancedb", "weaviate"], typer.Option("--to", help="The other store.")],
+    to_url: Annotated[
+        str | None, typer.Option("--to-url", metavar="URL", help="Its Weaviate [weaviate_url].")
+    ] = None,
+    to_folder: Annotated[
+        Path | None, typer.Option("--to-folder", metavar="DIR", help="Its folder [HOME/store].")
+    ] = None,
+    to_collection: Annotated[
+        str | None,
+        typer.Option("--to-collection", metavar="NAME", help="Its collection [the same name]."),
+    ] = None,
+    to_tenant: Annotated[
+        str | None, typer.Option("--to-tenant", metavar="NAME", help="Its tenant of a Weaviate.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the report.")] = False,
+    tenant: options.Tenant = None,
+    home: options.Home = None,
+    config: options.Config = None,
+) -> None:
+    """Copy the library of the settings to another store: passages, vectors and notes.
+
+    Nothing is embedded again, and the library that is copied stays as it is. A copy that broke off
+    goes on where it was; doing it twice writes nothing twice. A document that is there already
+    becomes the one that is copied; other documents there are left alone. At the end the passages
+    of every document are counted, and some compared byte for byte, in both stores.
+    """
+    settings = options.resolve(config, home=home, weaviate_tenant=tenant).settings
+    from agentlab.library import store_config
+    from agentlab.progress import draw_copy
+    from ingest.copying import copy_library
+    from ingest.stores import open_store
+
+    place = _place(
+        settings, kind=to, url=to_url, folder=to_folder, collection=to_collection, tenant=to_tenant
+    )
+    source = open_store(store_config(settings))
+    try:
+        target = open_store(place)
+        try:
+            report = draw_copy(copy_library(source, target), quiet=quiet)
+        finally:
+            target.close()
+    finally:
+        source.close()
+    if as_json:
+        sys.stdout.write(json.dumps(report.to_dict()) + "\n")
+    else:
+        sys.stdout.write(_said(report, place))
+
+
+@app.command()
+def compose(
+    *,
+    nodes: Annotated[
+        Literal["1", "3"], typer.Option("--nodes", help="One server, or three that share it.")
+    ] = "1",
+) -> None:
+    """Print a compose file that starts Weaviate; its key comes from WEAVIATE_API_KEY.
+
+    Save it as compose.yaml, set WEAVIATE_API_KEY, and run docker compose up --wait. With three
+    nodes, weaviate_replicas = 3 keeps every new collection on all of them.
+    """
+    from ingest.stores.compose import compose_file
+
+    sys.stdout.write(compose_file(int(nodes)))
+
+
+def _place(
+    settings: "Settings",
+    *,
+    kind: Literal["lancedb", "weaviate"],
+    url: str | None,
+    folder: Path | None,
+    collection: str | None,
+    tenant: str | None,
+) -> "StoreConfig":
+    """Name the other store: what was given, else what the settings say."""
+    from pydantic import ValidationError
+
+    from agentlab.library import store_config
+    from ingest.config import StoreConfig
+
+    _refuse_strays(kind, {"--to-url": url, "--to-tenant": tenant}, folder)
+    same = url is None or settings.weaviate_url in {None, url}
+    here = (folder or settings.store_folder).expanduser().absolute()
+    changes = {
+        "kind": kind,
+        "folder": here,
+        "url": url or settings.weaviate_url,
+        "collection": collection or settings.collection,
+        # A key goes to its own server only; a tenant is of its own store only.
+        "api_key": settings.weaviate_api_key if same else None,
+        "grpc": settings.weaviate_grpc if same else None,
+        "tenant": tenant,
+    }
+    try:
+        return StoreConfig(**{**store_config(settings).model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        reason = first["msg"].removeprefix("Value error, ")
+        field = f" --to-{first['loc'][0]} {first['input']!r}:" if first["loc"] else ""
+        raise SettingsError(
+            f"The other store cannot be used:{field} {reason}. `agentlab store copy --help` has "
+            "examples."
+        ) from None
+
+
+def _refuse_strays(kind: str, server: dict[str, str | None], folder: Path | None) -> None:
+    strays = [name for name, value in server.items() if value] if kind == "lancedb" else []
+    if kind == "weaviate" and folder is not None:
+        strays = ["--to-folder"]
+    if strays:
+        message = f"{strays[0]} does not go with --to {kind}; leave one of them out"
+        raise typer.BadParameter(message, param_hint=strays[0])
+
+
+def _said(report: "CopyReport", place: "StoreConfig") -> str:
+    where = place.url if place.kind == "weaviate" else place.folder
+    tenant = f", tenant {place.tenant}" if place.tenant else ""
+    what = f"{report.documents:,} documents, {report.chunks:,} passages"
+    lines = [
+        f"{what} are in {place.collection} at {where}{tenant}",
+        f"{report.written:,} written now; {report.chunks - report.written:,} were there before",
+        f"compared: the count of every document; {report.compared:,} passages byte for byte",
+    ]
+    if report.rounded:
+        lines.append(f"the vectors of {report.rounded:,} of these differ in their last bits only")
+    if report.removed:
+        lines.append(f"{report.removed:,} passages of other versions were removed there")
+    if report.elsewhere:
+        lines.append(
+            f"{report.elsewhere:,} documents that are only there were left alone; the next ingest "
+            "there measures both together"
+        )
+    return "".join(f"{line}\n" for line in lines)
