@@ -6,7 +6,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|no|nos|vs|etc|e\.g|i\.e|cf|ca|approx|fig|figs|eq|sec|ch|vol|pp?|"
     r"inc|ltd|co|corp|jr|sr|gen|col|lt|sgt|capt|rev|hon|gov|sen|rep|dept|est|al|"
     r"jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec)|"
-    r"(?<!\d )(?<!/)\b(?-i:[A-Z])|\b(?:[A-Za-z]\.)+[A-Za-z])\.$",
+    r"(?<!\d )(?<!/)\b[A-Z]|\b(?:[A-Za-z]\.)+[A-Za-z])\.$",
     re.IGNORECASE,
 )
 _END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|\n[ \t]*\n|\n(?=[ \t]*(?:[-•*–]|\d+[.)])[ \t])")

@@ -19,6 +19,7 @@ def split(text: str) -> list[str]:
         ("It was 5 p.m. in the U.S. Army.", ["It was 5 p.m. in the U.S. Army."]),
         ('Dr. Smith said: "Go." Then he left.', ['Dr. Smith said: "Go."', "Then he left."]),
         ("It weighs 12 g. It runs on 5 V. Go.", ["It weighs 12 g.", "It runs on 5 V.", "Go."]),
+        ("It was built c. 1950 by monks.", ["It was built c. 1950 by monks."]),
         ("At most 9 Mbit/s. Pro: more.", ["At most 9 Mbit/s.", "Pro: more."]),
         ("It costs 3.50 euros. Ask first.", ["It costs 3.50 euros.", "Ask first."]),
         ("", []),
