@@ -42,6 +42,8 @@ def checks(resolved: Resolved, *, probe: bool = True) -> Iterator[Check]:
         ("OCR", check_ocr),
         ("GPU", check_gpu),
     ]
+    if settings.store == "weaviate":
+        runs[2:2] = [("server", check_server), ("collection", check_collection)]
     if probe:
         runs.append(("tool call", check_tool_call))
     for name, run in runs:
@@ -104,6 +106,56 @@ def check_model(settings: Settings) -> Check:
         place = settings.base_url or "OpenAI"
         return Check("model", "ok", f"{settings.model} at {place}")
     return _check_folder("model", settings.model, settings)
+
+
+def check_server(settings: Settings) -> Check:
+    """See whether the Weaviate server answers, is ready, and is new enough."""
+    from agentlab.library import store_config
+    from ingest.stores.weaviate_health import inspect_server
+
+    found = inspect_server(store_config(settings))
+    detail = f"Weaviate {found.version} at {found.url}"
+    if not found.ready:
+        advice = "wait until it has started, or look at its log"
+        return Check("server", "problem", f"{detail} answers, but is not ready", advice)
+    if not found.compresses:
+        advice = "agentlab store compose prints a file that starts a newer one"
+        return Check("server", "note", f"{detail} is old: it does not compress vectors", advice)
+    return Check("server", "ok", f"{detail} is ready")
+
+
+def check_collection(settings: Settings) -> Check:
+    """See whether the collection on the Weaviate server fits the settings."""
+    from agentlab.library import embedder_name, store_config
+    from ingest.stores.weaviate_health import inspect_server, made_by
+
+    config = store_config(settings)
+    found = inspect_server(config).collection
+    name, tenant, wanted = settings.collection, settings.weaviate_tenant, embedder_name(settings)
+    if found is None:
+        return Check(
+            "collection", "note", f"no {name!r} yet", "agentlab ingest PATH makes it, or store copy"
+        )
+    if not (found.ours and found.self_provided):
+        detail = f"{name!r} is not agentlab's, or does not take vectors that are brought along"
+        return Check("collection", "problem", detail, "set another collection")
+    if found.tenants != bool(tenant):
+        detail = f"{name!r} is kept {'by tenants' if found.tenants else 'without tenants'}"
+        advice = "name one: --tenant, or weaviate_tenant" if found.tenants else "name no tenant"
+        return Check("collection", "problem", detail, f"{advice}; or set another collection")
+    if found.tenant_there is False:
+        advice = "agentlab ingest PATH makes it; else correct the name"
+        return Check("collection", "note", f"no tenant {tenant!r} in {name!r} yet", advice)
+    embedder = made_by(config)
+    if embedder not in {None, wanted}:
+        detail = f"{name!r} was embedded with {embedder}, the embedder now is {wanted}"
+        advice = "set the embedder back, or ingest into another collection"
+        return Check("collection", "problem", detail, advice)
+    size = f", vectors of {found.dimension} numbers" if found.dimension else ""
+    copies = f", on {found.replicas} nodes" if found.replicas > 1 else ""
+    whose = f" of tenant {tenant!r}" if tenant else ""
+    detail = f"{name!r}: {found.objects:,} objects{whose}{size}{copies}"
+    return Check("collection", "ok", detail)
 
 
 def check_library(settings: Settings) -> Check:

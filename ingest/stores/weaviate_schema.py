@@ -17,8 +17,6 @@ from ingest.documents import Chunk
 
 NUMBERS = ("page", "start", "end")
 FIELDS = [each.name for each in fields(Chunk) if each.name != "id"]
-LEAST_VERSION = (1, 27)
-"""The oldest server that the client talks to."""
 ROTATIONAL_FROM = (1, 32)
 """The first server that compresses vectors by rotational quantisation."""
 _KEYS = ("document", "source")

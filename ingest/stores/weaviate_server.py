@@ -47,6 +47,7 @@ _CONNECTION = (
 )
 _REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 _FULL = ("read-only", "no space left", "disk usage")
+_TOO_OLD = "is not supported. Please use Weaviate version"
 _TOO_FEW_NODES = ("storage replicas", "enough weaviate nodes", "replication factor")
 _OTHER_VECTORS = ("vector lengths don't match", "vector dimension", "vector length")
 
@@ -207,6 +208,11 @@ class Server:
             return StoreAccessError(
                 f"Weaviate at {self.url} refuses to {action}: the API key is missing or wrong; set"
                 " WEAVIATE_API_KEY to a key of that server"
+            )
+        if _TOO_OLD in reason:
+            return StoreMismatchError(
+                f"Weaviate at {self.url} is too old: {reason} agentlab store compose prints a file"
+                " that starts a newer one"
             )
         unreached = isinstance(error, _CONNECTION) or codes & _UNREACHABLE
         if unreached or codes & {502, 503, 504}:
