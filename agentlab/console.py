@@ -343,8 +343,8 @@ def draw_hits(
             text.stylize("match", *span)
         console.print()
         console.print(Text.assemble(f"  {number}. ", (clean(where), "bold")))
-        console.print(Padding(Text(clean(" · ".join(scores)), style="step"), (0, 5)))
-        console.print(Padding(text, (0, 5)))
+        console.print(Padding(Text(clean(" · ".join(scores)), style="step"), (0, 5), expand=False))
+        console.print(Padding(text, (0, 5), expand=False))
 
 
 def transcript(answers: Sequence[Answer]) -> str:

@@ -8,6 +8,7 @@ from rich.text import Text
 from agentlab.console import clean, make_console
 from ingest import pipeline
 from ingest.plan import Plan
+from ingest.tuning import EVEN, Tuning
 
 SHOWN = 10
 
@@ -20,6 +21,8 @@ def draw_report(report: pipeline.Report) -> None:
     holds = f"{count(report.total_documents, 'document')}, "
     holds += count(report.total_chunks, "passage")
     console.print(Text(f"the library holds {holds}"))
+    if report.tuning and report.tuning.alpha != EVEN:
+        _line(console, _tuned(report.tuning))
     for remark in report.remarks:
         _line(errors, f"note: {remark.source}: {remark.detail}", "note")
     for each in report.skipped:
@@ -71,6 +74,14 @@ def _counts(report: pipeline.Report) -> Iterator[str]:
         yield f"{len(report.skipped)} left out"
     if report.still_failing:
         yield f"{len(report.still_failing)} still failing"
+
+
+def _tuned(tuning: Tuning) -> str:
+    return (
+        f"search is tuned to this library: {tuning.alpha:.2g} meaning + {1 - tuning.alpha:.2g} "
+        f"words (mean reciprocal rank of {tuning.questions} questions made from it: "
+        f"{tuning.tuned:.2f}, with equal weights {tuning.even:.2f})"
+    )
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:

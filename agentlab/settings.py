@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -95,8 +95,10 @@ class Settings(BaseModel):
     embedding_cache_mb: int = Field(
         1024, ge=0, description="Size of the cache of what ingest embedded; 0 is none."
     )
-    alpha: float = Field(
-        0.5, ge=0, le=1, description="Hybrid search: 1 is meaning only, 0 is words only."
+    alpha: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Hybrid search: 1 is meaning only, 0 is words only; `auto` is what the "
+        "collection was tuned to, else 0.5.",
     )
     model: str = Field("starter", description="Language model: `starter`, a name or a folder.")
     engine: Literal["auto", "transformers", "vllm", "openai"] = Field(

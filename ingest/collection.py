@@ -49,6 +49,13 @@ class Collection:
         return self.tuning.alpha if self.tuning else EVEN
 
     @property
+    def alpha_from(self) -> Literal["setting", "tuned", "default"]:
+        """Tell where the weight in use comes from."""
+        if self._alpha != "auto":
+            return "setting"
+        return "tuned" if self.tuning else "default"
+
+    @property
     def tuning(self) -> Tuning | None:
         """Read what the last tuning found, or None where there was none."""
         if self._tuning is None:
@@ -133,8 +140,10 @@ class Collection:
     def _tune(self) -> None:
         """Choose the weight of the vector arm anew where the collection is no longer what it was.
 
-        A small collection is left at equal weights.
+        A small collection is left at equal weights, and so is one whose weight is set.
         """
+        if self._alpha != "auto":
+            return
         passages = self.store.count()
         before = self.tuning
         if passages < LEAST_PASSAGES:

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ingest.tuning import Tuning
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -114,7 +116,8 @@ class Report:
     """What a run did.
 
     `documents`, `pages`, `parts` (of files without pages) and `chunks` count what was written in
-    it, `embedded` the chunks whose vectors were not known before.
+    it, `embedded` the chunks whose vectors were not known before. `tuning` is there where the
+    search was tuned anew.
     """
 
     documents: int
@@ -132,6 +135,7 @@ class Report:
     moved: tuple[Written, ...] = ()
     removed: tuple[Removed, ...] = ()
     still_failing: tuple[StillFailing, ...] = ()
+    tuning: Tuning | None = None
 
     @property
     def exit_code(self) -> int:

@@ -146,6 +146,7 @@ class _Run:
         """Do all and tell of it."""
         documents, records = survey(self._store, self._manifest)
         check_embedder(self._collection, documents)
+        tuning = self._collection.tuning
         for each in documents:
             self._stored[each.source] = self._stored.get(each.source, 0) + each.chunks
         plan = make_plan(
@@ -174,7 +175,8 @@ class _Run:
         if unfinished(self._collection):
             yield Finishing()
             finish(self._collection)
-        yield Finished(self._report(plan))
+        now = self._collection.tuning
+        yield Finished(replace(self._report(plan), tuning=now if now != tuning else None))
 
     def _pass_over(self, plan: Plan) -> Iterator[Event]:
         """Tell of the files that are not read."""

@@ -30,6 +30,11 @@ What you see:
   BM25     the weight of the query's words in the passage, 0 where none was found
   holds    the query's words in the passage or its heading, whatever their ending
 """
+_ORIGINS = {
+    "setting": ", as the setting alpha says",
+    "tuned": ", tuned to this library",
+    "default": "",
+}
 
 
 class Kind(StrEnum):
@@ -91,14 +96,14 @@ def search(
         hits = [] if sources == [] else collection.search(text, limit=limit, where=where, mmr=mmr)
         evidence = collection.probe(text)
         empty = not hits and collection.store.count() == 0
-        alpha = collection.alpha
+        alpha, origin = collection.alpha, collection.alpha_from
     finally:
         collection.close()
     if as_json:
-        found = _plain(text, hits, evidence, alpha=alpha, mmr=mmr)
+        found = _plain(text, hits, evidence, alpha=alpha, alpha_from=origin, mmr=mmr)
         sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
     else:
-        said = f"score: {alpha:.2g} meaning + {1 - alpha:.2g} words"
+        said = f"score: {alpha:.2g} meaning + {1 - alpha:.2g} words{_ORIGINS[origin]}"
         draw_hits(make_console(), text, hits, evidence=evidence, alpha=said, full=full)
     if not hits:
         reason = "The library is empty: run agentlab ingest PATH first." if empty else "No match."
@@ -123,13 +128,20 @@ def _sources(store: "Store", names: Sequence[str], kinds: Sequence[str]) -> list
 
 
 def _plain(
-    query: str, hits: "Sequence[Hit]", evidence: "Evidence", *, alpha: float, mmr: float | None
+    query: str,
+    hits: "Sequence[Hit]",
+    evidence: "Evidence",
+    *,
+    alpha: float,
+    alpha_from: str,
+    mmr: float | None,
 ) -> dict[str, object]:
     from ingest.evidence import MEANING
 
     return {
         "query": query,
         "alpha": alpha,
+        "alpha_from": alpha_from,
         "mmr": mmr,
         "evidence": {
             "strength": evidence.strength,

@@ -10,6 +10,7 @@ from ingest.documents import Chunk, chunk_id
 from ingest.embedding import Embedder
 from ingest.reading import AnswerReader
 from ingest.stores.embedded import LanceStore
+from ingest.tuning import EVEN
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ def collection_of(
     texts: Sequence[Text], folder: Path, embedder: Embedder, reader: AnswerReader | None = None
 ) -> Collection:
     """Put texts into a new collection in a folder; whoever opens it closes it."""
-    return fill(Collection(LanceStore(folder, collection="texts"), embedder, reader=reader), texts)
+    store = LanceStore(folder, collection="texts")
+    return fill(Collection(store, embedder, alpha=EVEN, reader=reader), texts)
 
 
 def fill(collection: Collection, texts: Sequence[Text]) -> Collection:

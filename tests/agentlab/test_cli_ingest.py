@@ -8,7 +8,10 @@ import pytest
 
 from agentlab.cli.ingest import ingest
 from agentlab.cli.main import run
+from agentlab.ingest_report import draw_report
 from ingest.config import IngestConfig
+from ingest.events import Report
+from ingest.tuning import Tuning
 
 SENTENCE = "Employees may book up to three hotel nights without approval."
 
@@ -84,6 +87,7 @@ def test_a_library_is_filled_filled_again_and_searched(inside, capsys):
     assert run(["search", "hotel nights", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["query"], found["alpha"], found["mmr"]) == ("hotel nights", 0.5, None)
+    assert found["alpha_from"] == "default"
     assert set(found["evidence"]) == {"strength", "score", "meaning"}
     hit = found["passages"][0]
     assert (hit["page"], hit["source"]) == (1, "papers/travel.pdf")
@@ -124,3 +128,12 @@ def test_a_locked_pdf_is_read_with_its_password_which_is_kept_nowhere(inside, li
     kept = [path for path in (library / "home").rglob("*") if path.is_file()]
     assert kept
     assert not [path for path in kept if b"Quillon-73" in path.read_bytes()]
+
+
+@pytest.mark.parametrize(("alpha", "told"), [(0.3, True), (0.5, False)])
+def test_the_report_tells_of_a_tuning_that_changed_something(capsys, alpha, told):
+    tuning = Tuning(alpha, even=0.712, tuned=0.804, questions=100, passages=900, embedder="m")
+    draw_report(Report(1, 9, 900, 0, (), (), 1, 900, 2.0, tuning=tuning))
+    out = capsys.readouterr().out
+    assert ("search is tuned to this library: 0.3 meaning + 0.7 words" in out) is told
+    assert ("0.80, with equal weights 0.71" in out) is told

@@ -38,6 +38,12 @@ def test_the_usual_names_of_keys_are_read_and_our_own_names_win():
     assert resolved.settings.weaviate_url == "http://w:1"
 
 
+def test_alpha_is_a_number_or_left_to_the_collection():
+    assert load_settings(environ={}).settings.alpha == "auto"
+    assert load_settings(environ={"AGENTLAB_ALPHA": "0.25"}).settings.alpha == 0.25
+    assert load_settings(environ={"AGENTLAB_ALPHA": "auto"}).settings.alpha == "auto"
+
+
 def test_an_empty_variable_counts_as_not_set():
     resolved = load_settings(environ={"AGENTLAB_WEB": "", "SERPAPI_API_KEY": ""})
     assert resolved.settings.web == "auto"
@@ -77,6 +83,8 @@ def test_a_short_secret_is_hidden_whole_and_a_long_one_but_for_its_end():
         ({"weib": 1}, "Did you mean 'web'?"),
         ({"web": "googel"}, "web = 'googel' (from flag)"),
         ({"max_steps": 0}, "greater than 0"),
+        ({"alpha": 1.5}, "less than or equal to 1"),
+        ({"alpha": "meaning"}, "alpha = 'meaning' (from flag)"),
         ({"store": "weaviate"}, "WEAVIATE_URL"),
         ({"weaviate_tenant": "north"}, 'needs store = "weaviate"'),
         ({"weaviate_tenant": "a/b"}, "weaviate_tenant"),

@@ -7,10 +7,13 @@ from zlib import crc32
 
 import numpy as np
 import pytest
-from ingest_fakes import WordEmbedder
+from ingest_fakes import WordEmbedder, hurry
 
 from ingest.collection import Collection
+from ingest.config import IngestConfig
 from ingest.documents import Chunk
+from ingest.events import Finished, Report
+from ingest.pipeline import ingest
 from ingest.stores.embedded import LanceStore
 from ingest.tuning import EVEN, GRID, QUESTIONS, Tuning, choose, make_questions, tune
 
@@ -114,7 +117,9 @@ def test_a_collection_is_tuned_when_it_is_measured_and_stays_so_until_it_changed
     assert first is not None
     assert collection.alpha == first.alpha < EVEN
     assert Collection(collection.store, Muddled()).alpha == first.alpha
-    assert Collection(collection.store, Muddled(), alpha=0.7).alpha == 0.7
+    assert collection.alpha_from == "tuned"
+    fixed = Collection(collection.store, Muddled(), alpha=0.7)
+    assert (fixed.alpha, fixed.alpha_from) == (0.7, "setting")
 
     collection.store.delete([f"{i:05d}" for i in range(15)])
     collection.calibrate()
@@ -133,6 +138,15 @@ def test_a_small_collection_stays_at_equal_weights(
     collection = fill(tmp_path, Muddled(), 60)
     collection.calibrate()
     assert (collection.alpha, collection.tuning) == (EVEN, None)
+    assert collection.alpha_from == "default"
+
+
+def test_a_weight_that_is_set_is_not_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.collection.background_questions", lambda: ["who sings"])
+    monkeypatch.setattr("ingest.evidence.background_questions", lambda: ["who sings"])
+    store = fill(tmp_path, Muddled(), 520).store
+    Collection(store, Muddled(), alpha=0.5).calibrate()
+    assert store.note("tuning") is None
 
 
 @pytest.mark.parametrize(
@@ -176,3 +190,26 @@ def test_a_tuned_weight_is_no_worse_on_the_questions_that_people_asked(
     assert tuning.questions == QUESTIONS
     assert found_first(tuning.alpha) >= found_first(EVEN) - 0.01 * len(asked)
     assert found_first(EVEN) > max(found_first(0.0), found_first(1.0))
+
+
+def test_an_ingest_tells_of_a_tuning_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
+    paper = tmp_path / "manual.txt"
+    paper.write_text("\n\n".join(chunk.text for chunk in make_chunks(560)))
+    store = LanceStore(tmp_path / "library", collection="manual")
+    collection = Collection(store, Muddled())
+    config = IngestConfig(chunk_tokens=32)
+
+    def report() -> Report:
+        *_, last = ingest([tmp_path / "manual.txt"], collection=collection, config=config)
+        assert isinstance(last, Finished)
+        return last.report
+
+    first = report()
+    assert first.tuning == collection.tuning
+    assert first.tuning is not None
+    assert first.tuning.alpha < EVEN
+    paper.write_text(f"{paper.read_text()}\n\nOne more line of text.")
+    second = report()
+    assert (second.documents, second.tuning) == (1, None)
+    assert collection.alpha == first.tuning.alpha
