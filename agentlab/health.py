@@ -167,13 +167,17 @@ def check_library(settings: Settings) -> Check:
     try:
         documents = store.documents()
         passages = store.count()
+        tuning = store.note("tuning")
     finally:
         store.close()
     if not documents:
         return Check("library", "note", "empty", "agentlab ingest PATH reads documents into it")
-    return Check(
-        "library", "ok", f"{len(documents)} documents, {passages} passages ({settings.store})"
-    )
+    detail = f"{len(documents)} documents, {passages} passages ({settings.store})"
+    if settings.alpha != "auto":
+        detail += f", alpha {settings.alpha:.2g} as set"
+    elif tuning:
+        detail += f", alpha {tuning['alpha']:.2g} as tuned"
+    return Check("library", "ok", detail)
 
 
 def check_web(settings: Settings) -> Check:

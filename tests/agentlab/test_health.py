@@ -3,12 +3,17 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from langchain_core.messages import AIMessage
 
 from agentlab import health
 from agentlab.cli.main import run
+from agentlab.library import store_config
 from agentlab.settings import Resolved, Settings
+from ingest.documents import Chunk
+from ingest.stores import open_store
+from ingest.tuning import Tuning
 
 
 @pytest.fixture
@@ -52,6 +57,17 @@ def test_an_empty_library_is_a_note_with_the_next_step(settings):
     check = health.check_library(settings)
     assert (check.state, check.detail) == ("note", "empty")
     assert "agentlab ingest" in check.advice
+
+
+def test_the_library_tells_which_weight_its_search_has(settings):
+    store = open_store(store_config(settings))
+    chunk = Chunk("1", "Three nights.", "d", "a.pdf", "A", 1, 0, 13, "", "m")
+    store.write([chunk], np.ones((1, 4), dtype=np.float32))
+    assert health.check_library(settings).detail == "1 documents, 1 passages (lancedb)"
+    store.put_note("tuning", Tuning(0.3, 0.7, 0.8, 100, 900, "m").to_dict())
+    assert health.check_library(settings).detail.endswith("(lancedb), alpha 0.3 as tuned")
+    fixed = settings.model_copy(update={"alpha": 0.5})
+    assert health.check_library(fixed).detail.endswith("(lancedb), alpha 0.5 as set")
 
 
 def test_a_weaviate_that_does_not_answer_is_a_problem(settings):
