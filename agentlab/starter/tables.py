@@ -1,7 +1,8 @@
 """Tables to train the reader on: rows that name their columns, as an ingest writes them.
 
 A question asks for one cell; beside it stand the other cells of its row and those of its column. A
-table of one row is printed as a sheet: a line for each column.
+table of one row is printed as a sheet: a line for each column. Often a text follows that names the
+same things with other values, as notes and footnotes do.
 """
 
 import random
@@ -18,6 +19,18 @@ from ingest.tables import row_text
 
 _SHEET = 0.3
 _FOLLOWED = 0.6
+_NOTED = 0.6
+_GROUPED = 0.25
+_NOTES = (
+    "In {year}, the {name} of {row} was {value}, which a review called too <high|low|uneven>.",
+    "Before {year} the {name} for {row} had been {value}, and many had asked for a change.",
+    "The {name} of {row} is worked out by a procedure of {year}, which gave {value} at that time.",
+    "For example, if {row} were counted as in {year}, its {name} would be about {value}.",
+    "The {name} is set anew each <spring|autumn|year|January>.",
+    "All values hold until the next <issue|edition|sheet> is out.",
+    "Whoever has questions about {row} <asks at the desk|writes to the office|rings us>.",
+)
+_GROUPS = ("Regular", "Figures", "Standard", "Agreed", "Values", "Current", "Published")
 _LEADS = ("And {r}?", "and {r}", "What about {r}?", "{r}?", "How about {r}?", "And for {r}?")
 _OTHER_THINGS = (
     "Who decided on the values?",
@@ -63,6 +76,8 @@ def _item(rng: random.Random, table: Mapping[str, Any]) -> Iterator[HandbookItem
         rows = rng.sample(table["rows"], rng.randint(3, min(6, len(table["rows"]))))
         lines, cells = _rows(rng, table["first"], rows, columns, names)
     asked = rng.choice(cells)
+    if rng.random() < _NOTED:
+        lines += ["", " ".join(_notes(rng, asked, cells))]
     if any(each.line.find(each.value) != each.line.rfind(each.value) for each in cells):
         return
     yield HandbookItem(
@@ -85,6 +100,8 @@ def _rows(
     names: Mapping[str, str],
 ) -> tuple[list[str], list[_Cell]]:
     heads = [first, *(names[each["name"][0]] for each in columns)]
+    if rng.random() < _GROUPED:  # a head over two columns
+        heads[1] = f"{rng.choice(_GROUPS)} {heads[1]}"
     lines, cells = [" ".join(heads), ""], []  # as the rows of a printed table are set apart
     for row in rows:
         values = [expand(rng, each["value"]) for each in columns]
@@ -107,6 +124,17 @@ def _sheet(
         lines.append(f"{names[each['name'][0]]}: {value}")
         cells.append(_Cell(row, each, value, lines[-1]))
     return lines, cells
+
+
+def _notes(rng: random.Random, asked: _Cell, cells: Sequence[_Cell]) -> Iterator[str]:
+    """Say what was so once, of the cell that is asked for and of others."""
+    for template in rng.sample(_NOTES, rng.randint(1, 2)):
+        cell = asked if rng.random() < 0.7 else rng.choice(cells)
+        value = expand(rng, cell.column["value"])
+        name = rng.choice(cell.column["name"])
+        yield expand(rng, template).format(
+            year=rng.randint(1998, 2025), name=name[0].lower() + name[1:], row=cell.row, value=value
+        )
 
 
 def _question(rng: random.Random, cell: _Cell) -> str:
