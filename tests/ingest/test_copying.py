@@ -1,5 +1,9 @@
 """Copying a library to another store: resumed, compared, and never mixed with another embedder."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +30,7 @@ from ingest.pipeline import ingest as read
 from ingest.stores import Store, open_store
 from ingest.stores.embedded import LanceStore
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("boats", "trains", "bikes", "meals")
 
 
@@ -127,6 +132,51 @@ def test_a_copy_that_breaks_off_goes_on_where_it_was(
     assert state["finished"] is False
     assert copy(source, target).written == source.count() - kept
     assert contents(target) == contents(source)
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+from ingest_crash import Killer
+import ingest.copying
+from ingest.stores.embedded import LanceStore
+
+here, there, at = sys.argv[1:]
+ingest.copying.BATCH = 1
+stores = [LanceStore(Path(each), collection="library") for each in (here, there)]
+killer = Killer(int(at))
+sys.setprofile(killer)
+for _ in ingest.copying.copy_library(*stores):
+    pass
+sys.setprofile(None)
+print(killer.passed)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_copy_that_is_killed_leaves_what_the_next_one_completes(
+    source: LanceStore, folder: Path, tmp_path: Path
+) -> None:
+    def killed(there: Path, at: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", _KILLED, str(source.folder), str(there), str(at)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    whole = killed(tmp_path / "whole", 0)
+    assert whole.returncode == 0, whole.stderr
+    for share in (0.05, 0.3, 0.55, 0.8, 0.95):
+        there = tmp_path / f"killed-{share}"
+        done = killed(there, int(share * int(whole.stdout)))
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        target = LanceStore(there, collection="library")
+        copy(source, target)
+        assert contents(target) == contents(source)
+        assert take_in(folder, target).embedded == 0
 
 
 def test_a_server_that_goes_away_in_a_copy_is_told_and_the_copy_goes_on_later(
