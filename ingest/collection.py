@@ -1,6 +1,7 @@
 """A collection: a store searched with one embedder, that knows how well it matches a question."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
 from ingest.card import CollectionCard
@@ -39,7 +40,6 @@ class Collection:
         self.reader = reader
         self.rater = rater
         self._calibration: Calibration | None = None
-        self._tuning: Tuning | None = None
 
     @property
     def alpha(self) -> float:
@@ -55,13 +55,11 @@ class Collection:
             return "setting"
         return "tuned" if self.tuning else "default"
 
-    @property
+    @cached_property
     def tuning(self) -> Tuning | None:
-        """Read what the last tuning found, or None where there was none."""
-        if self._tuning is None:
-            value = self.store.note("tuning")
-            self._tuning = Tuning.from_dict(value) if value else None
-        return self._tuning
+        """Read what the last tuning found, or None where there was none; it is read once."""
+        value = self.store.note("tuning")
+        return Tuning.from_dict(value) if value else None
 
     def search(
         self, query: str, *, limit: int = 5, where: Where = Where(), mmr: float | None = None
@@ -154,7 +152,7 @@ class Collection:
 
     def _keep(self, tuning: Tuning | None) -> None:
         self.store.put_note("tuning", tuning.to_dict() if tuning else {})
-        self._tuning = tuning
+        self.tuning = tuning
 
     def _calibrated(self) -> Calibration | None:
         if self._calibration is None:
