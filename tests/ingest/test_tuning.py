@@ -3,22 +3,29 @@
 import json
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zlib import crc32
 
 import numpy as np
 import pytest
 from ingest_fakes import WordEmbedder, hurry
+from weaviate_fake import running
 
 from ingest.collection import Collection
-from ingest.config import IngestConfig
+from ingest.config import IngestConfig, StoreConfig
 from ingest.documents import Chunk
 from ingest.events import Finished, Report
 from ingest.pipeline import ingest
+from ingest.stores import Store, open_store
 from ingest.stores.embedded import LanceStore
 from ingest.tuning import EVEN, GRID, QUESTIONS, Tuning, choose, make_questions, tune
 
 NOUNS = "pump valve crane dock ferry ledger permit badge locker furnace kiln rudder".split()
 PLACES = "Tarn Oslo Quillon Brest Marek Lund Harrow Pell".split()
+
+
+def id_of(number: int) -> str:
+    return str(UUID(int=number))
 
 
 def make_chunks(count: int) -> list[Chunk]:
@@ -29,7 +36,7 @@ def make_chunks(count: int) -> list[Chunk]:
         for i in range(count)
     ]
     return [
-        Chunk(f"{i:05d}", text, "d", "a.pdf", "Manual", i + 1, 0, len(text), "", "words")
+        Chunk(id_of(i), text, "d", "a.pdf", "Manual", i + 1, 0, len(text), "", "words")
         for i, text in enumerate(texts)
     ]
 
@@ -45,8 +52,10 @@ class Muddled(WordEmbedder):
         return normalised
 
 
-def fill(folder: Path, embedder: WordEmbedder, count: int) -> Collection:
-    store = LanceStore(folder, collection="manual")
+def fill(
+    folder: Path, embedder: WordEmbedder, count: int, *, store: Store | None = None
+) -> Collection:
+    store = store or LanceStore(folder, collection="manual")
     chunks = make_chunks(count)
     store.write(chunks, embedder.encode([chunk.embedded for chunk in chunks]))
     store.finish()
@@ -105,6 +114,15 @@ def test_an_embedder_that_understands_nothing_leaves_the_search_to_the_words(
     assert (tuning.questions, tuning.passages) == (QUESTIONS, 520)
 
 
+def test_a_weaviate_is_tuned_in_the_same_way(tmp_path: Path) -> None:
+    with running() as server:
+        store = open_store(StoreConfig(kind="weaviate", url=server.url, folder=tmp_path))
+        tuning = tune(fill(tmp_path, Muddled(), 60, store=store).store, Muddled())
+        store.close()
+    assert tuning.questions == 60
+    assert tuning.alpha < EVEN
+
+
 def test_a_collection_is_tuned_when_it_is_measured_and_stays_so_until_it_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,11 +139,11 @@ def test_a_collection_is_tuned_when_it_is_measured_and_stays_so_until_it_changed
     fixed = Collection(collection.store, Muddled(), alpha=0.7)
     assert (fixed.alpha, fixed.alpha_from) == (0.7, "setting")
 
-    collection.store.delete([f"{i:05d}" for i in range(15)])
+    collection.store.delete([id_of(i) for i in range(15)])
     collection.calibrate()
     assert collection.tuning == first
 
-    collection.store.delete([f"{i:05d}" for i in range(15, 300)])
+    collection.store.delete([id_of(i) for i in range(15, 300)])
     collection.calibrate()
     assert (collection.alpha, collection.tuning) == (EVEN, None)
 
