@@ -31,14 +31,14 @@ class Kinds(Protocol):
 def first_calls(kinds: Mapping[str, float], strength: Strength) -> Sequence[str] | None:
     """Tell which tools may be called first, by their names; None leaves it to the model.
 
-    What changes from day to day is for the web, talk for no tool, and anything else for where the
-    library's evidence points.
+    What changes from day to day is for the web, talk for no tool unless the library matches it
+    well, and anything else for where the library's evidence points.
     """
     kind = max(kinds, key=lambda each: kinds[each])
     if kinds[kind] < SURE:
         return None
-    if kind == TALK:
-        return ()
+    if kind == TALK:  # "Can I save it as a file?" may be asked of us, or of a handbook
+        return () if strength in ("none", "weak") else None
     if kind == LIVE or strength == "none":
         return (_WEB,)
     return None if strength == "weak" else (_DOCUMENTS,)

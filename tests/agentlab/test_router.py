@@ -30,7 +30,9 @@ def sure(kind: str) -> dict[str, float]:
         (ASK, "none", WEB),
         (LIVE, "strong", WEB),
         (LIVE, "none", WEB),
-        (TALK, "strong", ()),
+        (TALK, "none", ()),
+        (TALK, "weak", ()),
+        (TALK, "good", None),
     ],
 )
 def test_the_kind_and_the_evidence_tell_where_to_look_first(
@@ -83,7 +85,7 @@ def first_pattern(tmp_path: Path, kinds: Kinds, **changes: object) -> str:
 
 @pytest.mark.parametrize(
     ("kind", "callable_first", "words"),
-    [(LIVE, WEB, False), (ASK, DOCUMENTS, False), (TALK, (), True)],
+    [(LIVE, WEB, False), (ASK, DOCUMENTS, False), (TALK, (*DOCUMENTS, *WEB), True)],
 )
 def test_the_first_message_is_kept_to_what_the_router_says(
     tmp_path: Path, kind: str, callable_first: Sequence[str], words: bool
