@@ -1,7 +1,9 @@
 from typing import Any
 
+import numpy as np
 import pytest
 
+from ingest.reader import _Tokens
 from ingest.sentences import sentence_spans
 
 pytestmark = pytest.mark.slow
@@ -64,3 +66,14 @@ def test_a_question_longer_than_any_passage_is_cut_and_read(reader: Any) -> None
 def test_a_passage_without_sentences_has_no_answers(reader: Any) -> None:
     (reply,) = read(reader, "Why?", "")
     assert (reply.sentences, reply.answers) == ((), ())
+
+
+@pytest.mark.parametrize(("rival", "answer"), [(2.0, (0, 11)), (-3.0, (0, 3))])
+def test_the_whole_sentence_stands_for_an_answer_torn_between_two_places(
+    rival: float, answer: tuple[int, int]
+) -> None:
+    spans = np.array([(0, 3), (4, 7), (8, 11)])
+    scores = np.array([2.0, -5.0, rival])
+    reply = _Tokens(scores, scores, spans).reply([(0, 11)], none=0.0)
+    assert reply.answers == (answer,)
+    assert reply.sentences == (4.0,)
