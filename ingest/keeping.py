@@ -148,9 +148,8 @@ class Keeper:
         record = cut.step.record
         self._manifest.save([failed(record, skipped, "failed", self._config)])
         if record.held not in {"", cut.document.id}:
-            self.delete(
-                sorted(cut.ids)
-            )  # half of the new version beside the old one contradicts it
+            # Half of the new version beside the old one would contradict it.
+            self.delete(sorted(cut.ids))
         return skipped
 
     def delete(self, ids: Sequence[str]) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ingest.placing import placed, without_bar
+
 _LONGEST_TEXT = 160
 """Tokens of a text that are read: the last ones, for the sentence in question ends it."""
 _LONGEST_QUESTION = 96
@@ -23,11 +25,10 @@ class QueryLikelihood:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        from ingest.reader import placed
-
         self._torch = torch
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        with without_bar():
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         self._model = placed(model.eval())
 
     def rate(self, question: str, texts: Sequence[str]) -> np.ndarray:

@@ -1,13 +1,13 @@
 """The torch backend: a sentence-transformers folder run with transformers, in fp32."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ingest.embedding.folder import longest_of, pooling_of
+from ingest.placing import without_bar
 
 
 class TorchEmbedder:
@@ -92,19 +92,5 @@ def pooled_model(folder: Path, **options: Any) -> Any:
             mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
             return torch.nn.functional.normalize(hidden[:, 0] if first else mean, dim=1)
 
-    with _no_progress_bar():
+    with without_bar():
         return Pooled(AutoModel.from_pretrained(folder, dtype=torch.float32, **options)).eval()
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing on the terminal while it loads."""
-    from transformers.utils import logging
-
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if bars:
-            logging.enable_progress_bar()
