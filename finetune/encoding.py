@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finetune.data.rows import Conversation, Text
 from finetune.errors import ExampleError, TemplateError
-from finetune.examples import Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -49,12 +49,14 @@ def read_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> st
     return template
 
 
-def encode(example: Example, tokenizer: "PreTrainedTokenizerBase", template: str) -> Encoded:
+def encode(
+    example: Conversation | Text, tokenizer: "PreTrainedTokenizerBase", template: str
+) -> Encoded:
     """Render one conversation and label what stands between the generation marks.
 
     Of a plain text every token is learned.
     """
-    if example.text is not None:
+    if isinstance(example, Text):
         read = tuple(tokenizer(example.text)["input_ids"])
         return Encoded(read, read)
     rendered: Any = tokenizer.apply_chat_template(
@@ -77,7 +79,7 @@ def encode(example: Example, tokenizer: "PreTrainedTokenizerBase", template: str
 
 
 def encode_all(
-    examples: Iterable[Example],
+    examples: Iterable[Conversation | Text],
     tokenizer: "PreTrainedTokenizerBase",
     template: str,
     *,

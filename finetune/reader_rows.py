@@ -1,6 +1,5 @@
 """ReaderRow: a question, a passage, and where in it the answer stands, if it does."""
 
-import json
 import random
 import re
 from collections.abc import Iterable, Sequence
@@ -9,8 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finetune.data.files import Record
+from finetune.data.reading import read_rows
 from finetune.errors import ExampleError
-from finetune.examples import read_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -48,13 +48,12 @@ class EncodedRow:
 
 def read_reader_rows(paths: Iterable[Path]) -> list[ReaderRow]:
     """Read every row of the files; raise ExampleError that names the rows which do not hold."""
-    return read_rows(paths, _row, kind="question", shape=SHAPE)
+    return read_rows(paths, parse_reader_row, kind="question", shape=SHAPE)
 
 
-def _row(line: str, path: str, number: int) -> ReaderRow:
-    row = json.loads(line)
-    if not isinstance(row, dict):
-        raise ValueError(f"a JSON {type(row).__name__}, not an object")  # noqa: TRY004
+def parse_reader_row(record: Record) -> ReaderRow:
+    """Read question, title, passage and answer; ValueError says what is wrong with them."""
+    row = record.fields
     for name in ("question", "title", "passage"):
         if not isinstance(row.get(name), str) or not (row[name].strip() or name == "title"):
             raise ValueError(f"`{name}` is {row.get(name)!r}, no text")
@@ -64,7 +63,9 @@ def _row(line: str, path: str, number: int) -> ReaderRow:
     if answer is not None:
         _check_answer(answer, row["passage"])
         answer = (answer[0], answer[1])
-    return ReaderRow(row["question"], row["title"], row["passage"], answer, path, number)
+    return ReaderRow(
+        row["question"], row["title"], row["passage"], answer, record.path, record.line
+    )
 
 
 def _check_answer(answer: object, passage: str) -> None:

@@ -1,13 +1,13 @@
 """RouterRow: a text, and what kind of question it is."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from finetune.data.files import Record
+from finetune.data.reading import read_rows
 from finetune.errors import ExampleError
-from finetune.examples import read_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -45,17 +45,16 @@ class EncodedText:
 
 def read_router_rows(paths: Iterable[Path]) -> list[RouterRow]:
     """Read every row of the files; raise ExampleError that names the rows which do not hold."""
-    return read_rows(paths, _row, kind="labelled text", shape=SHAPE)
+    return read_rows(paths, parse_router_row, kind="labelled text", shape=SHAPE)
 
 
-def _row(line: str, path: str, number: int) -> RouterRow:
-    row = json.loads(line)
-    if not isinstance(row, dict):
-        raise ValueError(f"a JSON {type(row).__name__}, not an object")  # noqa: TRY004
+def parse_router_row(record: Record) -> RouterRow:
+    """Read text and label; ValueError says what is wrong with them."""
+    row = record.fields
     for name in ("text", "label"):
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise ValueError(f"`{name}` is {row.get(name)!r}, no text")
-    return RouterRow(row["text"], row["label"], path, number)
+    return RouterRow(row["text"], row["label"], record.path, record.line)
 
 
 def labels_of(rows: Iterable[RouterRow]) -> tuple[str, ...]:

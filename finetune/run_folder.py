@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from finetune.config import RunConfig
+from finetune.data.files import files_in
 from finetune.errors import RunChangedError, RunExistsError
 
 WHOLE = "whole.json"
@@ -125,8 +126,8 @@ def sha256(path: Path) -> str:
 
 
 def data_hashes(paths: Iterable[Path]) -> dict[str, str]:
-    """Return the SHA-256 of each file of data."""
-    return {str(path): sha256(path) for path in paths}
+    """Return the SHA-256 of each file of data, those of folders among them."""
+    return {str(path): sha256(path) for path in files_in(paths)}
 
 
 def _check_unchanged(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:

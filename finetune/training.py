@@ -17,9 +17,9 @@ from finetune.base_model import add_lora, load_base, load_lora, load_tokenizer
 from finetune.config import SftConfig
 from finetune.continuing import ADAPTER_WEIGHTS, Earlier, agree, read_earlier
 from finetune.curve import draw_curve
+from finetune.data.reading import read_examples
 from finetune.encoding import Encoded, encode_all, read_template
 from finetune.events import Evaluated, Event, Started
-from finetune.examples import read_examples
 from finetune.methods.sft import SftTrainer, held_out_loss, make_trainer
 from finetune.run_folder import data_hashes, sha256, step_of, write
 from finetune.running import Run, events_of, summary

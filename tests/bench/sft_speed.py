@@ -21,9 +21,9 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.base_model import load_tokenizer
 from finetune.config import load_config
+from finetune.data.reading import read_examples
 from finetune.encoding import encode, read_template
 from finetune.events import Progress, Started
-from finetune.examples import read_examples
 from finetune.training import train
 
 BATCH = 8

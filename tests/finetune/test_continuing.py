@@ -16,10 +16,10 @@ from transformers import AutoModelForCausalLM
 from finetune.base_model import load_tokenizer
 from finetune.config import SftConfig, load_config
 from finetune.continuing import ADAPTER_WEIGHTS, agree, read_earlier
+from finetune.data.reading import read_examples
 from finetune.encoding import encode_all
 from finetune.errors import ConfigError, ModelError, RunChangedError
 from finetune.events import Finished, Progress, Started
-from finetune.examples import read_examples
 from finetune.methods.sft import held_out_loss
 from finetune.training import train
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from finetune.data.reading import read_examples
 from finetune.encoding import IGNORED, encode, encode_all, read_template
 from finetune.errors import ExampleError, TemplateError
-from finetune.examples import read_examples
 
 pytest.importorskip("trl")
 

@@ -126,7 +126,7 @@ def test_a_recipe_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> No
 def test_the_light_modules_import_no_torch() -> None:
     code = (
         "import sys, finetune, finetune.config, finetune.errors, finetune.events, finetune.export,"
-        " finetune.examples, finetune.encoding, finetune.run_folder, finetune.continuing,"
+        " finetune.data.reading, finetune.encoding, finetune.run_folder, finetune.continuing,"
         " finetune.reader_rows, finetune.router_rows\n"
         "assert not {'torch', 'transformers', 'peft', 'trl'} & set(sys.modules)"
     )
