@@ -1,0 +1,40 @@
+"""Probe: how fast this machine's CPU really multiplies, measured in a second or two."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+
+from finetune.duration import UTILISATION, Speed
+
+SECONDS = 0.6
+ROWS, WIDTH, OUT = 512, 1024, 2048
+COPIED = 64 * 1024**2
+
+
+def probe_cpu(*, bf16: bool = True) -> Speed:
+    """Measure matrix products and copies with torch's threads; training gets a share of those."""
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    rows, weight = torch.randn(ROWS, WIDTH).to(dtype), torch.randn(OUT, WIDTH).to(dtype)
+    with torch.no_grad():
+        products = _rate(lambda: functional.linear(rows, weight))
+        source, target = torch.zeros(COPIED, dtype=torch.uint8), torch.empty(COPIED).byte()
+        copies = _rate(lambda: target.copy_(source))
+    threads = torch.get_num_threads()
+    name = "bf16" if bf16 else "fp32"
+    return Speed(
+        UTILISATION * products * 2 * ROWS * WIDTH * OUT,
+        copies * 2 * COPIED,
+        f"{threads} CPU threads in {name}, measured",
+    )
+
+
+def _rate(work: Callable[[], object]) -> float:
+    """Return how often a second a piece of work is done, its first time left out."""
+    work()
+    begun, times = time.perf_counter(), 0
+    while time.perf_counter() - begun < SECONDS:
+        work()
+        times += 1
+    return times / (time.perf_counter() - begun)
