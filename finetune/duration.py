@@ -21,7 +21,7 @@ class Speed:
 
 
 UTILISATION = 0.35
-"""The share of a device's peak that training gets. On a GPU 30 to 45 % is what well-made code reports
+"""The share of the peak that training gets. On a GPU 30 to 45 % is what well-made code reports
 (Chowdhery et al. 2022, "PaLM", section 4.1); the 135M model gets .35 of a core's products in bf16
 (measured against `probing.probe_cpu`, November 2026)."""
 
