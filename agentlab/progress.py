@@ -1,7 +1,7 @@
 """Progress: draws long work, a bar on a terminal and plain lines elsewhere, on stderr."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +20,7 @@ LINE_EVERY_S = 15.0
 SPEECHLESS_S = 3.0
 SPEECHLESS_SHARE = 0.02
 SHOWN_ROWS = 10
+SHOWN_MEASURES = 2
 
 
 class Bar:
@@ -192,10 +193,12 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
         case training.Started() | training.ReaderStarted() | training.RouterStarted():
             _draw_start(bar, event)
         case training.Progress():
-            note = f"loss {event.loss:.3f} · {event.tokens_per_second:,.0f} tokens/s"
-            bar.show("step", event.step, event.steps, f"{note} · {_left(event.seconds_left)}")
+            told = [f"loss {event.loss:.3f}", *_measures(event.measures)[:SHOWN_MEASURES]]
+            told += [f"{event.tokens_per_second:,.0f} tokens/s", _left(event.seconds_left)]
+            bar.show("step", event.step, event.steps, " · ".join(told))
         case training.Evaluated():
-            bar.line(f"step {event.step}: held-out loss {event.loss:.4f}")
+            told = [f"held-out loss {event.loss:.4f}", *_measures(event.measures)]
+            bar.line(f"step {event.step}: {', '.join(told)}")
         case training.Saved():
             bar.line(f"step {event.step}: saved {event.folder}")
         case training.Finished():
@@ -207,13 +210,19 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
             bar.line(f"done: {', '.join(numbers)}", "good")
 
 
+def _measures(measures: Mapping[str, float]) -> list[str]:
+    """Say what a method measures beside its loss, rewards first."""
+    ordered = sorted(measures.items(), key=lambda item: ("reward" not in item[0], item[0]))
+    return [f"{name} {value:.3g}" for name, value in ordered]
+
+
 def _draw_start(
     bar: Bar, event: training.Started | training.ReaderStarted | training.RouterStarted
 ) -> None:
     left_out: tuple[str, ...] = ()
     match event:
         case training.Started():
-            data = f"{event.conversations:,} conversations, {event.tokens:,} tokens "
+            data = f"{event.rows:,} {event.kind}, {event.tokens:,} tokens "
             data += f"({event.learned_tokens:,} learned)"
             left_out = event.left_out
             if event.continued:

@@ -1,9 +1,9 @@
 """Tune a language model, or train a reader or a router; keep what each adds to its base.
 
-from finetune.config import load_config
+from finetune.method_config import load_config
 from finetune.training import train
 
-config = load_config("starter", {"data": "talks.jsonl", "model": "base", "out": "adapter"})
+config = load_config("sft", "starter", {"data": "talks.jsonl", "model": "base", "out": "adapter"})
 for event in train(config):
     print(event)
 

@@ -1,4 +1,4 @@
-"""The base model: frozen, in bf16 or 4 bits, with a LoRA to train on it."""
+"""The base model: frozen, in bf16 or 4 bits, with an adapter to train on it, or trained itself."""
 
 import warnings
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from finetune.config import ATTENTION, SftConfig
 from finetune.continuing import ADAPTER_WEIGHTS, Earlier
 from finetune.errors import ConfigError, MissingPackageError, ModelError
+from finetune.method_config import ATTENTION, TuneConfig
 
 
 @contextmanager
@@ -48,9 +48,9 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_base(config: SftConfig, folder: Path) -> PreTrainedModel:
-    """Load the frozen base model."""
-    dtype = torch.bfloat16 if config.bf16 else torch.float32
+def load_base(config: TuneConfig, folder: Path) -> PreTrainedModel:
+    """Load the base model; in fp32 where its own weights are trained, as bf16 loses small steps."""
+    dtype = torch.bfloat16 if config.bf16 and config.tuner != "full" else torch.float32
     quantization = _four_bits() if config.quantize_4bit else None
     try:
         with no_bars():
@@ -76,7 +76,7 @@ def _four_bits() -> BitsAndBytesConfig:
     )
 
 
-def lora_config(config: SftConfig) -> LoraConfig:
+def lora_config(config: TuneConfig) -> LoraConfig:
     """Translate the settings into PEFT's."""
     modules: str | list[str]
     match config.target_modules:
@@ -92,11 +92,13 @@ def lora_config(config: SftConfig) -> LoraConfig:
         lora_alpha=config.alpha,
         lora_dropout=config.lora_dropout,
         target_modules=modules,
+        use_rslora=config.tuner == "rslora",
+        use_dora=config.tuner == "dora",
     )
 
 
-def add_lora(model: PreTrainedModel, config: SftConfig) -> PeftModel:
-    """Put an untrained LoRA on the model, in fp32: its small steps would vanish in bf16."""
+def add_adapter(model: PreTrainedModel, config: TuneConfig) -> PeftModel:
+    """Put an untrained adapter on the model, in fp32: its small steps would vanish in bf16."""
     try:
         with warnings.catch_warnings():
             # PEFT warns about the tied word embeddings, which no LoRA here touches
@@ -112,7 +114,7 @@ def add_lora(model: PreTrainedModel, config: SftConfig) -> PeftModel:
     return adapted
 
 
-def load_lora(model: PreTrainedModel, config: SftConfig, earlier: Earlier) -> PeftModel:
+def load_adapter(model: PreTrainedModel, config: TuneConfig, earlier: Earlier) -> PeftModel:
     """Put an earlier adapter on the model, whole and in fp32, to be trained further."""
     if config.target_modules == "all" and set(earlier.modules) != _linear_names(model):
         raise ConfigError(

@@ -10,10 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from finetune.errors import ConfigError
 
-ATTENTION = ("q_proj", "k_proj", "v_proj")
-"""The `attention` preset: the modules' names in the Llama family and its many relatives."""
-
-PLACE = frozenset({"threads", "save_every", "out"})
+PLACE = frozenset({"threads", "save_every", "out", "tensorboard"})
 """Settings that change where or how fast a run goes, not what it learns."""
 
 
@@ -49,6 +46,7 @@ class RunConfig(BaseModel):
     save_every: int = Field(50, ge=1)
     eval_every: int | None = Field(None, ge=1)
     threads: int | None = Field(None, ge=1)
+    tensorboard: bool = False
 
     @model_validator(mode="after")
     def _has_what_it_evaluates(self) -> Self:
@@ -64,45 +62,6 @@ class RunConfig(BaseModel):
     def learned(self) -> dict[str, Any]:
         """Return the settings that decide what is learned."""
         return {key: value for key, value in self.resolved().items() if key not in PLACE}
-
-
-class SftConfig(RunConfig):
-    """Settings of one supervised run on conversations.
-
-    `adapter` is the folder of a LoRA on the model which the run trains further.
-    """
-
-    adapter: Path | None = None
-    chat_template: Path | None = None
-
-    lora_rank: int = Field(32, ge=1, le=512)
-    lora_alpha: int | None = Field(None, ge=1)
-    lora_dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: Literal["all", "attention"] | tuple[str, ...] = "all"
-    quantize_4bit: bool = False
-    max_tokens: int | None = Field(None, ge=1)
-
-    @property
-    def alpha(self) -> int:
-        """Return LoRA's alpha: twice the rank unless it is set."""
-        return self.lora_alpha or 2 * self.lora_rank
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if self.max_steps and self.max_tokens:
-            msg = "max_steps and max_tokens both end the run: keep one of them"
-            raise ValueError(msg)
-        if self.quantize_4bit and not self.bf16:
-            msg = "quantize_4bit computes in bf16: leave bf16 on"
-            raise ValueError(msg)
-        if self.target_modules == ():
-            msg = "target_modules names no module: use 'all', 'attention' or a list of names"
-            raise ValueError(msg)
-        return self
-
-    def resolved(self) -> dict[str, Any]:
-        """Return every setting as plain data, derived ones filled in."""
-        return super().resolved() | {"lora_alpha": self.alpha}
 
 
 class ReaderConfig(RunConfig):
@@ -160,8 +119,10 @@ class RouterConfig(RunConfig):
 Config = TypeVar("Config", bound=RunConfig)
 
 
-def read_recipe(name: str | Path) -> dict[str, Any]:
-    """Read a recipe: the name of one that is shipped, or the path of a YAML file."""
+def read_recipe(name: str | Path | None) -> dict[str, Any]:
+    """Read a recipe: the name of one that is shipped, or the path of a YAML file; None is empty."""
+    if name is None:
+        return {}
     shipped = resources.files("finetune.recipes") / f"{name}.yaml"
     path = Path(name)
     if not path.suffix and shipped.is_file():
@@ -192,31 +153,25 @@ def recipes() -> tuple[str, ...]:
     )
 
 
-def load_config(
-    recipe: str | Path | None = None, overrides: Mapping[str, Any] | None = None
-) -> SftConfig:
-    """Build a supervised run's settings: the recipe's, then what `overrides` sets (not None)."""
-    return _load(SftConfig, recipe, overrides)
-
-
 def load_reader_config(
     recipe: str | Path | None = "reader", overrides: Mapping[str, Any] | None = None
 ) -> ReaderConfig:
     """Build a reader's settings: the recipe's, then what `overrides` sets (not None)."""
-    return _load(ReaderConfig, recipe, overrides)
+    return build(ReaderConfig, read_recipe(recipe), overrides)
 
 
 def load_router_config(
     recipe: str | Path | None = "router", overrides: Mapping[str, Any] | None = None
 ) -> RouterConfig:
     """Build a router's settings: the recipe's, then what `overrides` sets (not None)."""
-    return _load(RouterConfig, recipe, overrides)
+    return build(RouterConfig, read_recipe(recipe), overrides)
 
 
-def _load(
-    kind: type[Config], recipe: str | Path | None, overrides: Mapping[str, Any] | None
+def build(
+    kind: type[Config], recipe: Mapping[str, Any], overrides: Mapping[str, Any] | None
 ) -> Config:
-    settings = read_recipe(recipe) if recipe is not None else {}
+    """Build settings of a kind: the recipe's, then what `overrides` sets (not None)."""
+    settings = dict(recipe)
     settings |= {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
         return kind(**settings)

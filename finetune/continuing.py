@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune.config import ATTENTION, SftConfig
 from finetune.errors import ConfigError, ModelError
+from finetune.method_config import ATTENTION, TuneConfig
 from finetune.run_folder import sha256
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -57,7 +57,7 @@ def read_earlier(folder: Path) -> Earlier:
     )
 
 
-def agree(config: SftConfig, earlier: Earlier) -> SftConfig:
+def agree(config: TuneConfig, earlier: Earlier) -> TuneConfig:
     """Take what is not set from the adapter; raise ConfigError where a setting contradicts it.
 
     Whether `target_modules: all` names the adapter's modules shows only on the model itself.

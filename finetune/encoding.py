@@ -29,18 +29,24 @@ class Encoded:
         return sum(label != IGNORED for label in self.labels[1:])
 
 
-def read_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> str:
-    """Return the chat template of the file, or the tokenizer's own; refuse one without marks."""
+def require_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Return the chat template of the file, or the tokenizer's own."""
     try:
         template = path.read_text(encoding="utf-8") if path else tokenizer.chat_template
     except FileNotFoundError as error:
         raise TemplateError(f"{path} does not exist. Set chat_template to a Jinja file.") from error
-    name = str(path) if path else "the model's own chat template"
     if not isinstance(template, str):
         raise TemplateError(
             f"{tokenizer.name_or_path} has no chat template. Set chat_template to a Jinja file."
         )
+    return template
+
+
+def read_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Return the chat template of the file, or the tokenizer's own; refuse one without marks."""
+    template = require_template(path, tokenizer)
     if not GENERATION.search(template):
+        name = str(path) if path else "the model's own chat template"
         raise TemplateError(
             f"{name} has no {{% generation %}} marks, so it cannot say what the assistant writes. "
             "Put {% generation %} and {% endgeneration %} around the assistant's text and its end "

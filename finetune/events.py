@@ -1,19 +1,20 @@
 """Event: what a training run tells while it goes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Started:
-    """The run begins; `left_out` names the rows which are longer than the model is to see.
+    """The run begins on rows of a kind; `left_out` names those longer than the model is to see.
 
     `continued` names the adapter that is trained further, if one is.
     """
 
-    conversations: int
+    rows: int
+    kind: str
     tokens: int
     learned_tokens: int
     left_out: tuple[str, ...]
@@ -53,7 +54,10 @@ class RouterStarted:
 
 @dataclass(frozen=True)
 class Progress:
-    """One step is done; `seconds_left` is an estimate, `memory` the peak so far in bytes."""
+    """One step is done; `seconds_left` is an estimate, `memory` the peak so far in bytes.
+
+    `measures` are what the method tells beside its loss, such as rewards.
+    """
 
     step: int
     steps: int
@@ -63,14 +67,19 @@ class Progress:
     tokens_per_second: float
     seconds_left: float
     memory: int
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The mean loss over the held-out conversations' learned tokens, or the held-out rows."""
+    """The mean loss over the held-out rows' learned tokens, or over the held-out rows.
+
+    `measures` are what else was measured on them, such as rewards.
+    """
 
     step: int
     loss: float
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from peft.peft_model import PeftModel
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -13,7 +14,7 @@ from finetune.errors import ExampleError, ModelError
 
 @torch.no_grad()
 def text_loss(
-    model: Path | PreTrainedModel,
+    model: Path | PreTrainedModel | PeftModel,
     texts: Iterable[str],
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 
 from finetune.base_model import no_bars
 from finetune.config import RunConfig
-from finetune.errors import ModelError, RunBusyError, StoppedError
+from finetune.errors import MissingPackageError, ModelError, RunBusyError, StoppedError
 from finetune.events import Event, Finished
 from finetune.run_folder import RunFolder, step_of
 from finetune.telling import Teller
@@ -28,6 +28,7 @@ class Run(ABC):
     def __init__(self, config: RunConfig, base: Path | None, *, resume: bool) -> None:
         self.base, self.resume = base or Path(config.model), resume
         self.threads, self.eval_every = config.threads, config.eval_every
+        self.tensorboard = config.tensorboard
         self.folder = RunFolder(config.out)
         self.events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self.stop = threading.Event()
@@ -67,6 +68,8 @@ class Run(ABC):
                 eval_every=self.eval_every,
             )
         )
+        if self.tensorboard:
+            trainer.add_callback(_board(self.folder.path / "tensorboard"))
         if self.stop.is_set():
             return False
         with no_bars():  # of the checkpoints
@@ -88,6 +91,17 @@ class Run(ABC):
             f"Stopped after step {step_of(checkpoint)}; the checkpoint is {checkpoint}. "
             "The same command with resume goes on from there."
         )
+
+
+def _board(folder: Path) -> TrainerCallback:
+    """Return transformers' writer of TensorBoard's files."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+        from transformers.integrations.integration_utils import TensorBoardCallback
+    except ImportError as error:
+        raise MissingPackageError("tensorboard=true needs it: pip install tensorboard.") from error
+    board: TrainerCallback = TensorBoardCallback(SummaryWriter(str(folder)))
+    return board
 
 
 def events_of(run: Run) -> Iterator[Event]:

@@ -18,6 +18,11 @@ from finetune.errors import DivergedError
 from finetune.events import Event, Progress, Saved
 from finetune.run_folder import RunFolder
 
+TOLD = frozenset(
+    {"loss", "grad_norm", "learning_rate", "epoch", "num_tokens", "num_input_tokens_seen"}
+)
+"""What the trainer logs and an event tells in a field of its own, or need not tell."""
+
 
 class Teller(TrainerCallback):
     """Tells each step and each checkpoint, and leads the trainer out when `stop` is set.
@@ -81,6 +86,7 @@ class Teller(TrainerCallback):
             tokens_per_second=(tokens - self.first_tokens) / seconds,
             seconds_left=seconds / done * (state.max_steps - state.global_step),
             memory=_peak_memory(),
+            measures={name: float(logs[name]) for name in logs if name not in TOLD},
         )
         line = asdict(event) | {"seconds": round(self.earlier + seconds, 2)}
         self.folder.append(line)
@@ -98,10 +104,11 @@ class Teller(TrainerCallback):
         self.tell(Saved(state.global_step, checkpoint))
 
 
-def diverged(step: int, what: str, value: float) -> DivergedError:
-    """Return the error that names the step at which training left the numbers."""
+def diverged(step: int, what: str, value: float, *, batch: str = "") -> DivergedError:
+    """Return the error that names the step, and its batch, at which training left the numbers."""
+    rows = f" on {batch}" if batch else ""
     return DivergedError(
-        f"The {what} became {value} at step {step}. The last checkpoint is from before it: "
+        f"The {what} became {value} at step {step}{rows}. The last checkpoint is from before it: "
         "lower learning_rate (try half) or max_grad_norm, and look at the rows of this step."
     )
 

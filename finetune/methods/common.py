@@ -2,15 +2,19 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft.peft_model import PeftModel
 from transformers import Trainer
 
 from finetune.config import RunConfig
 from finetune.telling import diverged
+
+SHOWN = 80
+SHOWN_ROWS = 4
 
 POOL = 40
 """Batches among which rows of like length are put together."""
@@ -19,12 +23,60 @@ POOL = 40
 class FiniteTrainer(Trainer):
     """Transformers' trainer, stopped by the first loss that is no number."""
 
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Take one batch's gradient; raise DivergedError where its loss is no number."""
-        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
         if not torch.isfinite(loss):
-            raise diverged(self.state.global_step + 1, "loss", loss.item())
+            step, value = self.state.global_step + 1, loss.item()
+            raise diverged(step, "loss", value, batch=self._shown(inputs))
         return loss
+
+    def _shown(self, inputs: Mapping[str, torch.Tensor]) -> str:
+        """Return how the batch's rows begin."""
+        tokenizer: Any = self.processing_class
+        ids = next((rows for name, rows in inputs.items() if name.endswith("input_ids")), None)
+        if tokenizer is None or ids is None:
+            return ""
+        texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return ", ".join(repr(" ".join(text.split())[:SHOWN]) for text in texts[:SHOWN_ROWS])
+
+
+class QuietTrainer(FiniteTrainer):
+    """One of TRL's trainers on encoded rows: counts its tokens, writes no cards, sends nothing."""
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Take one batch's gradient, and count the tokens that are not padding.
+
+        TRL's own count begins anew in a run that is resumed.
+        """
+        self.state.num_input_tokens_seen += sum(
+            int(mask.sum()) for name, mask in inputs.items() if name.endswith("attention_mask")
+        )
+        return super().training_step(model, inputs, *args, **kwargs)
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
+    ) -> None:
+        """Load the adapter that is trained.
+
+        Transformers loads what lies in folders of the checkpoint alone, if anything does; with a
+        frozen reference adapter beside it, that leaves out the one which is trained.
+        """
+        model = model or self.model
+        if isinstance(model, PeftModel):
+            model.load_adapter(resume_from_checkpoint, model.active_adapter, is_trainable=True)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+        """Take the rows as they are."""
+        return dataset
+
+    def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
+        """Write no card: the run's own files say what it was."""
+
+    def _send_telemetry(self) -> None:
+        """Send nothing."""
 
 
 def steps(config: RunConfig, rows: int) -> int:

@@ -1,26 +1,74 @@
 """Supervised tuning on TRL's SFTTrainer: learn what the assistant writes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from peft.peft_model import PeftModel
 from torch.nn import functional
-from transformers import PreTrainedTokenizerBase
-from transformers.trainer_callback import PrinterCallback
+from transformers import PreTrainedTokenizerBase, Trainer
 from trl.trainer.sft_config import SFTConfig as TrlConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from finetune.config import SftConfig
-from finetune.encoding import IGNORED, Encoded
-from finetune.methods.common import FiniteTrainer, arguments, steps
+from finetune.data.reading import read_examples
+from finetune.encoding import IGNORED, Encoded, encode_all, read_template
+from finetune.method_config import SftConfig, TuneConfig
+from finetune.methods.common import QuietTrainer, arguments, steps
+from finetune.methods.method import Method, Model, Rows, model_of, ready
 
 
-class SftTrainer(FiniteTrainer, SFTTrainer):
-    """TRL's trainer with a cheap loss on the CPU, no model cards, and nothing sent anywhere."""
+class Sft(Method[SftConfig]):
+    """Loss on the assistant's tokens of conversations, and on every token of plain texts."""
+
+    rows_are = "conversations"
+
+    def __init__(self, config: SftConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+        super().__init__(config, tokenizer)
+        self.template: str = read_template(config.chat_template, tokenizer)
+
+    def read(self, paths: Sequence[Path]) -> Rows:
+        """Read conversations; one that is longer than `max_length` is left out whole."""
+        kept, left_out = encode_all(
+            read_examples(paths),
+            self.tokenizer,
+            self.template,
+            max_length=self.config.max_length,
+        )
+        return rows_of(kept, left_out)
+
+    def make_trainer(self, model: Model, rows: Rows, folder: Path) -> Trainer:
+        """Build the trainer; by `max_tokens` it ends where that many were seen."""
+        total = total_steps(self.config, rows)
+        return make_label_trainer(
+            self.config, model, self.tokenizer, rows.items, folder, total=total
+        )
+
+    def measure(self, trainer: Trainer, held_out: Rows) -> Mapping[str, float]:
+        """Return the mean loss over the held-out rows' learned tokens."""
+        return {"loss": held_out_loss(model_of(trainer), held_out.items, bf16=self.config.bf16)}
+
+
+def total_steps(config: SftConfig, rows: Rows) -> int:
+    """Return how many optimizer steps the settings ask for, by `max_tokens` where it is set."""
+    if config.max_tokens is None:
+        return steps(config, len(rows.items))
+    return max(1, math.ceil(config.max_tokens / (rows.tokens / len(rows.items) * config.batch)))
+
+
+def rows_of(kept: Sequence[Encoded], left_out: tuple[str, ...] = ()) -> Rows:
+    """Count what is encoded."""
+    return Rows(
+        items=kept,
+        tokens=sum(len(row.input_ids) for row in kept),
+        learned=sum(row.learned for row in kept),
+        left_out=left_out,
+    )
+
+
+class SftTrainer(QuietTrainer, SFTTrainer):
+    """TRL's trainer with a cheap loss on the CPU."""
 
     loss_is_scaled_for_ga: bool | None = True  # type: ignore[assignment]
 
@@ -41,12 +89,6 @@ class SftTrainer(FiniteTrainer, SFTTrainer):
         total, count = label_loss(model, inputs)
         divisor = count if num_items_in_batch is None else num_items_in_batch
         return total / torch.as_tensor(divisor).clamp(min=1)
-
-    def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
-        """Write no card: the run's own files say what it was."""
-
-    def _send_telemetry(self) -> None:
-        """Send nothing."""
 
 
 def label_loss(model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,16 +112,16 @@ def label_loss(model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[torch.Te
 
 
 @torch.no_grad()
-def held_out_loss(model: PeftModel, conversations: Sequence[Encoded], *, bf16: bool) -> float:
-    """Return the mean loss over all learned tokens of the conversations."""
+def held_out_loss(model: torch.nn.Module, rows: Sequence[Encoded], *, bf16: bool) -> float:
+    """Return the mean loss over all learned tokens of the rows."""
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     total, count = 0.0, 0
-    for conversation in conversations:
+    for row in rows:
         batch = {
-            "input_ids": torch.tensor([conversation.input_ids], device=device),
-            "labels": torch.tensor([conversation.labels], device=device),
+            "input_ids": torch.tensor([row.input_ids], device=device),
+            "labels": torch.tensor([row.labels], device=device),
         }
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
             loss, learned = label_loss(model, batch)
@@ -89,37 +131,30 @@ def held_out_loss(model: PeftModel, conversations: Sequence[Encoded], *, bf16: b
     return total / count
 
 
-def total_steps(config: SftConfig, conversations: Sequence[Encoded]) -> int:
-    """Return how many optimizer steps the settings ask for, by `max_tokens` where it is set."""
-    if config.max_tokens is None:
-        return steps(config, len(conversations))
-    tokens = sum(len(conversation.input_ids) for conversation in conversations)
-    return max(1, math.ceil(config.max_tokens / (tokens / len(conversations) * config.batch)))
-
-
-def make_trainer(
-    config: SftConfig,
-    model: PeftModel,
+def make_label_trainer(
+    config: TuneConfig,
+    model: Model,
     tokenizer: PreTrainedTokenizerBase,
-    conversations: Sequence[Encoded],
+    rows: Sequence[Encoded],
     folder: Path,
+    *,
+    total: int,
 ) -> SftTrainer:
-    """Build the trainer; conversations go one at a time, so nothing is ever padded."""
+    """Build a trainer on labelled tokens; micro batches of one row are never padded."""
     settings = TrlConfig(
-        **arguments(config, folder, total=total_steps(config, conversations)),
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=config.batch,
+        **arguments(config, folder, total=total),
+        per_device_train_batch_size=config.micro_batch,
+        gradient_accumulation_steps=config.batch // config.micro_batch,
         gradient_checkpointing=torch.cuda.is_available(),
-        include_num_input_tokens_seen="all",
+        train_sampling_strategy="random" if config.micro_batch == 1 else "group_by_length",
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    rows = Dataset.from_list(
-        [{"input_ids": list(c.input_ids), "labels": list(c.labels)} for c in conversations]
+    dataset = Dataset.from_list(
+        [{"input_ids": list(row.input_ids), "labels": list(row.labels)} for row in rows]
     )
-    trainer = SftTrainer(model=model, args=settings, train_dataset=rows, processing_class=tokenizer)
-    trainer.remove_callback(PrinterCallback)
-    for weight in model.parameters():
-        if weight.requires_grad:  # TRL rounds a LoRA on 4 bits to bf16, where small steps vanish
-            weight.data = weight.data.float()
+    trainer = SftTrainer(
+        model=model, args=settings, train_dataset=dataset, processing_class=tokenizer
+    )
+    ready(trainer)
     return trainer

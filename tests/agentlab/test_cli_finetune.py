@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from agentlab.cli.finetune import whole_name
 from agentlab.cli.main import run
+from agentlab.cli.training import whole_name
 from agentlab.estimates import area, share
 from agentlab.starter.calibration import Calibration, Worth
 from finetune import events
@@ -139,7 +139,9 @@ def test_an_adapter_that_is_trained_further_is_named(
 
     def trained(config: Any, **_: Any) -> Iterator[events.Event]:
         told.append(config)
-        yield events.Started(8, 900, 300, (), 1, 0, 10, 1000, continued="d87b8efaa256")
+        yield events.Started(
+            8, "conversations", 900, 300, (), 1, 0, 10, 1000, continued="d87b8efaa256"
+        )
         yield events.Finished(tmp_path / "out", {"total_tokens": 1900})
 
     monkeypatch.setattr("finetune.training.train", trained)

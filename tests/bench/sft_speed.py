@@ -20,10 +20,10 @@ from trl.trainer.sft_config import SFTConfig as TrlConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.base_model import load_tokenizer
-from finetune.config import load_config
 from finetune.data.reading import read_examples
 from finetune.encoding import encode, read_template
 from finetune.events import Progress, Started
+from finetune.method_config import load_config
 from finetune.training import train
 
 BATCH = 8
@@ -79,7 +79,7 @@ def plain(model: Path, data: Path, template: Path, steps: int, out: Path) -> tup
 def ours(model: Path, data: Path, template: Path, steps: int, out: Path) -> tuple[float, float]:
     """Train with the starter recipe; return the seconds and the CPU seconds of the steps."""
     settings = {"data": data, "model": str(model), "out": out, "chat_template": template}
-    config = load_config("starter", settings | {"max_steps": steps, "batch": BATCH})
+    config = load_config("sft", "starter", settings | {"max_steps": steps, "batch": BATCH})
     begun, cpu, spent = 0.0, 0.0, (0.0, 0.0)
     for event in train(config):
         if isinstance(event, Started):

@@ -14,12 +14,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from finetune.base_model import load_tokenizer
-from finetune.config import SftConfig, load_config
 from finetune.continuing import ADAPTER_WEIGHTS, agree, read_earlier
 from finetune.data.reading import read_examples
 from finetune.encoding import encode_all
 from finetune.errors import ConfigError, ModelError, RunChangedError
 from finetune.events import Finished, Progress, Started
+from finetune.method_config import SftConfig, load_config
 from finetune.methods.sft import held_out_loss
 from finetune.training import train
 
@@ -30,6 +30,7 @@ def settings(
 ) -> Callable[..., SftConfig]:
     def make(**changed: Any) -> SftConfig:
         return load_config(
+            "sft",
             None,
             {
                 "data": conversations(4),
@@ -39,6 +40,7 @@ def settings(
                 "batch": 4,
                 "learning_rate": 5e-3,
                 "max_steps": 4,
+                "effects": False,
             }
             | changed,
         )

@@ -7,49 +7,49 @@ import pytest
 import yaml
 
 from finetune.config import (
-    load_config,
     load_reader_config,
     load_router_config,
     read_recipe,
     recipes,
 )
 from finetune.errors import ConfigError
+from finetune.method_config import load_config
 
 NEEDED = {"data": "a.jsonl", "model": "base", "out": "adapter"}
 
 
 def test_the_starter_recipe_needs_only_data_model_and_place() -> None:
-    config = load_config("starter", NEEDED)
+    config = load_config("sft", "starter", NEEDED)
     assert config.data == (Path("a.jsonl"),)
     assert (config.lora_rank, config.learning_rate, config.batch) == (32, 8e-4, 8)
 
 
 def test_every_shipped_recipe_is_valid() -> None:
     assert recipes() == ("agent", "reader", "router", "starter")
-    load_config("starter", NEEDED)
+    load_config("sft", "starter", NEEDED)
     assert load_reader_config("reader", NEEDED).crop_words == (40, 105)
     assert load_router_config("router", NEEDED).layers == 2
 
 
 def test_an_override_wins_over_the_recipe_and_none_overrides_nothing() -> None:
-    config = load_config("starter", NEEDED | {"lora_rank": 8, "batch": None})
+    config = load_config("sft", "starter", NEEDED | {"lora_rank": 8, "batch": None})
     assert (config.lora_rank, config.batch) == (8, 8)
 
 
 def test_a_recipe_may_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(NEEDED | {"data": ["a.jsonl", "b.jsonl"]}), encoding="utf-8")
-    assert len(load_config(path).data) == 2
+    assert len(load_config("sft", path).data) == 2
 
 
 def test_alpha_is_twice_the_rank_unless_set() -> None:
-    assert load_config(None, NEEDED | {"lora_rank": 4}).resolved()["lora_alpha"] == 8
-    assert load_config(None, NEEDED | {"lora_rank": 4, "lora_alpha": 4}).alpha == 4
+    assert load_config("sft", None, NEEDED | {"lora_rank": 4}).resolved()["lora_alpha"] == 8
+    assert load_config("sft", None, NEEDED | {"lora_rank": 4, "lora_alpha": 4}).alpha == 4
 
 
 def test_the_resolved_settings_make_the_same_config_again() -> None:
-    config = load_config("starter", NEEDED)
-    again = load_config(None, json.loads(json.dumps(config.resolved())))
+    config = load_config("sft", "starter", NEEDED)
+    again = load_config("sft", None, json.loads(json.dumps(config.resolved())))
     assert again.resolved() == config.resolved()
 
 
@@ -68,7 +68,7 @@ def test_the_resolved_settings_make_the_same_config_again() -> None:
 )
 def test_a_wrong_setting_is_named_with_its_value(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        load_config(None, NEEDED | wrong)
+        load_config("sft", None, NEEDED | wrong)
 
 
 @pytest.mark.parametrize(

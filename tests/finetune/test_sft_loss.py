@@ -10,11 +10,11 @@ from peft.peft_model import PeftModel
 from torch.nn import functional
 from trl.trainer.sft_trainer import SFTTrainer
 
-from finetune.base_model import add_lora, load_base, load_tokenizer
-from finetune.config import SftConfig
+from finetune.base_model import add_adapter, load_base, load_tokenizer
 from finetune.encoding import IGNORED, Encoded
 from finetune.errors import DivergedError
-from finetune.methods.sft import held_out_loss, label_loss, make_trainer, total_steps
+from finetune.method_config import SftConfig
+from finetune.methods.sft import held_out_loss, label_loss, make_label_trainer, rows_of, total_steps
 
 
 def rows(count: int) -> list[Encoded]:
@@ -31,7 +31,7 @@ def rows(count: int) -> list[Encoded]:
 def adapted(base: Path, out: Path, **settings: Any) -> tuple[SftConfig, PeftModel]:
     config = SftConfig(data=(out,), model=str(base), out=out, lora_rank=4, bf16=False, **settings)
     torch.manual_seed(3)
-    model = add_lora(load_base(config, base), config)
+    model = add_adapter(load_base(config, base), config)
     for name, weight in model.named_parameters():
         if "lora_B" in name:  # zero at first, which would hide half of the gradients
             torch.nn.init.normal_(weight, std=0.1)
@@ -49,7 +49,7 @@ def test_loss_and_gradients_are_those_of_plain_trl_and_of_full_logits(
 ) -> None:
     config, model = adapted(tiny_base, tmp_path, batch=2)
     data = rows(4)
-    trainer = make_trainer(config, model, load_tokenizer(tiny_base), data, tmp_path)
+    trainer = make_label_trainer(config, model, load_tokenizer(tiny_base), data, tmp_path, total=2)
     batch = {
         "input_ids": torch.tensor([data[3].input_ids]),
         "attention_mask": torch.ones(1, len(data[3].input_ids), dtype=torch.long),
@@ -105,8 +105,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(
     tiny_base: Path, tmp_path: Path
 ) -> None:
     config, model = adapted(tiny_base, tmp_path, batch=1, max_steps=4, learning_rate=1e30)
-    trainer = make_trainer(config, model, load_tokenizer(tiny_base), rows(4), tmp_path)
-    with pytest.raises(DivergedError, match=r"became \S+ at step [234]\..* learning_rate"):
+    trainer = make_label_trainer(
+        config, model, load_tokenizer(tiny_base), rows(4), tmp_path, total=4
+    )
+    with pytest.raises(DivergedError, match=r"became \S+ at step [234] on '.* learning_rate"):
         trainer.train()
 
 
@@ -124,7 +126,7 @@ def test_the_number_of_steps_follows_from_steps_epochs_or_tokens(
 ) -> None:
     config = SftConfig(data=("a",), model="b", out="c", **settings)
     data = rows(10) if "epochs" in settings else rows(20)
-    assert total_steps(config, data) == expected
+    assert total_steps(config, rows_of(data)) == expected
 
 
 def test_the_presets_choose_the_modules(tiny_base: Path, tmp_path: Path) -> None:

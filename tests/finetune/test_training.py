@@ -20,9 +20,9 @@ from peft.peft_model import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from finetune.config import SftConfig, load_config
 from finetune.errors import ModelError, RunBusyError, RunChangedError, RunExistsError, StoppedError
 from finetune.events import Evaluated, Event, Finished, Progress, Saved, Started
+from finetune.method_config import SftConfig, load_config
 from finetune.training import train
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,7 @@ def settings(
 ) -> Callable[..., SftConfig]:
     def make(**changed: Any) -> SftConfig:
         return load_config(
+            "sft",
             None,
             {
                 "data": conversations(),
@@ -45,6 +46,7 @@ def settings(
                 "learning_rate": 5e-3,
                 "max_steps": 6,
                 "save_every": 2,
+                "effects": False,
             }
             | changed,
         )
@@ -66,7 +68,7 @@ def test_a_run_tells_its_steps_and_leaves_an_adapter_with_its_lineage(
     started, finished = events[0], events[-1]
     assert isinstance(started, Started)
     assert isinstance(finished, Finished)
-    assert (started.conversations, started.steps, started.first_step) == (24, 40, 0)
+    assert (started.rows, started.steps, started.first_step) == (24, 40, 0)
     assert 0 < started.learned_tokens < started.tokens
     progress = [event for event in events if isinstance(event, Progress)]
     assert [event.step for event in progress] == list(range(1, 41))
@@ -83,6 +85,7 @@ def test_a_run_tells_its_steps_and_leaves_an_adapter_with_its_lineage(
         "loss.png",
         "metrics.json",
         "metrics.jsonl",
+        "report.html",
         "resolved.yaml",
     }
     weights = load_file(config.out / "adapter_model.safetensors")
@@ -121,9 +124,9 @@ def test_the_same_seed_gives_the_same_losses_and_another_one_others(
 RUN = """
 import json, sys
 from pathlib import Path
-from finetune.config import load_config
+from finetune.method_config import load_config
 from finetune.training import train
-config = load_config(None, json.loads(Path(sys.argv[1]).read_text()))
+config = load_config("sft", None, json.loads(Path(sys.argv[1]).read_text()))
 for event in train(config):
     print(type(event).__name__, getattr(event, "step", ""), flush=True)
 """
@@ -294,3 +297,69 @@ def test_the_real_starter_base_learns(
     progress = [event for event in events if isinstance(event, Progress)]
     assert progress[-1].loss < 0.5 * progress[0].loss, time.monotonic() - begun
     assert (config.out / "adapter_model.safetensors").stat().st_size < 25 * 2**20
+
+
+def test_a_whole_model_is_tuned_and_saved_so_that_it_loads_like_its_base(
+    settings: Callable[..., SftConfig], tiny_base: Path
+) -> None:
+    config = settings(tuner="full", max_steps=20, learning_rate=2e-3)
+    events = list(train(config))
+    started = events[0]
+    assert isinstance(started, Started)
+    assert started.trainable == started.parameters
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert progress[-1].loss < 0.8 * progress[0].loss
+    tuned = AutoModelForCausalLM.from_pretrained(config.out, dtype="auto")
+    base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype="auto")
+    assert tuned.dtype == torch.bfloat16
+    assert not torch.equal(
+        tuned(torch.tensor([[5, 6]])).logits, base(torch.tensor([[5, 6]])).logits
+    )
+
+
+@pytest.mark.parametrize("tuner", ["rslora", "dora"])
+def test_each_kind_of_adapter_trains_and_loads_on_its_base(
+    tuner: str, settings: Callable[..., SftConfig], tiny_base: Path
+) -> None:
+    config = settings(tuner=tuner, max_steps=20)
+    progress = [event for event in train(config) if isinstance(event, Progress)]
+    assert progress[-1].loss < 0.8 * progress[0].loss
+    written = json.loads((config.out / "adapter_config.json").read_text())
+    assert (written["use_rslora"], written["use_dora"]) == (tuner == "rslora", tuner == "dora")
+    base = AutoModelForCausalLM.from_pretrained(tiny_base)
+    PeftModel.from_pretrained(base, str(config.out))
+
+
+def test_several_rows_at_once_give_the_losses_of_one_at_a_time(
+    settings: Callable[..., SftConfig], tmp_path: Path, conversations: Callable[..., Path]
+) -> None:
+    data = conversations(4, name="one-batch.jsonl")  # so that the order is the same
+    for out, size in (("one", 1), ("four", 4)):
+        config = settings(data=data, out=tmp_path / out, micro_batch=size, max_steps=4, bf16=False)
+        list(train(config))
+    assert losses(tmp_path / "four") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+
+
+def test_a_run_says_what_it_did_to_general_text_and_to_the_variety_of_writing(
+    settings: Callable[..., SftConfig],
+) -> None:
+    config = settings(effects=True, max_steps=8, learning_rate=2e-2)
+    finished = list(train(config))[-1]
+    assert isinstance(finished, Finished)
+    effects = finished.metrics["effects"]
+    assert effects["forgotten_percent"] > 0  # so high a rate on one kind of text
+    for side in ("base", "tuned"):
+        assert 0 < effects[side]["distinct_2"] <= 1
+        assert 0 <= effects[side]["self_bleu"] <= 1
+    page = (config.out / "report.html").read_text(encoding="utf-8")
+    assert "effects.forgotten_percent" in page
+    assert "data:image/png;base64," in page
+
+
+def test_tensorboard_gets_the_losses_where_it_is_asked_for(
+    settings: Callable[..., SftConfig],
+) -> None:
+    pytest.importorskip("tensorboard")
+    config = settings(tensorboard=True, max_steps=2)
+    list(train(config))
+    assert list((config.out / "tensorboard").glob("events.*"))

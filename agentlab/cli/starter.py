@@ -1,0 +1,123 @@
+"""`agentlab finetune`, its second half: the rows that make another starter, and its calibration."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentlab.cli import options
+
+ROUTE_EXAMPLES = """\b
+Example:
+  agentlab finetune routes --questions data/qa --out runs/routes.jsonl
+  agentlab finetune router --data runs/routes.jsonl --out runs/router
+"""
+
+CONVERSATION_EXAMPLES = """\b
+Example:
+  agentlab finetune conversations --questions data/qa --out runs/starter.jsonl
+"""
+
+PASSAGE_EXAMPLES = """\b
+Example:
+  agentlab finetune passages --questions data/qa --out runs/passages.jsonl
+  agentlab finetune reader --data runs/passages.jsonl --out runs/reader
+  agentlab finetune calibrate --questions data/qa --reader runs/reader
+"""
+
+Questions = Annotated[
+    Path, typer.Option("--questions", help="Folder of the question sets (SQuAD's shape, QED).")
+]
+
+File = Annotated[Path, typer.Option("--out", "-o", help="JSONL file to write.")]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed, the same rows.")]
+
+
+def passages(
+    questions: Questions,
+    out: File,
+    *,
+    seed: Seed = 7,
+    config: options.Config = None,
+) -> None:
+    """Write the rows that a reader is trained on: questions, passages, and where the answer is.
+
+    Each question comes with the passage that answers it and with a near one that does not.
+    """
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from agentlab.library import open_embedder
+    from agentlab.starter.passages import write_rows
+
+    write_rows(questions, open_embedder(settings, progress=tell), out, seed=seed, say=tell)
+    sys.stdout.write(f"{out}\n")
+
+
+def routes(questions: Questions, out: File, *, seed: Seed = 7) -> None:
+    """Write the rows that the agent's router is trained on: what people type, and of which kind.
+
+    `ask` is answered by a source that stays, `live` by one of today, `talk` by none.
+    """
+    from agentlab.starter.routes import write_routes
+
+    write_routes(questions, out, seed=seed)
+    sys.stdout.write(f"{out}\n")
+
+
+def calibrate(
+    questions: Questions,
+    reader: Annotated[Path, typer.Option("--reader", help="Folder of the reader.")],
+    *,
+    config: options.Config = None,
+) -> None:
+    """Fit a reader's odds on articles that it was not trained on, and measure what it is worth.
+
+    The table compares it with reading by likeness alone, on the questions whose passage was found.
+    """
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from agentlab.console import draw_rows, make_console
+    from agentlab.library import load_reader, open_embedder
+    from agentlab.starter.calibration import calibrate_reader
+
+    opened = load_reader(reader, settings, progress=tell)
+    result = calibrate_reader(reader, opened, open_embedder(settings, progress=tell), questions)
+    labels = ("best passage right", "marked sentence right", "answerable or not, AUC")
+    rows = [
+        (label, *(str(each).removesuffix(f" of {each.of}") for each in pair))
+        for label, *pair in zip(labels, result.likeness, result.reader, strict=True)
+    ]
+    header = (f"{result.reader.passage.of} questions", "without the reader", "with it")
+    draw_rows(make_console(stderr=True), header, rows)
+    fitted = result.fitted
+    tell(f"fair evidence from a probability of {fitted.fair:.2f}, strong from {fitted.strong:.2f}")
+    sys.stdout.write(f"{reader}\n")
+
+
+def conversations(
+    questions: Questions,
+    out: File,
+    *,
+    reader: Annotated[
+        Path | None, typer.Option("--reader", help="Folder of a reader; agentlab's own without.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many conversations.")] = 2400,
+    seed: Seed = 7,
+    config: options.Config = None,
+) -> None:
+    """Write the starter model's training conversations.
+
+    Questions on articles and invented handbooks are asked of real, calibrated collections, with
+    the prompts, the searches, the reader and the evidence that the agent uses at run time.
+    """
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from agentlab.library import load_reader, reader_folder
+    from agentlab.starter.build import build_examples
+    from serve.models import resolve
+
+    embedder = resolve(settings.embedder, cache=settings.models_folder, progress=tell)
+    reads = load_reader(reader or reader_folder(), settings, progress=tell)
+    build_examples(questions, embedder, out, reader=reads, count=count, seed=seed, say=tell)
+    sys.stdout.write(f"{out}\n")

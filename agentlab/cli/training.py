@@ -1,0 +1,93 @@
+"""What the commands that train share: their options, the model's folder, and drawing the run."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from agentlab.cli import options
+from agentlab.errors import INTERRUPTED
+
+if TYPE_CHECKING:
+    from finetune.config import RunConfig
+    from finetune.events import Event
+
+Plan = TypeVar("Plan", bound="RunConfig")
+
+Recipe = Annotated[
+    str | None,
+    typer.Option("--recipe", metavar="NAME", help="A shipped recipe's name, or a YAML file."),
+]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        help="JSONL, CSV, Parquet or a folder to learn from (may be repeated).",
+    ),
+]
+EvalData = Annotated[
+    list[Path] | None,
+    typer.Option("--eval-data", metavar="FILE", help="Held-out rows (may be repeated)."),
+]
+Base = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME", help="Base model: a name or a folder."),
+]
+Folder = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the result.")
+]
+Change = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
+
+
+def with_base(plan: Plan, config: Path | None) -> tuple[Plan, Path]:
+    """Return the settings with the model's whole name, and the folder of that model."""
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from serve.models import resolve
+
+    plan = plan.model_copy(update={"model": whole_name(plan.model)})
+    return plan, resolve(plan.model, cache=settings.models_folder, progress=tell)
+
+
+def whole_name(model: str) -> str:
+    """Return a known model's whole name, which the written file keeps; others stay as they are."""
+    from serve.models import find_known
+
+    known = find_known(model) or find_known(f"sentence-transformers/{model}")
+    return known.name if known and not Path(model).is_dir() else model
+
+
+def values(change: list[str] | None) -> dict[str, Any]:
+    """Read the values of KEY=VALUE pairs as YAML, so that 8 is a number."""
+    import yaml
+
+    return {key: yaml.safe_load(value) for key, value in options.pairs(change or []).items()}
+
+
+def not_installed(error: ImportError) -> Exception:
+    """Say which extra brings the packages that train."""
+    from agentlab.errors import EngineMissingError
+
+    return EngineMissingError(
+        f"Tuning needs packages that are not installed ({error.name}): "
+        "pip install 'agentlab-rag[train]'."
+    )
+
+
+def draw(events: "Iterator[Event]") -> Path:
+    """Draw a run and return its folder; leave with 130 where the person stopped it."""
+    from agentlab.progress import draw_training
+    from finetune.errors import StoppedError
+
+    try:
+        return draw_training(events)
+    except StoppedError as stopped:
+        # A kind of KeyboardInterrupt, of which the command line would only say that it came.
+        sys.stderr.write(f"agentlab: {stopped}\n")
+        raise typer.Exit(INTERRUPTED) from stopped

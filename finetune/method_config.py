@@ -1,0 +1,150 @@
+"""TuneConfig: the settings of tuning a language model, and of each method of doing so."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from finetune.config import RunConfig, build, read_recipe
+from finetune.errors import ConfigError
+
+ATTENTION = ("q_proj", "k_proj", "v_proj")
+"""The `attention` preset: the modules' names in the Llama family and its many relatives."""
+
+
+class TuneConfig(RunConfig):
+    """Settings that every method on a language model has.
+
+    `adapter` is the folder of a LoRA on the model which the run trains further. `micro_batch` rows
+    go through the model at once, padded to the longest; `batch` of them make a step. With `effects`
+    the run measures what it did to general text and to the variety of what the model writes.
+    """
+
+    method: ClassVar[str]
+
+    adapter: Path | None = None
+    chat_template: Path | None = None
+
+    tuner: Literal["lora", "rslora", "dora", "full"] = "lora"
+    lora_rank: int = Field(32, ge=1, le=512)
+    lora_alpha: int | None = Field(None, ge=1)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: Literal["all", "attention"] | tuple[str, ...] = "all"
+    quantize_4bit: bool = False
+    micro_batch: int = Field(1, ge=1)
+    effects: bool = True
+
+    @property
+    def alpha(self) -> int:
+        """Return LoRA's alpha: twice the rank unless it is set."""
+        return self.lora_alpha or 2 * self.lora_rank
+
+    @model_validator(mode="after")
+    def _fit_the_tuner(self) -> Self:
+        if self.quantize_4bit and not self.bf16:
+            msg = "quantize_4bit computes in bf16: leave bf16 on"
+            raise ValueError(msg)
+        if self.target_modules == ():
+            msg = "target_modules names no module: use 'all', 'attention' or a list of names"
+            raise ValueError(msg)
+        if self.tuner == "full" and (self.quantize_4bit or self.adapter):
+            wrong = "quantize_4bit" if self.quantize_4bit else "adapter"
+            msg = f"tuner=full trains the model's own weights: leave {wrong} out"
+            raise ValueError(msg)
+        if self.batch % self.micro_batch:
+            msg = f"micro_batch={self.micro_batch} does not divide batch={self.batch}"
+            raise ValueError(msg)
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """Return every setting as plain data, derived ones filled in."""
+        return super().resolved() | {"lora_alpha": self.alpha}
+
+
+class CptConfig(TuneConfig):
+    """Continued pre-training: every token of plain text, packed into blocks of `max_length`."""
+
+    method: ClassVar[str] = "cpt"
+
+    learning_rate: float = Field(1e-4, gt=0)
+
+
+class SftConfig(TuneConfig):
+    """Supervised tuning on what the assistant writes in conversations."""
+
+    method: ClassVar[str] = "sft"
+
+    learning_rate: float = Field(2e-4, gt=0)
+    max_tokens: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if self.max_steps and self.max_tokens:
+            msg = "max_steps and max_tokens both end the run: keep one of them"
+            raise ValueError(msg)
+        return self
+
+
+class DpoConfig(TuneConfig):
+    """Direct preference optimisation (Rafailov et al. 2023): pairs against a frozen reference.
+
+    `beta` holds the model to the reference; `loss` is TRL's name of the loss on the margin.
+    """
+
+    method: ClassVar[str] = "dpo"
+
+    learning_rate: float = Field(2e-5, gt=0)
+    beta: float = Field(0.1, gt=0)
+    loss: Literal["sigmoid", "ipo", "hinge", "robust"] = "sigmoid"
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5)
+
+
+class KtoConfig(TuneConfig):
+    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024): thumbs up or down, no pairs.
+
+    The weights say how much a row of each kind counts; None balances the two kinds. A micro batch
+    needs two rows, whose completions are swapped to estimate the KL divergence.
+    """
+
+    method: ClassVar[str] = "kto"
+
+    learning_rate: float = Field(2e-5, gt=0)
+    beta: float = Field(0.1, gt=0)
+    desirable_weight: float | None = Field(None, gt=0)
+    undesirable_weight: float | None = Field(None, gt=0)
+    micro_batch: int = Field(4, ge=2)
+
+
+class OrpoConfig(TuneConfig):
+    """Odds-ratio preference optimisation (Hong et al. 2024): pairs in one stage, no reference.
+
+    `beta` weighs the odds ratio beside the supervised loss (lambda in the paper).
+    """
+
+    method: ClassVar[str] = "orpo"
+
+    learning_rate: float = Field(5e-5, gt=0)
+    beta: float = Field(0.1, gt=0)
+
+
+METHODS: dict[str, type[TuneConfig]] = {
+    kind.method: kind for kind in (CptConfig, SftConfig, DpoConfig, KtoConfig, OrpoConfig)
+}
+"""The settings of each method on a language model, in the order in which they are usually run."""
+
+
+def load_config(
+    method: str, recipe: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> TuneConfig:
+    """Build a method's settings: the recipe's, then what `overrides` sets (not None).
+
+    A recipe may name the method that it is for, and is then refused to any other.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"No method {method!r}. Use one of: {', '.join(METHODS)}.")
+    settings = read_recipe(recipe)
+    meant = settings.pop("method", method)
+    if meant != method:
+        raise ConfigError(f"The recipe {recipe} is for {meant}, not for {method}.")
+    return build(METHODS[method], settings, overrides)

@@ -1,0 +1,135 @@
+"""Preference: what the methods on prompts and completions share, their encoding and their trainer.
+
+TRL would tokenise the rows itself, by way of Arrow, which fills the arguments of tool calls with
+nulls; so they are tokenised here, by the run's own chat template, and its preparation is skipped.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import datasets
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase, Trainer
+
+from finetune.data.rows import Said, as_messages
+from finetune.encoding import GENERATION, require_template
+from finetune.errors import ExampleError
+from finetune.method_config import TuneConfig
+from finetune.methods.common import arguments
+from finetune.methods.method import Method, Rows
+
+Settings = TypeVar("Settings", bound=TuneConfig)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A prompt and a completion as token ids, which make the whole when joined."""
+
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids) + len(self.completion_ids)
+
+
+class Preference(Method[Settings]):
+    """A method on prompts and completions that are rendered by the run's own chat template."""
+
+    loss_is = "loss"
+
+    def __init__(self, config: Settings, tokenizer: PreTrainedTokenizerBase) -> None:
+        super().__init__(config, tokenizer)
+        self.template: str = require_template(config.chat_template, tokenizer)
+
+    def complete(self, prompt: Said, completion: Said, tools: Any) -> Completed:
+        """Encode a prompt with a completion; a plain text is one message of the person or model.
+
+        What the template writes after the model's end mark belongs to neither, where it says so.
+        """
+        asked = [dict(message) for message in as_messages(prompt, "user")]
+        said = [dict(message) for message in as_messages(completion, "assistant")]
+        before = self._render(asked, tools, asked=True)["input_ids"]
+        marked = bool(GENERATION.search(self.template))
+        rendered = self._render([*asked, *said], tools, marked=marked)
+        whole = rendered["input_ids"]
+        if marked and 1 in (mask := rendered["assistant_masks"]):
+            whole = whole[: len(mask) - mask[::-1].index(1)]
+        shared = 0
+        while shared < min(len(before), len(whole)) and before[shared] == whole[shared]:
+            shared += 1
+        return Completed(tuple(whole[:shared]), tuple(whole[shared:]))
+
+    def _render(
+        self,
+        messages: list[dict[str, Any]],
+        tools: Any,
+        *,
+        asked: bool = False,
+        marked: bool = False,
+    ) -> Any:
+        return self.tokenizer.apply_chat_template(
+            messages,
+            tools=[dict(tool) for tool in tools] if tools else None,
+            chat_template=self.template,
+            add_generation_prompt=asked,
+            tokenize=True,
+            return_dict=True,
+            return_assistant_tokens_mask=marked,
+        )
+
+    def rows_within(self, rows: Sequence[tuple[str, dict[str, Any], Sequence[Completed]]]) -> Rows:
+        """Keep the rows of which each completion, with its prompt, fits into `max_length` tokens.
+
+        A row comes as its place, what the trainer gets, and what was encoded.
+        """
+        longest = self.config.max_length
+        kept = [row for row in rows if max(map(len, row[2])) <= longest]
+        if not kept:
+            raise ExampleError(
+                f"All {len(rows)} {self.rows_are} are longer than max_length={longest} tokens. "
+                "Raise max_length or shorten them."
+            )
+        return Rows(
+            items=[fields for _, fields, _ in kept],
+            tokens=sum(len(each) for _, _, encoded in kept for each in encoded),
+            learned=sum(len(each.completion_ids) for _, _, encoded in kept for each in encoded),
+            left_out=tuple(row[0] for row in rows if max(map(len, row[2])) > longest),
+        )
+
+    def arguments(self, folder: Path, *, total: int) -> dict[str, Any]:
+        """Return what TRL's configuration of every such trainer is told."""
+        config = self.config
+        return {
+            **arguments(config, folder, total=total),
+            "per_device_train_batch_size": config.micro_batch,
+            "per_device_eval_batch_size": config.micro_batch,
+            "gradient_accumulation_steps": config.batch // config.micro_batch,
+            "gradient_checkpointing": torch.cuda.is_available(),
+            "max_length": config.max_length,
+        }
+
+    def measure(self, trainer: Trainer, held_out: Rows) -> Mapping[str, float]:
+        """Return the held-out loss and rewards, as the trainer itself takes them."""
+        with quiet_datasets():
+            seen = trainer.evaluate(eval_dataset=Dataset.from_list(list(held_out.items)))
+        return {
+            name.removeprefix("eval_"): float(value)
+            for name, value in seen.items()
+            if name == "eval_loss" or name.startswith("eval_rewards/")
+        }
+
+
+@contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """Let TRL work on the rows without bars of its own: a run tells its events instead."""
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
