@@ -176,10 +176,11 @@ def build(
     try:
         return kind(**settings)
     except ValidationError as error:
-        raise ConfigError(_explain(error, kind)) from error
+        raise ConfigError(explain(error, kind)) from error
 
 
-def _explain(error: ValidationError, kind: type[RunConfig]) -> str:
+def explain(error: ValidationError, kind: type[BaseModel]) -> str:
+    """Say which settings do not hold, each with its value, and which there are."""
     lines = []
     for fault in error.errors(include_url=False):
         name = ".".join(str(part) for part in fault["loc"]) or "settings"

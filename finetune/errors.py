@@ -9,6 +9,7 @@ FinetuneError
 |-- RunExistsError          the result folder already holds a run (FileExistsError)
 |-- RunChangedError         a run is to be continued with other data or settings (ValueError)
 |-- RunBusyError            another process works in the folder (BlockingIOError)
+|-- OutOfMemoryError  the device has too little memory for the run (MemoryError)
 |-- DivergedError   the loss is no number any more (ArithmeticError)
 `-- StoppedError    the person stopped the run, which can be continued (KeyboardInterrupt)
 """
@@ -48,6 +49,10 @@ class RunChangedError(FinetuneError, ValueError):
 
 class RunBusyError(FinetuneError, BlockingIOError):
     """Another process works in the folder."""
+
+
+class OutOfMemoryError(FinetuneError, MemoryError):
+    """The device has too little memory for the run."""
 
 
 class DivergedError(FinetuneError, ArithmeticError):

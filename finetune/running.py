@@ -16,7 +16,13 @@ from transformers import Trainer, TrainerCallback
 
 from finetune.base_model import no_bars
 from finetune.config import RunConfig
-from finetune.errors import MissingPackageError, ModelError, RunBusyError, StoppedError
+from finetune.errors import (
+    MissingPackageError,
+    ModelError,
+    OutOfMemoryError,
+    RunBusyError,
+    StoppedError,
+)
 from finetune.events import Event, Finished
 from finetune.run_folder import RunFolder, step_of
 from finetune.telling import Teller
@@ -46,6 +52,8 @@ class Run(ABC):
                 torch.set_num_threads(self.threads)
             self._check_base()
             self.carry_out()
+        except torch.OutOfMemoryError as error:
+            self.error = OutOfMemoryError(self.what_takes_less(str(error).split(". ")[0]))
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that iterates
             self.error = error
         finally:
@@ -81,6 +89,10 @@ class Run(ABC):
         self.folder.finish(metrics)
         self.finished = True
         self.events.put(Finished(self.folder.path, metrics))
+
+    def what_takes_less(self, what: str) -> str:
+        """Say which settings would take less memory."""
+        return f"{what}. Lower `batch` or `max_length`."
 
     def how_to_go_on(self) -> str:
         """Say what a stopped run left behind."""

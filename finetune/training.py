@@ -12,13 +12,17 @@ from transformers import PreTrainedTokenizerBase, Trainer, set_seed
 from finetune.base_model import load_tokenizer
 from finetune.continuing import Earlier, agree, read_earlier
 from finetune.effects import Effects, compare, look
+from finetune.errors import FinetuneError
 from finetune.events import Evaluated, Event, Started
+from finetune.forecast import less_memory, workload
+from finetune.hardware import find_hardware
 from finetune.method_config import TuneConfig
 from finetune.methods.method import Method, Model, Rows
 from finetune.report import write_report
 from finetune.run_folder import data_hashes, sha256, step_of, write
 from finetune.running import Run, events_of, summary
 from finetune.saving import save_tuned
+from finetune.shape import read_shape
 
 Lineage = dict[str, str]
 
@@ -73,6 +77,15 @@ class _TuneRun(Run):
         self.events.put(self._started(rows, checkpoint, earlier))
         if self.drive(self.trainer, checkpoint, self._measure):
             self._finish({"lineage": record} | _continued(self.folder.lines(), earlier), before)
+
+    def what_takes_less(self, what: str) -> str:
+        """Say which settings would take less memory, each with how much by the estimate."""
+        try:
+            work = workload(self.config, find_hardware())
+            advice = "; ".join(less_memory(work, read_shape(self.base)))
+        except FinetuneError:  # a model whose shape is not known
+            advice = "quantize_4bit=true; a lower max_length"
+        return f"{what}. Into another `out`, with one or more of these: {advice}."
 
     def _effects(self, *, base: bool = False) -> Effects | None:
         if not (self.config.effects and self.method.writes):

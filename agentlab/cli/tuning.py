@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -79,17 +80,33 @@ PAGES = {
 }
 
 
-def yaml_of(plan: "TuneConfig") -> str:
-    """Return a run's settings as a recipe."""
-    import yaml
+RUN_EXAMPLES = """\b
+A plan:
+  model: smollm2-135m
+  out: runs/mine
+  between: continue        # train one adapter further, or merge it first
+  stages:
+    - {method: cpt, data: manuals/}
+    - {method: sft, data: talks.jsonl, epochs: 2}
+    - {method: dpo, data: pairs.jsonl}
 
-    return yaml.safe_dump({"method": plan.method} | plan.resolved(), sort_keys=False)
+\b
+Examples:
+  agentlab finetune run plan.yaml --dry-run
+  agentlab finetune run plan.yaml          the same again goes on where it stopped
+"""
+
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print settings, memory, time and how it is served; stop."),
+]
 
 
 def register(app: typer.Typer) -> None:
-    """Add a command for each method."""
+    """Add a command for each method, and the one that runs several in a row."""
     for method, page in PAGES.items():
         app.command(method, help=page.does, epilog=page.epilog)(_command(method))
+    app.command("run", epilog=RUN_EXAMPLES)(run)
 
 
 def _command(method: str) -> Callable[..., None]:
@@ -102,9 +119,7 @@ def _command(method: str) -> Callable[..., None]:
         out: training.Folder = None,
         change: training.Change = None,
         resume: training.Resume = False,
-        dry_run: Annotated[
-            bool, typer.Option("--dry-run", help="Print the settings of the run and stop.")
-        ] = False,
+        dry_run: DryRun = False,
         config: options.Config = None,
     ) -> None:
         from finetune.method_config import load_config
@@ -112,13 +127,82 @@ def _command(method: str) -> Callable[..., None]:
         given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
         plan = load_config(method, recipe, given | training.values(change))
         if dry_run:
-            sys.stdout.write(yaml_of(plan))
+            _print_plan(plan)
             return
         plan, base = training.with_base(plan, config)
-        try:
-            from finetune.training import train
-        except ImportError as error:
-            raise training.not_installed(error) from error
-        sys.stdout.write(f"{training.draw(train(plan, base=base, resume=resume))}\n")
+        _foretell(plan, base)
+        _train(plan, base, resume=resume)
+        sys.stdout.write(f"{plan.out}\n")
 
     return tune
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="YAML file with the stages.", show_default=False)],
+    *,
+    model: training.Base = None,
+    out: training.Folder = None,
+    dry_run: DryRun = False,
+    config: options.Config = None,
+) -> None:
+    """Run several tunings in a row, each going on from the one before.
+
+    What is finished is not done again, so the same command resumes a plan that was stopped.
+    """
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from finetune.stages import read_plan, stages_to_run
+    from serve.models import resolve
+
+    plan = read_plan(file, {"model": model, "out": out})
+    if dry_run:
+        for stage in plan.stages:
+            sys.stdout.write(f"# stage {stage.number}{', finished' * stage.finished}\n")
+            _print_plan(stage.config)
+        return
+    base = resolve(plan.model, cache=settings.models_folder, progress=tell)
+    for stage, folder in stages_to_run(plan, base):
+        tell(f"stage {stage.number} of {len(plan.stages)}: {stage.config.method}")
+        _foretell(stage.config, folder)
+        _train(stage.config, folder, resume=True)
+        sys.stdout.write(f"{stage.config.out}\n")
+
+
+def _train(plan: "TuneConfig", base: Path, *, resume: bool) -> None:
+    try:
+        from finetune.training import train
+    except ImportError as error:
+        raise training.not_installed(error) from error
+    training.draw(train(plan, base=base, resume=resume))
+
+
+def _print_plan(plan: "TuneConfig") -> None:
+    """Print a run's settings as a recipe, and what is foretold of it as comments."""
+    import yaml
+
+    recipe = {"method": plan.method} | plan.resolved()
+    sys.stdout.write(yaml.safe_dump(recipe, sort_keys=False))
+    for line in _foretold(plan, plan.model):
+        sys.stdout.write(f"# {line}\n")
+
+
+def _foretell(plan: "TuneConfig", base: Path) -> None:
+    """Say before hours are spent what the run will take, and how its result is served."""
+    from agentlab.cli.models import tell
+
+    for line in _foretold(plan, base):
+        tell(line)
+
+
+def _foretold(plan: "TuneConfig", model: str | Path) -> list[str]:
+    from finetune.errors import FinetuneError
+    from finetune.forecast import forecast
+    from finetune.hardware import find_hardware
+    from finetune.servability import check
+    from finetune.shape import shape_of
+
+    try:
+        lines = str(forecast(plan, shape_of(model), find_hardware())).splitlines()
+    except FinetuneError as error:  # an unknown shape, or data that the run itself will refuse
+        lines = [f"no estimate: {error}"]
+    return [*lines, str(check(plan))]

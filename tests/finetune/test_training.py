@@ -20,7 +20,14 @@ from peft.peft_model import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from finetune.errors import ModelError, RunBusyError, RunChangedError, RunExistsError, StoppedError
+from finetune.errors import (
+    ModelError,
+    OutOfMemoryError,
+    RunBusyError,
+    RunChangedError,
+    RunExistsError,
+    StoppedError,
+)
 from finetune.events import Evaluated, Event, Finished, Progress, Saved, Started
 from finetune.method_config import SftConfig, load_config
 from finetune.training import train
@@ -363,3 +370,14 @@ def test_tensorboard_gets_the_losses_where_it_is_asked_for(
     config = settings(tensorboard=True, max_steps=2)
     list(train(config))
     assert list((config.out / "tensorboard").glob("events.*"))
+
+
+def test_too_little_memory_ends_in_advice_that_follows_from_the_run(
+    settings: Callable[..., SftConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr("finetune.methods.sft.label_loss", fail)
+    with pytest.raises(OutOfMemoryError, match=r"CUDA out of memory\. .*max_length=512 \(about"):
+        list(train(settings()))

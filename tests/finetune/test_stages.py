@@ -1,0 +1,116 @@
+"""Several tunings in a row: each goes on from the one before, and a stopped plan from its place."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytest.importorskip("trl")
+
+from finetune.errors import ConfigError, RunChangedError
+from finetune.stages import Plan, read_plan, stages_to_run
+from finetune.training import train
+
+SMALL = {"lora_rank": 4, "batch": 4, "max_steps": 2, "effects": False}
+
+
+@pytest.fixture
+def plan_file(
+    tiny_base: Path, template: Path, conversations: Callable[..., Path], tmp_path: Path
+) -> Callable[..., Path]:
+    pairs = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": f"{n}?", "chosen": f"{n} it is.", "rejected": "no"} for n in range(4)]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    data = conversations(4)
+
+    def write(*, between: str = "continue", first: dict[str, Any] | None = None) -> Path:
+        template_of = {"chat_template": str(template)}
+        stages = [
+            {"method": "sft", "data": str(data), **template_of, **SMALL, **(first or {})},
+            {"method": "dpo", "data": str(pairs), **template_of, **SMALL},
+        ]
+        path = tmp_path / "plan.yaml"
+        plan = {"model": str(tiny_base), "out": str(tmp_path / "out"), "between": between}
+        path.write_text(yaml.safe_dump(plan | {"stages": stages}), encoding="utf-8")
+        return path
+
+    return write
+
+
+def run(plan: Plan, base: Path) -> list[str]:
+    ran = []
+    for stage, folder in stages_to_run(plan, base):
+        list(train(stage.config, base=folder, resume=True))
+        ran.append(stage.config.out.name)
+    return ran
+
+
+def test_each_stage_trains_the_adapter_of_the_one_before_further(
+    plan_file: Callable[..., Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    plan = read_plan(plan_file())
+    assert run(plan, tiny_base) == ["1-sft", "2-dpo"]
+    metrics = json.loads((tmp_path / "out" / "2-dpo" / "metrics.json").read_text())
+    first = json.loads((tmp_path / "out" / "1-sft" / "metrics.json").read_text())
+    assert metrics["continued"]["adapter"] == first["adapter_sha256"][:12]
+
+
+def test_what_is_finished_is_not_done_again(
+    plan_file: Callable[..., Path], tiny_base: Path
+) -> None:
+    plan = read_plan(plan_file())
+    stages = stages_to_run(plan, tiny_base)
+    stage, folder = next(stages)
+    list(train(stage.config, base=folder, resume=True))
+    stages.close()  # stopped between the stages
+    assert run(read_plan(plan_file()), tiny_base) == ["2-dpo"]
+    assert run(read_plan(plan_file()), tiny_base) == []
+
+
+def test_a_merged_stage_becomes_the_base_of_the_next(
+    plan_file: Callable[..., Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    plan = read_plan(plan_file(between="merge"))
+    assert run(plan, tiny_base) == ["1-sft", "2-dpo"]
+    settings = json.loads((tmp_path / "out" / "2-dpo" / "adapter_config.json").read_text())
+    merged = Path(settings["base_model_name_or_path"])
+    assert merged.parent == tmp_path / "out" / "merged"
+    assert (merged / "model.safetensors").is_file()
+
+
+def test_a_tuned_model_becomes_the_base_of_the_next(
+    plan_file: Callable[..., Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    plan = read_plan(plan_file(first={"tuner": "full"}))
+    assert run(plan, tiny_base) == ["1-sft", "2-dpo"]
+    settings = json.loads((tmp_path / "out" / "2-dpo" / "adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == str(tmp_path / "out" / "1-sft")
+
+
+def test_a_finished_stage_with_other_settings_is_refused(
+    plan_file: Callable[..., Path], tiny_base: Path
+) -> None:
+    run(read_plan(plan_file()), tiny_base)
+    with pytest.raises(RunChangedError, match=r"Stage 1 .* other learning_rate"):
+        run(read_plan(plan_file(first={"learning_rate": 0.5})), tiny_base)
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ([], "stages"),
+        ([{"data": "a"}], "Stage 1 of .* names no `method`"),
+        ([{"method": "magic", "data": "a"}], "Stage 1 .*No method 'magic'"),
+        ([{"method": "sft", "data": "a", "betta": 1}], "Stage 1 .*betta"),
+    ],
+)
+def test_a_plan_that_cannot_run_is_refused_before_anything_does(
+    stages: list[dict[str, Any]], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump({"model": "m", "out": "o", "stages": stages}))
+    with pytest.raises(ConfigError, match=f"(?s){said}"):
+        read_plan(path)
