@@ -12,6 +12,7 @@ from agentlab.cli import (
     ask,
     chat,
     config,
+    data,
     demo,
     docs,
     doctor,
@@ -60,6 +61,7 @@ app.command(epilog=config.EXAMPLES)(config.config)
 app.add_typer(docs.app, name="docs")
 app.add_typer(store.app, name="store")
 app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
 app.add_typer(finetune.app, name="finetune")
 
 

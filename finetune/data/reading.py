@@ -1,6 +1,7 @@
 """Reading: the rows of files, every one checked, and every bad one named."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,6 +80,31 @@ def kind_of(path: Path) -> Kind:
     raise ExampleError(f"No rows in {path}. Give a file with one row a line.")
 
 
+@dataclass(frozen=True)
+class Known:
+    """A row of a known kind, and the record that it was read from."""
+
+    kind: Kind
+    record: Record
+    row: Any
+
+
+def known_rows(paths: Iterable[Path]) -> Iterator[Known | Fault]:
+    """Read rows of whichever kinds one by one; what holds for none of them is a Fault."""
+    for record in read_records(paths):
+        if isinstance(record, Fault):
+            yield record
+            continue
+        kind = kind_of_fields(record.fields)
+        if kind is None:
+            yield unknown(record)
+            continue
+        try:
+            yield Known(kind, record, SHAPES[kind].parse(record))
+        except ValueError as error:
+            yield Fault(record.path, record.line, str(error))
+
+
 def read_rows(
     paths: Iterable[Path], parse: Callable[[Record], Parsed], *, kind: str, shape: str
 ) -> list[Parsed]:
@@ -97,20 +123,11 @@ def read_rows(
             rows.append(parse(record))
         except ValueError as error:
             faults.append(Fault(record.path, record.line, str(error)))
-    if faults:
-        raise ExampleError(_told(faults, kind, shape))
+    refuse_faults(faults, kind=kind, shape=shape)
     if not rows:
         names = ", ".join(str(path) for path in paths)
         raise ExampleError(f"No rows in {names}. Give a JSONL file with one {kind} a line.")
     return rows
-
-
-def parse_any(record: Record) -> Any:
-    """Make a row of whichever kind the record's fields tell; ValueError for one of none."""
-    kind = kind_of_fields(record.fields)
-    if kind is None:
-        raise ValueError(unknown(record).reason)
-    return SHAPES[kind].parse(record)
 
 
 def unknown(record: Record) -> Fault:
@@ -149,10 +166,14 @@ def _as_ranking(pair: Pair) -> Ranking:
     )
 
 
-def _told(faults: Sequence[Fault], kind: str, shape: str) -> str:
+def refuse_faults(faults: Sequence[Fault], *, kind: str, shape: str = "") -> None:
+    """Raise ExampleError that names the first faults and counts the others, if there are any."""
+    if not faults:
+        return
     shown = "\n  ".join(map(str, faults[:SHOWN_FAULTS]))
     more = f"\n  and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
-    return (
+    written = f"A row is {shape}. " if shape else ""
+    raise ExampleError(
         f"{len(faults)} row(s) are no {kind}s:\n  {shown}{more}\n"
-        f"A row is {shape}. Mend or remove these rows."
+        f"{written}Mend or remove these rows."
     )
