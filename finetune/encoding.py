@@ -43,8 +43,14 @@ def require_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") ->
 
 
 def read_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> str:
-    """Return the chat template of the file, or the tokenizer's own; refuse one without marks."""
+    """Return a chat template that marks what the assistant writes: the file's, or the tokenizer's.
+
+    Of well-known models TRL has the template with marks, which renders the same text. Raises
+    TemplateError for one without them.
+    """
     template = require_template(path, tokenizer)
+    if not path and not GENERATION.search(template):
+        template = _marked_by_trl(tokenizer) or template
     if not GENERATION.search(template):
         name = str(path) if path else "the model's own chat template"
         raise TemplateError(
@@ -53,6 +59,15 @@ def read_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> st
             "mark, or set chat_template to a file that has them."
         )
     return template
+
+
+def _marked_by_trl(tokenizer: "PreTrainedTokenizerBase") -> str | None:
+    from trl.chat_template_utils import get_training_chat_template
+
+    try:
+        return get_training_chat_template(tokenizer)
+    except ValueError:  # a template that it does not know
+        return None
 
 
 def encode(

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,6 +37,7 @@ PAGES = {
         '{"text": "The pump is bled before ..."}\n(or .txt and .md files, or a folder of them)',
         (
             "cpt --data manuals/ --model smollm2-135m --out adapters/field",
+            "cpt --library --model smollm2-135m --out adapters/field",
             "cpt --data manuals/ --model smollm2-135m --out a --set tuner=full --set epochs=3",
         ),
     ),
@@ -105,7 +106,8 @@ DryRun = Annotated[
 def register(app: typer.Typer) -> None:
     """Add a command for each method, and the one that runs several in a row."""
     for method, page in PAGES.items():
-        app.command(method, help=page.does, epilog=page.epilog)(_command(method))
+        command = cpt if method == "cpt" else _command(method)
+        app.command(method, help=page.does, epilog=page.epilog)(command)
     app.command("run", epilog=RUN_EXAMPLES)(run)
 
 
@@ -122,19 +124,73 @@ def _command(method: str) -> Callable[..., None]:
         dry_run: DryRun = False,
         config: options.Config = None,
     ) -> None:
-        from finetune.method_config import load_config
-
         given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
-        plan = load_config(method, recipe, given | training.values(change))
-        if dry_run:
-            _print_plan(plan)
-            return
-        plan, base = training.with_base(plan, config)
-        _foretell(plan, base)
-        _train(plan, base, resume=resume)
-        sys.stdout.write(f"{plan.out}\n")
+        _tune(
+            method, recipe, given | training.values(change), config, resume=resume, dry_run=dry_run
+        )
 
     return tune
+
+
+def cpt(
+    *,
+    recipe: training.Recipe = None,
+    data: training.Data = None,
+    library: Annotated[
+        bool, typer.Option("--library", help="Learn from the ingested documents.")
+    ] = False,
+    eval_data: training.EvalData = None,
+    model: training.Base = None,
+    out: training.Folder = None,
+    change: training.Change = None,
+    resume: training.Resume = False,
+    dry_run: DryRun = False,
+    config: options.Config = None,
+) -> None:
+    """Go on with pre-training on plain text, on that of the ingested documents with --library."""
+    if library:
+        if out is None:
+            raise typer.BadParameter("--library writes its texts beside --out: give it")
+        data = [*(data or []), _library_texts(out.with_name(f"{out.name}.library.jsonl"), config)]
+    given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
+    _tune("cpt", recipe, given | training.values(change), config, resume=resume, dry_run=dry_run)
+
+
+def _library_texts(path: Path, config: Path | None) -> Path:
+    """Write the library's texts and return their file."""
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from agentlab.library import store_config
+    from agentlab.library_texts import write_texts
+    from ingest.stores import open_store
+
+    store = open_store(store_config(settings))
+    try:
+        tell(f"{path}: the texts of {write_texts(store, path)} documents")
+    finally:
+        store.close()
+    return path
+
+
+def _tune(
+    method: str,
+    recipe: str | None,
+    given: dict[str, Any],
+    config: Path | None,
+    *,
+    resume: bool,
+    dry_run: bool,
+) -> None:
+    from finetune.method_config import load_config
+
+    plan = load_config(method, recipe, given)
+    if dry_run:
+        _print_plan(plan)
+        return
+    plan, base = training.with_base(plan, config)
+    _foretell(plan, base)
+    _train(plan, base, resume=resume)
+    sys.stdout.write(f"{plan.out}\n")
 
 
 def run(

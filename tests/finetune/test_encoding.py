@@ -108,3 +108,21 @@ def test_a_template_that_marks_nothing_names_the_row(
     )
     with pytest.raises(TemplateError, match=r"train\.jsonl:1: .* marks no token"):
         encode(example, tokenizer, nothing)
+
+
+def test_a_well_known_template_without_marks_gets_those_of_trl(tiny_base: Path) -> None:
+    from importlib import resources
+
+    from finetune.base_model import load_tokenizer
+
+    tokenizer = load_tokenizer(tiny_base)
+    own = resources.files("trl") / "chat_templates" / "qwen2_5.jinja"
+    tokenizer.chat_template = own.read_text(encoding="utf-8")
+    marked = read_template(None, tokenizer)
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    rendered = [
+        tokenizer.apply_chat_template(messages, chat_template=each, tokenize=False)
+        for each in (marked, tokenizer.chat_template)
+    ]
+    assert "{% generation %}" in marked
+    assert rendered[0] == rendered[1]
