@@ -4,11 +4,18 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from peft import LoraConfig, TaskType, get_peft_model, get_peft_model_state_dict
+from peft import (
+    LoraConfig,
+    TaskType,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from peft.peft_model import PeftModel
-from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -22,6 +29,9 @@ from finetune.continuing import ADAPTER_WEIGHTS, Earlier
 from finetune.errors import ConfigError, MissingPackageError, ModelError
 from finetune.method_config import ATTENTION, TuneConfig
 
+HEAD = "score"
+"""What transformers calls the head of a decoder that classifies, or scores."""
+
 
 @contextmanager
 def no_bars() -> Iterator[None]:
@@ -33,6 +43,18 @@ def no_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def without_report() -> Iterator[None]:
+    """Load without transformers' report of what is new or unused: a head on a base always is."""
+    shown = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with no_bars():
+            yield
+    finally:
+        logging.set_verbosity(shown)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -48,17 +70,37 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_base(config: TuneConfig, folder: Path) -> PreTrainedModel:
-    """Load the base model; in fp32 where its own weights are trained, as bf16 loses small steps."""
+def load_base(
+    config: TuneConfig, folder: Path, *, kind: Any = AutoModelForCausalLM, **more: Any
+) -> PreTrainedModel:
+    """Load the base model; in fp32 where its own weights are trained, as bf16 loses small steps.
+
+    `kind` is the class that loads it, and `more` what that is told besides.
+    """
     dtype = torch.bfloat16 if config.bf16 and config.tuner != "full" else torch.float32
     quantization = _four_bits() if config.quantize_4bit else None
     try:
         with no_bars():
-            return AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, quantization_config=quantization, local_files_only=True
+            model: PreTrainedModel = kind.from_pretrained(
+                folder, dtype=dtype, quantization_config=quantization, local_files_only=True, **more
             )
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder} holds no model that loads: {error}. Fetch it again.") from error
+    if quantization:
+        _keep_trainable(model)
+    return model
+
+
+def _keep_trainable(model: PreTrainedModel) -> None:
+    """Keep the 4-bit weights as they are where the model only reads.
+
+    On a CPU with AVX512-BF16 bitsandbytes would pack them for speed at the first look without
+    gradients, and through packed weights no gradient flows: all training after it would be for
+    nothing.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010 - unknown to types
 
 
 def _four_bits() -> BitsAndBytesConfig:
@@ -97,48 +139,67 @@ def lora_config(config: TuneConfig) -> LoraConfig:
     )
 
 
-def add_adapter(model: PreTrainedModel, config: TuneConfig) -> PeftModel:
-    """Put an untrained adapter on the model, in fp32: its small steps would vanish in bf16."""
+def add_adapter(
+    model: PreTrainedModel, config: TuneConfig, *, task: TaskType = TaskType.CAUSAL_LM
+) -> PeftModel:
+    """Put an untrained adapter on the model, in fp32: its small steps would vanish in bf16.
+
+    A head that the task has is trained and saved with it.
+    """
+    settings = lora_config(config)
+    settings.task_type = task
     try:
-        with warnings.catch_warnings():
-            # PEFT warns about the tied word embeddings, which no LoRA here touches
-            warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")
-            adapted = get_peft_model(model, lora_config(config))
+        return _adapted(model, settings)
     except ValueError as error:
         raise ModelError(
             f"target_modules={config.target_modules!r} does not fit this model: {error}. "
             "Use target_modules=all."
         ) from error
-    if not isinstance(adapted, PeftModel):
-        raise ModelError(f"PEFT made a {type(adapted).__name__} instead of an adapted model.")
-    return adapted
 
 
-def load_adapter(model: PreTrainedModel, config: TuneConfig, earlier: Earlier) -> PeftModel:
-    """Put an earlier adapter on the model, whole and in fp32, to be trained further."""
+def load_adapter(
+    model: PreTrainedModel,
+    config: TuneConfig,
+    earlier: Earlier,
+    *,
+    task: TaskType = TaskType.CAUSAL_LM,
+) -> PeftModel:
+    """Put an earlier adapter on the model, whole and in fp32, to be trained further.
+
+    A head that the task has and an adapter of another task lacks begins untrained.
+    """
     if config.target_modules == "all" and set(earlier.modules) != _linear_names(model):
         raise ConfigError(
             f"target_modules is all, which is {sorted(_linear_names(model))} on this model; the "
             f"adapter {earlier.folder} has {list(earlier.modules)}. Leave target_modules out."
         )
     settings = LoraConfig.from_pretrained(str(earlier.folder))
-    settings.lora_dropout = config.lora_dropout
-    with warnings.catch_warnings():
-        # the names are compared below, where PEFT would warn and train the missing ones from zero
-        warnings.filterwarnings("ignore", message=".*(tie_word_embeddings|missing adapter keys).*")
-        try:
-            adapted = PeftModel.from_pretrained(
-                model, str(earlier.folder), config=settings, is_trainable=True
-            )
-        except (ValueError, RuntimeError) as error:
-            raise _unfit(earlier, str(error)) from error
-    with safe_open(earlier.folder / ADAPTER_WEIGHTS, framework="pt") as file:
-        kept = set(file.keys())
-    differing = kept ^ set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    settings.lora_dropout, settings.inference_mode = config.lora_dropout, False
+    settings.task_type, other = task, settings.task_type != task
+    adapted = _adapted(model, settings)
+    own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    kept = load_file(earlier.folder / ADAPTER_WEIGHTS)
+    differing = own.keys() ^ kept.keys()
+    if other:
+        differing -= {f"base_model.model.{HEAD}.weight"}
     if differing:
         raise _unfit(
             earlier, f"{len(differing)} weights, such as {min(differing)}, are in one only"
         )
+    try:
+        set_peft_model_state_dict(adapted, own | kept)
+    except RuntimeError as error:
+        raise _unfit(earlier, str(error)) from error
+    return adapted
+
+
+def _adapted(model: PreTrainedModel, settings: LoraConfig) -> PeftModel:
+    with warnings.catch_warnings():
+        # PEFT warns about the tied word embeddings, which no LoRA here touches
+        warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")
+        adapted = get_peft_model(model, settings)
+    if not isinstance(adapted, PeftModel):
+        raise ModelError(f"PEFT made a {type(adapted).__name__} instead of an adapted model.")
     return adapted
 
 
@@ -147,7 +208,7 @@ def _linear_names(model: PreTrainedModel) -> set[str]:
     return {
         name.rsplit(".", 1)[-1]
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module is not head
+        if isinstance(module, torch.nn.Linear) and module is not head and name != HEAD
     }
 
 

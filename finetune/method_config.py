@@ -128,8 +128,24 @@ class OrpoConfig(TuneConfig):
     beta: float = Field(0.1, gt=0)
 
 
+class RewardConfig(TuneConfig):
+    """A reward model: one number for how good an answer is (Bradley and Terry 1952).
+
+    `centering` pulls the two rewards of a pair towards a sum of 0 (Eisenstein et al. 2023, 0.01
+    there). With `margins` each row's field `margin` is by how much the better answer has to win.
+    """
+
+    method: ClassVar[str] = "reward"
+
+    learning_rate: float = Field(1e-4, gt=0)
+    micro_batch: int = Field(4, ge=1)
+    centering: float | None = Field(None, gt=0)
+    margins: bool = False
+
+
 METHODS: dict[str, type[TuneConfig]] = {
-    kind.method: kind for kind in (CptConfig, SftConfig, DpoConfig, KtoConfig, OrpoConfig)
+    kind.method: kind
+    for kind in (CptConfig, SftConfig, DpoConfig, KtoConfig, OrpoConfig, RewardConfig)
 }
 """The settings of each method on a language model, in the order in which they are usually run."""
 

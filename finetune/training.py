@@ -76,6 +76,7 @@ class _TuneRun(Run):
         self.trainer = method.make_trainer(self.model, rows, self.folder.checkpoints)
         self.events.put(self._started(rows, checkpoint, earlier))
         if self.drive(self.trainer, checkpoint, self._measure):
+            method.conclude(self.trainer, rows, self.folder.path)
             self._finish({"lineage": record} | _continued(self.folder.lines(), earlier), before)
 
     def what_takes_less(self, what: str) -> str:

@@ -78,6 +78,20 @@ PAGES = {
         '{"prompt": "...", "chosen": "the better answer", "rejected": "the worse one"}',
         ("orpo --data pairs.jsonl --model smollm2-135m --out adapters/single",),
     ),
+    "reward": Page(
+        "Train a reward model, which says by one number how good an answer is.\n\n"
+        "Learns from pairs, or from rankings, of which every pair counts. ppo makes a model better "
+        "by it; with --eval-data its accuracy and AUC are measured. It is not served, but loaded "
+        "(finetune.reward_model.load_reward).",
+        '{"prompt": "...", "chosen": "the better answer", "rejected": "the worse one"}\n'
+        '{"prompt": "...", "completions": ["the best", "...", "the worst"]}',
+        (
+            "reward --recipe reward --data pairs.jsonl --model smollm2-135m --out rewards/mine",
+            "reward --recipe reward --data train.jsonl --eval-data rest.jsonl -m smollm2-135m -o r",
+            "reward --data pairs.jsonl --model smollm2-135m --out r --set adapter=adapters/mine",
+            "reward --data rated.jsonl --model smollm2-135m --out r --set margins=true",
+        ),
+    ),
 }
 
 
@@ -261,4 +275,4 @@ def _foretold(plan: "TuneConfig", model: str | Path) -> list[str]:
         lines = str(forecast(plan, shape_of(model), find_hardware())).splitlines()
     except FinetuneError as error:  # an unknown shape, or data that the run itself will refuse
         lines = [f"no estimate: {error}"]
-    return [*lines, str(check(plan))]
+    return lines if plan.method == "reward" else [*lines, str(check(plan))]

@@ -1,7 +1,6 @@
 """BERT: what the methods on such an encoder share, its loading, its trainer and its reading."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -13,9 +12,8 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_callback import PrinterCallback
-from transformers.utils import logging
 
-from finetune.base_model import no_bars
+from finetune.base_model import without_report
 from finetune.config import RunConfig
 from finetune.errors import ModelError
 from finetune.methods.common import FiniteTrainer, arguments
@@ -35,18 +33,6 @@ Row = TypeVar("Row", bound=Tokens)
 Bert = TypeVar("Bert", bound=BertPreTrainedModel)
 
 
-@contextmanager
-def _without_report() -> Iterator[None]:
-    """Load without transformers' report of what is new or unused: a head on a base always is."""
-    shown = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        with no_bars():
-            yield
-    finally:
-        logging.set_verbosity(shown)
-
-
 def load_bert(kind: type[Bert], folder: Path, *, what: str, max_length: int, **more: Any) -> Bert:
     """Put an untrained head on the base model; `what` names in errors that which it will be."""
     try:
@@ -61,7 +47,7 @@ def load_bert(kind: type[Bert], folder: Path, *, what: str, max_length: int, **m
                 f"max_length={max_length}, but {folder} reads at most "
                 f"{base.max_position_embeddings} tokens. Lower max_length."
             )
-        with _without_report():
+        with without_report():
             return kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True, **more)
     except OSError as error:
         raise ModelError(f"{folder} holds no model that loads: {error}. Fetch it again.") from error

@@ -71,6 +71,9 @@ class Method(ABC, Generic[Settings]):
     def measure(self, trainer: Trainer, held_out: Rows) -> Mapping[str, float]:
         """Return the held-out `loss`, and whatever else tells how good the model is."""
 
+    def conclude(self, trainer: Trainer, rows: Rows, folder: Path) -> None:
+        """Write into `folder` what the result holds beside the weights; nothing, as a rule."""
+
 
 def model_of(trainer: Trainer) -> Model:
     """Return the model that the trainer was built on, which its types leave open."""

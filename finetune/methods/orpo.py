@@ -11,11 +11,12 @@ from typing import Any
 from datasets import Dataset
 from transformers import Trainer
 
+from finetune.completed import Completed
 from finetune.data.reading import read_pairs
 from finetune.method_config import OrpoConfig
 from finetune.methods.common import QuietTrainer, steps
 from finetune.methods.method import Model, Rows, ready
-from finetune.methods.preference import Completed, Preference, quiet_datasets
+from finetune.methods.preference import Preference, quiet_datasets
 
 with warnings.catch_warnings():
     # It says on import that it is experimental, which is what this module is about.

@@ -6,7 +6,6 @@ nulls; so they are tokenised here, by the run's own chat template, and its prepa
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,25 +14,15 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, Trainer
 
-from finetune.data.rows import Said, as_messages
-from finetune.encoding import GENERATION, require_template
+from finetune.completed import Completed, Tools, complete
+from finetune.data.rows import Said
+from finetune.encoding import require_template
 from finetune.errors import ExampleError
 from finetune.method_config import TuneConfig
 from finetune.methods.common import arguments
 from finetune.methods.method import Method, Rows
 
 Settings = TypeVar("Settings", bound=TuneConfig)
-
-
-@dataclass(frozen=True)
-class Completed:
-    """A prompt and a completion as token ids, which make the whole when joined."""
-
-    prompt_ids: tuple[int, ...]
-    completion_ids: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.prompt_ids) + len(self.completion_ids)
 
 
 class Preference(Method[Settings]):
@@ -45,41 +34,9 @@ class Preference(Method[Settings]):
         super().__init__(config, tokenizer)
         self.template: str = require_template(config.chat_template, tokenizer)
 
-    def complete(self, prompt: Said, completion: Said, tools: Any) -> Completed:
-        """Encode a prompt with a completion; a plain text is one message of the person or model.
-
-        What the template writes after the model's end mark belongs to neither, where it says so.
-        """
-        asked = [dict(message) for message in as_messages(prompt, "user")]
-        said = [dict(message) for message in as_messages(completion, "assistant")]
-        before = self._render(asked, tools, asked=True)["input_ids"]
-        marked = bool(GENERATION.search(self.template))
-        rendered = self._render([*asked, *said], tools, marked=marked)
-        whole = rendered["input_ids"]
-        if marked and 1 in (mask := rendered["assistant_masks"]):
-            whole = whole[: len(mask) - mask[::-1].index(1)]
-        shared = 0
-        while shared < min(len(before), len(whole)) and before[shared] == whole[shared]:
-            shared += 1
-        return Completed(tuple(whole[:shared]), tuple(whole[shared:]))
-
-    def _render(
-        self,
-        messages: list[dict[str, Any]],
-        tools: Any,
-        *,
-        asked: bool = False,
-        marked: bool = False,
-    ) -> Any:
-        return self.tokenizer.apply_chat_template(
-            messages,
-            tools=[dict(tool) for tool in tools] if tools else None,
-            chat_template=self.template,
-            add_generation_prompt=asked,
-            tokenize=True,
-            return_dict=True,
-            return_assistant_tokens_mask=marked,
-        )
+    def complete(self, prompt: Said, completion: Said, tools: Tools) -> Completed:
+        """Encode a prompt with a completion."""
+        return complete(prompt, completion, tools, tokenizer=self.tokenizer, template=self.template)
 
     def rows_within(self, rows: Sequence[tuple[str, dict[str, Any], Sequence[Completed]]]) -> Rows:
         """Keep the rows of which each completion, with its prompt, fits into `max_length` tokens.

@@ -25,7 +25,7 @@ def test_the_starter_recipe_needs_only_data_model_and_place() -> None:
 
 
 def test_every_shipped_recipe_is_valid() -> None:
-    assert recipes() == ("agent", "reader", "router", "starter")
+    assert recipes() == ("agent", "reader", "reward", "router", "starter")
     load_config("sft", "starter", NEEDED)
     assert load_reader_config("reader", NEEDED).crop_words == (40, 105)
     assert load_router_config("router", NEEDED).layers == 2
