@@ -190,8 +190,6 @@ def draw_training(events: Iterator[training.Event]) -> Path:
 
 def _draw_training_event(bar: Bar, event: training.Event) -> None:
     match event:
-        case training.Started() | training.ReaderStarted() | training.RouterStarted():
-            _draw_start(bar, event)
         case training.Progress():
             told = [f"loss {event.loss:.3f}", *_measures(event.measures)[:SHOWN_MEASURES]]
             told += [f"{event.tokens_per_second:,.0f} tokens/s", _left(event.seconds_left)]
@@ -208,6 +206,8 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
                 if isinstance(value, int | float)
             ]
             bar.line(f"done: {', '.join(numbers)}", "good")
+        case _:
+            _draw_start(bar, event)
 
 
 def _measures(measures: Mapping[str, float]) -> list[str]:
@@ -216,9 +216,7 @@ def _measures(measures: Mapping[str, float]) -> list[str]:
     return [f"{name} {value:.3g}" for name, value in ordered]
 
 
-def _draw_start(
-    bar: Bar, event: training.Started | training.ReaderStarted | training.RouterStarted
-) -> None:
+def _draw_start(bar: Bar, event: training.Begun) -> None:
     left_out: tuple[str, ...] = ()
     match event:
         case training.Started():
@@ -234,6 +232,9 @@ def _draw_start(
         case training.RouterStarted():
             kinds = ", ".join(f"{rows:,} {label}" for label, rows in event.labels.items())
             data = f"{event.rows:,} rows ({kinds}), {event.tokens:,} tokens"
+        case training.RetrieverStarted():
+            data = f"{event.rows:,} queries on {event.texts:,} texts, {event.negatives:,} hard "
+            data += f"negatives, {event.tokens:,} tokens"
     share = event.trainable / max(event.parameters, 1)
     bar.line(
         f"{data}, {event.steps:,} steps, "

@@ -1,4 +1,4 @@
-"""Tune a language model, or train a reader or a router; keep what each adds to its base.
+"""Tune a language model or an embedder, or train a reader or a router; keep what each adds.
 
 from finetune.method_config import load_config
 from finetune.training import train
@@ -23,6 +23,13 @@ from finetune.router_training import train_router
 
 config = load_router_config("router", {"data": "texts.jsonl", "model": "base", "out": "router"})
 for event in train_router(config):
+    print(event)
+
+from finetune.config import load_retriever_config
+from finetune.retriever_training import train_retriever
+
+config = load_retriever_config("retriever", {"data": "rows.jsonl", "out": "embedder"})
+for event in train_retriever(config):
     print(event)
 """
 

@@ -116,6 +116,24 @@ class RouterConfig(RunConfig):
     save_every: int = Field(200, ge=1)
 
 
+class RetrieverConfig(RunConfig):
+    """Settings of one run that tunes a sentence embedder for retrieval.
+
+    Each time that a row is seen, `hard_negatives` of its own are drawn beside those of the batch.
+    Cosines are divided by `temperature`. `max_length` cuts queries and texts; ingest reads 256.
+    """
+
+    learning_rate: float = Field(3e-5, gt=0)
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "linear"
+    warmup_ratio: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    batch: int = Field(24, ge=2)
+    max_length: int = Field(256, ge=8)
+    temperature: float = Field(0.05, gt=0)
+    hard_negatives: int = Field(1, ge=0)
+    save_every: int = Field(100, ge=1)
+
+
 Config = TypeVar("Config", bound=RunConfig)
 
 
@@ -165,6 +183,13 @@ def load_router_config(
 ) -> RouterConfig:
     """Build a router's settings: the recipe's, then what `overrides` sets (not None)."""
     return build(RouterConfig, read_recipe(recipe), overrides)
+
+
+def load_retriever_config(
+    recipe: str | Path | None = "retriever", overrides: Mapping[str, Any] | None = None
+) -> RetrieverConfig:
+    """Build a retriever's settings: the recipe's, then what `overrides` sets (not None)."""
+    return build(RetrieverConfig, read_recipe(recipe), overrides)
 
 
 def build(

@@ -53,6 +53,20 @@ class RouterStarted:
 
 
 @dataclass(frozen=True)
+class RetrieverStarted:
+    """The run of a retriever begins on queries and `texts`, of which `negatives` are named."""
+
+    rows: int
+    texts: int
+    negatives: int
+    tokens: int
+    steps: int
+    first_step: int
+    trainable: int
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """One step is done; `seconds_left` is an estimate, `memory` the peak so far in bytes.
 
@@ -92,10 +106,13 @@ class Saved:
 
 @dataclass(frozen=True)
 class Finished:
-    """The adapter, the reader or the router lies in `folder`."""
+    """The adapter, the reader, the router or the embedder lies in `folder`."""
 
     folder: Path
     metrics: Mapping[str, Any]
 
 
-Event = Started | ReaderStarted | RouterStarted | Progress | Evaluated | Saved | Finished
+Begun = Started | ReaderStarted | RouterStarted | RetrieverStarted
+"""A run of any kind begins."""
+
+Event = Begun | Progress | Evaluated | Saved | Finished

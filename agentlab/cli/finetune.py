@@ -1,4 +1,4 @@
-"""`agentlab finetune`: tune a language model, or train a reader or a router."""
+"""`agentlab finetune`: tune a language model or an embedder, or train a reader or a router."""
 
 import sys
 
@@ -26,8 +26,22 @@ Examples:
   agentlab finetune router --data rows.jsonl --out routers/mine --resume
 """
 
+RETRIEVER_EXAMPLES = """\b
+Rows, one a line:
+  {"query": "How tall is the tower?", "positive": "The tower, at 40 m, ...", "negatives": ["..."]}
+
+\b
+Examples:
+  agentlab finetune retriever --data rows.jsonl --out embedders/mine
+  agentlab finetune retriever --data rows.jsonl --eval-data others.jsonl --out embedders/mine
+  agentlab finetune retriever --data rows.jsonl --out embedders/mine --resume
+
+\b
+The result is an embedder: set embedder = "embedders/mine". A library must be ingested with it.
+"""
+
 app = typer.Typer(
-    help="Tune a model, or train a reader or a router (pip install 'agentlab-rag[train]').",
+    help="Tune models, embedder, reader and router (pip install 'agentlab-rag[train]').",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -36,7 +50,7 @@ tuning.register(app)
 
 @app.callback()
 def group() -> None:
-    """Tune a model, or train a reader or a router (pip install 'agentlab-rag[train]')."""
+    """Tune models, embedder, reader and router (pip install 'agentlab-rag[train]')."""
 
 
 @app.command(epilog=READER_EXAMPLES)
@@ -95,6 +109,35 @@ def router(
     except ImportError as error:
         raise training.not_installed(error) from error
     sys.stdout.write(f"{training.draw(train_router(plan, base=base, resume=resume))}\n")
+
+
+@app.command(epilog=RETRIEVER_EXAMPLES)
+def retriever(
+    *,
+    recipe: training.Recipe = "retriever",
+    data: training.Data = None,
+    eval_data: training.EvalData = None,
+    model: training.Base = None,
+    out: training.Folder = None,
+    change: training.Change = None,
+    resume: training.Resume = False,
+    config: options.Config = None,
+) -> None:
+    """Tune the embedder, which finds passages, on questions of your own documents.
+
+    A query is to be nearer to its text than the other texts of its batch and the negatives of its
+    row. With --eval-data, how often the right text is found is measured before and after.
+    """
+    from finetune.config import load_retriever_config
+
+    given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
+    plan = load_retriever_config(recipe, given | training.values(change))
+    plan, base = training.with_base(plan, config)
+    try:
+        from finetune.retriever_training import train_retriever
+    except ImportError as error:
+        raise training.not_installed(error) from error
+    sys.stdout.write(f"{training.draw(train_retriever(plan, base=base, resume=resume))}\n")
 
 
 app.command(epilog=starter.PASSAGE_EXAMPLES)(starter.passages)

@@ -16,7 +16,7 @@ _LARGEST_CELL = 2**30
 # Where null says something: this passage does not answer.
 _NULLABLE = frozenset({"answer"})
 # Cells of a CSV file that hold lists, as JSON.
-_LISTS = "messages conversations tools prompt chosen rejected completion completions"
+_LISTS = "messages conversations tools prompt chosen rejected completion completions negatives"
 _NESTED = frozenset([*_LISTS.split(), "answer", "lineage"])
 
 

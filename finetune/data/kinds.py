@@ -8,9 +8,10 @@ from finetune.data import parsing
 from finetune.data.files import Record
 
 Kind = Literal[
-    "conversation", "instruction", "text", "pair", "label", "ranking", "prompt", "question", "route"
-]
-"""`question` rows train a reader, `route` rows a router."""
+    "conversation", "instruction", "text", "pair", "label", "ranking", "prompt", "question",
+    "route", "search",
+]  # fmt: skip
+"""`question` rows train a reader, `route` rows a router, `search` rows a retriever."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,12 @@ def _route(record: Record) -> Any:
     from finetune.router_rows import parse_router_row
 
     return parse_router_row(record)
+
+
+def _search(record: Record) -> Any:
+    from finetune.retriever_rows import parse_retriever_row
+
+    return parse_retriever_row(record)
 
 
 SHAPES: Mapping[Kind, Shape] = {
@@ -75,6 +82,12 @@ SHAPES: Mapping[Kind, Shape] = {
         _question,
     ),
     "route": Shape("labelled text", '{"text": ..., "label": ...}', ("router",), _route),
+    "search": Shape(
+        "search",
+        '{"query": ..., "positive": ..., "negatives": [...]}',
+        ("retriever",),
+        _search,
+    ),
 }
 
 # The first whose fields a row has all; alternatives are other tools' names.
@@ -86,6 +99,7 @@ _TELLING: tuple[tuple[Kind, tuple[tuple[str, ...], ...]], ...] = (
     ("conversation", (("prompt",), ("completion",))),
     ("instruction", (("instruction",), ("response", "output"))),
     ("question", (("question",), ("passage",))),
+    ("search", (("query",), ("positive",))),
     ("route", (("text",), ("label",))),
     ("text", (("text",),)),
     ("prompt", (("prompt",),)),

@@ -46,6 +46,7 @@ def stopped(*_: object, **__: object) -> Iterator[object]:
         ("sft", "finetune.training.train"),
         ("reader", "finetune.reader_training.train_reader"),
         ("router", "finetune.router_training.train_router"),
+        ("retriever", "finetune.retriever_training.train_retriever"),
     ],
 )
 def test_ctrl_c_in_a_training_says_how_to_go_on_and_ends_with_130(
@@ -120,6 +121,33 @@ def test_a_router_is_trained_by_its_recipe_and_its_labels_are_shown(
     assert "5,500 rows (5,200 ask, 300 talk), 71,500 tokens, 344 steps" in heard.err
     assert "step 344: held-out loss 0.1234" in heard.err
     assert "held_out_accuracy 0.97" in heard.err
+
+
+def test_a_retriever_is_trained_by_its_recipe_and_what_was_held_out_is_shown(
+    command: Callable[..., list[str]],
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told: dict[str, Any] = {}
+
+    def trained(config: Any, **more: Any) -> Iterator[events.Event]:
+        told.update(more, config=config)
+        yield events.RetrieverStarted(900, 1400, 2700, 110_000, 38, 0, 22_000, 22_000)
+        yield events.Evaluated(38, 0.4321, {"recall_1": 0.75, "mrr_10": 0.8125})
+        yield events.Finished(tmp_path / "out", {"held_out_mrr_10": 0.8125})
+
+    monkeypatch.setattr("finetune.retriever_training.train_retriever", trained)
+    code = run(command("retriever", "--set", "hard_negatives=3", "--resume"))
+    heard = capsys.readouterr()
+    assert code == 0, heard.err
+    assert heard.out == f"{tmp_path / 'out'}\n"
+    assert (told["base"], told["resume"]) == (base, True)
+    config = told["config"]
+    assert (config.learning_rate, config.temperature, config.hard_negatives) == (3e-5, 0.05, 3)
+    assert "900 queries on 1,400 texts, 2,700 hard negatives, 110,000 tokens" in heard.err
+    assert "step 38: held-out loss 0.4321, mrr_10 0.812, recall_1 0.75" in heard.err
 
 
 def test_the_help_of_a_router_shows_what_its_rows_look_like(

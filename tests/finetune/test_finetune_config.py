@@ -8,6 +8,7 @@ import yaml
 
 from finetune.config import (
     load_reader_config,
+    load_retriever_config,
     load_router_config,
     read_recipe,
     recipes,
@@ -25,10 +26,11 @@ def test_the_starter_recipe_needs_only_data_model_and_place() -> None:
 
 
 def test_every_shipped_recipe_is_valid() -> None:
-    assert recipes() == ("agent", "reader", "reward", "router", "starter")
+    assert {"agent", "reader", "retriever", "reward", "router", "starter"} <= {*recipes()}
     load_config("sft", "starter", NEEDED)
     assert load_reader_config("reader", NEEDED).crop_words == (40, 105)
     assert load_router_config("router", NEEDED).layers == 2
+    assert load_retriever_config("retriever", NEEDED).temperature == 0.05
 
 
 def test_an_override_wins_over_the_recipe_and_none_overrides_nothing() -> None:
