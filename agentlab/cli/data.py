@@ -49,6 +49,13 @@ Examples:
   agentlab data split talks.jsonl --out split --by document --ratios train=0.8,eval=0.1,test=0.1
 """
 
+CURATE_EXAMPLES = """\b
+Examples:
+  agentlab data curate talks.jsonl --out clean.jsonl
+  agentlab data curate talks.jsonl --out clean.jsonl --against eval.jsonl --region DE
+  agentlab data curate talks.jsonl --out clean.jsonl --model starter --max-tokens 2048
+"""
+
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="JSONL, CSV, Parquet, or folders of them.")
 ]
@@ -197,6 +204,89 @@ def split_rows(
         write(done.to_dict())
     else:
         show_split(done)
+
+
+@app.command(epilog=CURATE_EXAMPLES)
+def curate(
+    files: Files,
+    *,
+    out: OutFile,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Verdicts, JSONL [OUT.report.jsonl]."),
+    ] = None,
+    near: Annotated[
+        float,
+        typer.Option(
+            "--near", min=0.0, max=1.0, help="Likeness of near duplicates; 0 does not look for any."
+        ),
+    ] = 0.8,
+    quality: Annotated[
+        bool, typer.Option("--quality/--no-quality", help="Drop broken and repetitive rows.")
+    ] = True,
+    pii: Annotated[
+        Literal["mask", "drop", "keep"],
+        typer.Option("--pii", help="What to do with personal data."),
+    ] = "mask",
+    region: Annotated[
+        str | None,
+        typer.Option(
+            "--region", metavar="XX", help="Of phone numbers without a country code, such as DE."
+        ),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--against", metavar="FILE", help="Evaluation set not to learn (may be repeated)."
+        ),
+    ] = None,
+    ngram: Annotated[
+        int, typer.Option("--ngram", min=5, help="So many words in a row give a set away.")
+    ] = 13,
+    model: Tokenizer = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Longest row, by --model's tokens.")
+    ] = None,
+    max_words: Annotated[
+        int | None, typer.Option("--max-words", min=1, help="Longest row, in words.")
+    ] = None,
+    as_json: Json = False,
+    config: options.Config = None,
+) -> None:
+    """Keep the rows that are worth learning from, and say of every other one why not.
+
+    Dropped are bad rows, duplicates (word for word, and nearly: MinHash over three words in a row),
+    rows with broken characters, empty, parroting or repetitive answers, rows that hold words of an
+    evaluation set, and rows that are too long. The first of rows that say the same stays.
+
+    E-mail and IP addresses, phone numbers, IBANs, card and US social security numbers and access
+    keys are masked; what has a check digit or a number plan is checked by it. Names, postal
+    addresses and birthdays are NOT found. Nothing leaves this machine. Near duplicates and
+    personal data need pip install 'agentlab-rag[data]'.
+    """
+    from agentlab.cli.data_report import draw_curation, show_curated
+    from finetune.data.curation import Rules
+    from finetune.data.curation import curate as curate_files
+
+    if (max_tokens is None) != (model is None):
+        message = "--model and --max-tokens go together"
+        raise typer.BadParameter(message, param_hint="--max-tokens")
+    rules = Rules(
+        near=near or None,
+        quality=quality,
+        pii=pii,
+        region=region,
+        against=tuple(against or ()),
+        ngram=ngram,
+        max_tokens=max_tokens,
+        max_words=max_words,
+    )
+    counter = token_counter(model, config)
+    done = draw_curation(curate_files(files, out, rules=rules, report=report, count_tokens=counter))
+    if as_json:
+        write({**done.to_dict(), "out": str(out)})
+    else:
+        show_curated(done, out)
 
 
 def token_counter(model: str | None, config: Path | None) -> "TokenCounter | None":

@@ -1,6 +1,6 @@
 """Data report: what `agentlab data` found or did, as tables on standard output."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from agentlab.console import clean, draw_rows, make_console
 
 if TYPE_CHECKING:
     from finetune.data.converting import Converted
+    from finetune.data.curation import Curated, Looked
     from finetune.data.measuring import Checked, Measures
     from finetune.data.splitting import Split
 
@@ -82,6 +83,27 @@ def show_split(done: "Split") -> None:
         for part, count in done.rows.items()
     ]
     draw_rows(make_console(), ("part", "rows", "share", f"groups by {done.by}", "file"), rows)
+
+
+def draw_curation(events: "Iterator[Looked | Curated]") -> "Curated":
+    """Draw a curation while it runs; return what it did."""
+    from agentlab.progress import Bar
+    from finetune.data.curation import Curated
+
+    with Bar(make_console(stderr=True)) as bar:
+        for event in events:
+            if isinstance(event, Curated):
+                return event
+            bar.show("rows", event.rows, None, f"{event.kept:,} kept")
+    raise RuntimeError("The curation ended without a result.")
+
+
+def show_curated(done: "Curated", out: Path) -> None:
+    """Show how many rows were kept, and why the others were not."""
+    said = f"  {done.kept:,} rows of {done.rows:,} in {out}"
+    make_console().print(Text(said, style="good"), soft_wrap=True)
+    show_reasons("dropped", done.dropped)
+    show_reasons("masked", done.masked)
 
 
 def show_reasons(what: str, reasons: Mapping[str, int]) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,27 +50,25 @@ class NearDuplicates:
         self._index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)
         self._sketches: dict[str, tuple[Any, Any]] = {}
 
-    def find(self, content: Content) -> str | None:
-        """Give the name of an earlier row that this one nearly repeats, or None."""
-        whole, answered = _sketch(content.whole), _sketch(content.answered or content.asked)
-        for name in self._index.query(whole):
-            other_whole, other_answered = self._sketches[name]
+    def twin_or_add(self, name: str, content: Content) -> str | None:
+        """Give the name of an earlier row that this one nearly repeats; else remember this one."""
+        whole = _sketch(content.whole)
+        part = content.answered or content.asked
+        answered = whole if part == content.whole else _sketch(part)
+        for twin in self._index.query(whole):
+            other_whole, other_answered = self._sketches[twin]
             likeness = min(whole.jaccard(other_whole), answered.jaccard(other_answered))
             if likeness >= self._threshold:
-                return str(name)
+                return str(twin)
+        self._sketches[name] = (whole, answered)
+        self._index.insert(name, whole)
         return None
-
-    def add(self, name: str, content: Content) -> None:
-        """Remember a row under a name."""
-        sketches = _sketch(content.whole), _sketch(content.answered or content.asked)
-        self._sketches[name] = sketches
-        self._index.insert(name, sketches[0])
 
 
 def _sketch(text: str) -> Any:
     from datasketch import LeanMinHash, MinHash
 
-    sketch = MinHash(num_perm=_PERMUTATIONS)
+    sketch = MinHash(num_perm=_PERMUTATIONS, hashfunc=zlib.crc32)  # SHA-1 takes most of the time
     sketch.update_batch(list(_shingles(words_of(text))))
     return LeanMinHash(sketch)
 

@@ -82,3 +82,23 @@ def test_split_writes_the_parts(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert len((tmp_path / "parts" / "eval.jsonl").read_text().splitlines()) == 2
     for wrong in ("train=1", "train=a,eval=b", "tr/ain=1,eval=1"):
         assert run(["data", "split", path, "--out", "parts", "--ratios", wrong]) == 2
+
+
+def test_curate_writes_what_is_kept_and_says_why_not_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("datasketch")
+    rows = [{"text": "Write to a@b.de now."}, {"text": "write to A@B.DE now"}, {"text": "x"}]
+    path = write(tmp_path / "a.jsonl", *rows)
+    assert run(["data", "curate", path, "--out", "clean.jsonl"]) == 0
+    out = capsys.readouterr().out
+    assert "1 rows of 3 in clean.jsonl" in out
+    assert "email" in out
+    assert "duplicate" in out
+    assert (tmp_path / "clean.jsonl").read_text() == '{"text": "Write to [EMAIL] now."}\n'
+    assert len((tmp_path / "clean.report.jsonl").read_text().splitlines()) == 3
+    assert run(["data", "curate", path, "--out", "clean.jsonl", "--max-tokens", "3"]) == 2
+    assert run(["data", "curate", path, "--out", "clean.jsonl", "--region", "XX"]) == 2
+    assert "is no region" in capsys.readouterr().err
+    assert run(["data", "curate", path, "--out", "clean.jsonl", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kept"] == 1

@@ -1,0 +1,198 @@
+"""Curation: rows that are worth learning from kept, the others dropped, each with its reason."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from finetune.data.contamination import learn_all
+from finetune.data.content import content_of, rewrite
+from finetune.data.duplicates import NearDuplicates, exact_key
+from finetune.data.files import Fault, Record, files_in
+from finetune.data.kinds import SHAPES
+from finetune.data.privacy import PrivacyFilter
+from finetune.data.quality import fault_of
+from finetune.data.reading import Known, known_rows
+from finetune.data.rows import Row
+from finetune.data.writing import refuse_own_input, to_jsonl, whole_file
+from finetune.errors import ExampleError
+
+Pii = Literal["mask", "drop", "keep"]
+_EVERY = 200
+
+
+@dataclass(frozen=True)
+class Rules:
+    """By which rules rows are dropped or changed; each of them can be left out.
+
+    `near` is the Jaccard similarity from which rows are near duplicates. `against` are evaluation
+    sets, of which no run of `ngram` words may be learned. `region` is of phone numbers without a
+    country code. A row is too long with more than `max_tokens` tokens or `max_words` words.
+    """
+
+    exact: bool = True
+    near: float | None = 0.8
+    quality: bool = True
+    pii: Pii = "mask"
+    region: str | None = None
+    against: tuple[Path, ...] = ()
+    ngram: int = 13
+    max_tokens: int | None = None
+    max_words: int | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one row: dropped or masked, why, and what it has to do with."""
+
+    place: str
+    action: Literal["dropped", "masked"]
+    reason: str
+    detail: str = ""
+    lineage: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """So many rows have been looked at, and so many of them kept."""
+
+    rows: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class Curated:
+    """What a curation did: rows read and kept, and how often each reason held."""
+
+    rows: int
+    kept: int
+    dropped: dict[str, int]
+    masked: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+
+def curate(
+    paths: Iterable[Path],
+    out: Path,
+    *,
+    rules: Rules = Rules(),
+    report: Path | None = None,
+    count_tokens: Callable[[Any], int] | None = None,
+) -> Iterator[Looked | Curated]:
+    """Write the rows worth keeping to `out`, and each verdict to `report`, by default beside it.
+
+    Rows are read one at a time, and both files take their places when all is done: a stopped run
+    leaves what was there. The first of rows that say the same is kept. `max_tokens` needs
+    `count_tokens`. Raises ExampleError where nothing is left.
+    """
+    files = files_in(paths)
+    report = report or out.with_suffix(".report.jsonl")
+    for target in (out, report):
+        refuse_own_input(target, [*files, *rules.against])
+    judge = _Judge(rules, count_tokens)
+    rows = kept = 0
+    dropped: Counter[str] = Counter()
+    masked: Counter[str] = Counter()
+    with ExitStack() as stack:
+        written, told = (stack.enter_context(whole_file(path)) for path in (out, report))
+        for each in known_rows(files):
+            rows += 1
+            fields, verdicts = judge.look(each)
+            for verdict in verdicts:
+                told.write(to_jsonl(asdict(verdict)))
+                (dropped if verdict.action == "dropped" else masked)[verdict.reason] += 1
+            if fields is not None:
+                written.write(to_jsonl(fields))
+                kept += 1
+            if rows % _EVERY == 0:
+                yield Looked(rows, kept)
+        if not kept:
+            reasons = ", ".join(f"{why} ({count})" for why, count in dropped.most_common())
+            raise ExampleError(f"No row of {rows} is worth keeping: {reasons or 'no rows at all'}.")
+    yield Curated(rows, kept, dict(dropped), dict(masked))
+
+
+class _Judge:
+    """Looks at rows one by one, remembering those before."""
+
+    def __init__(self, rules: Rules, count_tokens: Callable[[Any], int] | None) -> None:
+        if rules.max_tokens is not None and count_tokens is None:
+            raise ValueError("max_tokens needs count_tokens")
+        self._rules = rules
+        self._count_tokens = count_tokens
+        self._seen: dict[bytes, str] = {}
+        self._near = NearDuplicates(rules.near) if rules.near is not None else None
+        self._known = learn_all(rules.against, ngram=rules.ngram)
+        keeps = rules.pii == "keep"
+        self._privacy = None if keeps else PrivacyFilter(region=rules.region)
+
+    def look(self, each: Known | Fault) -> tuple[Mapping[str, Any] | None, Sequence[Verdict]]:
+        """Give a row's fields as they are to be kept, or None, and what is to be said of it."""
+        if isinstance(each, Fault):
+            place = f"{each.path}:{each.line}"
+            return None, [Verdict(place, "dropped", "no row of a known kind", each.reason)]
+        place = f"{each.record.path}:{each.record.line}"
+        lineage = each.row.lineage if isinstance(each.row, Row) else {}
+        reason = self._reason(each, place)
+        if reason:
+            return None, [Verdict(place, "dropped", *reason, lineage=lineage)]
+        fields, found = self._masked(each)
+        if found and (fields is None or self._rules.pii == "drop"):
+            said = ", ".join(f"{count} {kind}" for kind, count in found.items())
+            return None, [Verdict(place, "dropped", "personal data", said, lineage)]
+        twin = self._twin(each, fields or {}, place)
+        if twin:
+            return None, [Verdict(place, "dropped", "near duplicate", twin, lineage)]
+        masks = [
+            Verdict(place, "masked", kind, f"{count} of them", lineage)
+            for kind, count in found.items()
+        ]
+        return fields, masks
+
+    def _reason(self, each: Known, place: str) -> tuple[str, str] | None:
+        rules, content = self._rules, content_of(each.row)
+        earlier = self._seen.setdefault(exact_key(content), place) if rules.exact else place
+        if earlier != place:
+            return "duplicate", earlier
+        fault = fault_of(each.row, content) if rules.quality else None
+        if fault:
+            return "quality", fault
+        words = len(content.whole.split())
+        if rules.max_words is not None and words > rules.max_words:
+            return "too long", f"{words} words"
+        if rules.max_tokens is not None and self._count_tokens:
+            tokens = self._count_tokens(each.row)
+            if tokens > rules.max_tokens:
+                return "too long", f"{tokens} tokens"
+        held = self._known.find(content.whole) if self._known else None
+        return ("in an evaluation set", held) if held else None
+
+    def _masked(self, each: Known) -> tuple[Mapping[str, Any] | None, Counter[str]]:
+        """Mask what is personal; None where that would move a reader's answer in its passage."""
+        fields, found = each.record.fields, Counter[str]()
+        if self._privacy is None:
+            return fields, found
+
+        def mask(text: str) -> str:
+            assert self._privacy is not None  # noqa: S101 - for the type checker
+            masked, kinds = self._privacy.mask(text)
+            found.update(kinds)
+            return masked
+
+        masked = rewrite(each.kind, fields, mask)
+        if found and each.kind == "question" and masked["passage"] != fields["passage"]:
+            return None, found
+        return masked if found else fields, found
+
+    def _twin(self, each: Known, fields: Mapping[str, Any], place: str) -> str | None:
+        if self._near is None:
+            return None
+        row = each.row
+        if fields is not each.record.fields:
+            row = SHAPES[each.kind].parse(Record(dict(fields), each.record.path, each.record.line))
+        return self._near.twin_or_add(place, content_of(row))
