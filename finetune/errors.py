@@ -5,6 +5,7 @@ FinetuneError
 |-- ExampleError       a row or a text that cannot be learned from or measured on (ValueError)
 |-- TemplateError      a chat template that cannot mark what to learn (ValueError)
 |-- ModelError         a base model or an adapter that cannot be loaded (ValueError)
+|-- ConversionError    an adapter that cannot be brought into another form (ValueError)
 |-- MissingPackageError     an optional package is not installed (ImportError)
 |-- RunExistsError          the result folder already holds a run (FileExistsError)
 |-- RunChangedError         a run is to be continued with other data or settings (ValueError)
@@ -33,6 +34,10 @@ class TemplateError(FinetuneError, ValueError):
 
 class ModelError(FinetuneError, ValueError):
     """A base model or an adapter cannot be loaded."""
+
+
+class ConversionError(FinetuneError, ValueError):
+    """An adapter or a model cannot be brought into another form."""
 
 
 class MissingPackageError(FinetuneError, ImportError):

@@ -34,7 +34,7 @@ def merge(base: Path, adapter: Path, out: Path, *, chat_template: str | None) ->
             shutil.rmtree(stale, ignore_errors=True)
         part = out / f".{target.name}.{os.getpid()}.part"
         try:
-            _write_merged(base, adapter, part, chat_template)
+            write_merged(base, adapter, part, chat_template)
             manifest = {"fingerprint": mark, "adapter": adapter.name}
             (part / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
             part.rename(target)
@@ -71,12 +71,17 @@ def _bytes_of(path: Path, folder: Path, kind: str) -> bytes:
         ) from error
 
 
-def _write_merged(base: Path, adapter: Path, folder: Path, chat_template: str | None) -> None:
-    """Merge in fp32 and round to bf16 once; PEFT would round the update before it is added."""
+def write_merged(base: Path, adapter: Path, folder: Path, chat_template: str | None) -> None:
+    """Write a base with an adapter of any kind folded in, and its tokenizer, into `folder`.
+
+    The sum is made in fp32 and rounded to bf16 once; PEFT would round the update before it is
+    added. Raise ModelError where the adapter does not fit the base.
+    """
     import torch
     from peft.peft_model import PeftModel
     from transformers import AutoModelForCausalLM
 
+    import finetune.neural  # noqa: F401 - PEFT then knows such adapters
     from finetune.base_model import load_tokenizer, no_bars
 
     with no_bars():

@@ -54,6 +54,11 @@ class NeuralConfig(PeftConfig):
     layers_to_transform: list[int] | int | None = None
     layers_pattern: list[str] | str | None = None
 
+    @property
+    def scale(self) -> float:
+        """Return what the sine is multiplied by, alpha / (r w)."""
+        return self.alpha / (self.r * self.frequency)
+
     def __post_init__(self) -> None:
         """Check the numbers; raise ValueError, as PEFT's own configurations do."""
         super().__post_init__()
@@ -118,7 +123,7 @@ class NeuralLinear(nn.Module, BaseTunerLayer):
         """Add an adapter: A as LoRA draws it, B all zeros, and so dW = 0."""
         self.r[adapter_name] = config.r
         self.frequency[adapter_name] = config.frequency
-        self.scale[adapter_name] = config.alpha / (config.r * config.frequency)
+        self.scale[adapter_name] = config.scale
         self.neural_dropout[adapter_name] = nn.Dropout(config.dropout)
         first = torch.empty(config.r, self.in_features)
         nn.init.kaiming_uniform_(first, a=math.sqrt(5))
@@ -129,10 +134,8 @@ class NeuralLinear(nn.Module, BaseTunerLayer):
 
     def get_delta_weight(self, adapter_name: str) -> torch.Tensor:
         """Return dW in fp32, out x in."""
-        sine = _sine(
-            self.neural_A[adapter_name], self.neural_B[adapter_name], self.frequency[adapter_name]
-        )
-        return self.scale[adapter_name] * sine
+        first, second = self.neural_A[adapter_name], self.neural_B[adapter_name]
+        return self.scale[adapter_name] * _sine(first, second, self.frequency[adapter_name])
 
     def angle_rms(self, adapter_name: str) -> float:
         """Return rms(w B A) over the elements, from two r x r products."""
@@ -238,6 +241,11 @@ def angles(model: PeftModel, adapter_name: str = "default") -> Mapping[str, floa
         for name, module in model.named_modules()
         if isinstance(module, NeuralLinear) and adapter_name in module.neural_A
     }
+
+
+def delta_weight(first: torch.Tensor, second: torch.Tensor, config: NeuralConfig) -> torch.Tensor:
+    """Return the dW of a layer's A and B in fp32, out x in."""
+    return config.scale * _sine(first, second, config.frequency)
 
 
 def _sine(first: torch.Tensor, second: torch.Tensor, frequency: float) -> torch.Tensor:

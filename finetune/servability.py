@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import yaml
+
 from finetune.errors import ModelError
 
 MAX_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -120,9 +122,21 @@ def adaptation_of(folder: Path) -> Adaptation:
         tuner=_tuner(settings),
         lora_rank=max([settings.get("r", 1), *patterns]),
         target_modules=modules if isinstance(modules, str) else tuple(sorted(modules)),
+        quantize_4bit=bool(recipe_of(folder).get("quantize_4bit")),
         modules_to_save=tuple(settings.get("modules_to_save") or ()),
         lora_bias=bool(settings.get("lora_bias")) or settings.get("bias", "none") != "none",
     )
+
+
+def recipe_of(run: Path) -> dict[str, Any]:
+    """Return the settings that a run wrote beside its result; none of another trainer's adapter."""
+    try:
+        recipe = yaml.safe_load((run / "resolved.yaml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except yaml.YAMLError as error:
+        raise ModelError(f"{run / 'resolved.yaml'} is no valid YAML: {error}. Mend it.") from error
+    return recipe if isinstance(recipe, dict) else {}
 
 
 def _tuner(settings: dict[str, Any]) -> str:

@@ -91,7 +91,7 @@ def test_merging_is_done_once_and_again_only_for_something_new(
     other_template = merge(tiny_base, adapter(1), out, chat_template="{{ messages }}")
     other_adapter = merge(tiny_base, adapter(2), out, chat_template=None)
     assert len({first, other_template, other_adapter}) == 3
-    monkeypatch.setattr(export, "_write_merged", lambda *_: pytest.fail("merged again"))
+    monkeypatch.setattr(export, "write_merged", lambda *_: pytest.fail("merged again"))
     assert merge(tiny_base, adapter(1), out, chat_template=None) == first
 
 
@@ -109,7 +109,7 @@ def test_a_merge_that_dies_half_way_leaves_nothing_that_looks_whole(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(export, "_write_merged", die)
+        patch.setattr(export, "write_merged", die)
         with pytest.raises(OSError, match="No space left"):
             merge(tiny_base, folder, out, chat_template=None)
     assert [path for path in out.iterdir() if path.is_dir()] == []
