@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from peft import (
     LoraConfig,
+    PeftConfig,
     TaskType,
     get_peft_model,
     get_peft_model_state_dict,
@@ -28,6 +29,7 @@ from transformers.utils import logging
 from finetune.continuing import ADAPTER_WEIGHTS, Earlier
 from finetune.errors import ConfigError, MissingPackageError, ModelError
 from finetune.method_config import ATTENTION, TuneConfig
+from finetune.neural import NeuralConfig, neural_config
 
 HEAD = "score"
 """What transformers calls the head of a decoder that classifies, or scores."""
@@ -118,7 +120,7 @@ def _four_bits() -> BitsAndBytesConfig:
     )
 
 
-def lora_config(config: TuneConfig) -> LoraConfig:
+def adapter_config(config: TuneConfig) -> LoraConfig | NeuralConfig:
     """Translate the settings into PEFT's."""
     modules: str | list[str]
     match config.target_modules:
@@ -128,6 +130,14 @@ def lora_config(config: TuneConfig) -> LoraConfig:
             modules = list(ATTENTION)
         case names:
             modules = list(names)
+    if config.tuner == "neural":
+        return neural_config(
+            rank=config.lora_rank,
+            alpha=config.alpha,
+            target_modules=modules,
+            frequency=config.frequency,
+            dropout=config.lora_dropout,
+        )
     return LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=config.lora_rank,
@@ -146,7 +156,7 @@ def add_adapter(
 
     A head that the task has is trained and saved with it.
     """
-    settings = lora_config(config)
+    settings = adapter_config(config)
     settings.task_type = task
     try:
         return _adapted(model, settings)
@@ -173,8 +183,10 @@ def load_adapter(
             f"target_modules is all, which is {sorted(_linear_names(model))} on this model; the "
             f"adapter {earlier.folder} has {list(earlier.modules)}. Leave target_modules out."
         )
-    settings = LoraConfig.from_pretrained(str(earlier.folder))
-    settings.lora_dropout, settings.inference_mode = config.lora_dropout, False
+    settings = PeftConfig.from_pretrained(str(earlier.folder))
+    dropout = "dropout" if isinstance(settings, NeuralConfig) else "lora_dropout"
+    setattr(settings, dropout, config.lora_dropout)
+    settings.inference_mode = False
     settings.task_type, other = task, settings.task_type != task
     adapted = _adapted(model, settings)
     own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
@@ -193,7 +205,7 @@ def load_adapter(
     return adapted
 
 
-def _adapted(model: PreTrainedModel, settings: LoraConfig) -> PeftModel:
+def _adapted(model: PreTrainedModel, settings: PeftConfig) -> PeftModel:
     with warnings.catch_warnings():
         # PEFT warns about the tied word embeddings, which no LoRA here touches
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")

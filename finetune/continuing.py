@@ -8,23 +8,26 @@ from typing import Any
 from finetune.errors import ConfigError, ModelError
 from finetune.method_config import ATTENTION, TuneConfig
 from finetune.run_folder import sha256
+from finetune.servability import adaptation_of
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """An adapter as its folder describes it; `tokens` is None where it does not say.
+    """An adapter as its folder describes it; `tokens` and `frequency` are None where it has none.
 
     `modules` are the last parts of their names, of which PEFT at times writes the whole path.
     """
 
     folder: Path
     sha256: str
+    tuner: str
     rank: int
     alpha: int
     modules: tuple[str, ...]
     tokens: int | None
+    frequency: float | None = None
 
     @property
     def name(self) -> str:
@@ -33,7 +36,7 @@ class Earlier:
 
 
 def read_earlier(folder: Path) -> Earlier:
-    """Read what an adapter's folder says; raise ModelError where it is no LoRA to go on from."""
+    """Read what an adapter's folder says; raise ModelError where none can go on from it."""
     settings = _json(folder / "adapter_config.json")
     if not settings or not (folder / ADAPTER_WEIGHTS).is_file():
         raise ModelError(
@@ -41,19 +44,22 @@ def read_earlier(folder: Path) -> Earlier:
             f"{ADAPTER_WEIGHTS}. Give the folder that an earlier run wrote."
         )
     modules = settings.get("target_modules")
-    if settings.get("peft_type") != "LORA" or not isinstance(modules, list):
+    kind = settings.get("peft_type")
+    if kind not in ("LORA", "NEURAL") or not isinstance(modules, list):
         raise ModelError(
-            f"{folder} holds a {settings.get('peft_type')} adapter on {modules!r}. Only a LoRA "
+            f"{folder} holds a {kind} adapter on {modules!r}. Only a LoRA or a neural adapter "
             "whose target_modules is a list of names can be trained further."
         )
     seen = _json(folder / "metrics.json")
     return Earlier(
         folder=folder,
         sha256=sha256(folder / ADAPTER_WEIGHTS),
+        tuner=adaptation_of(folder).tuner,
         rank=settings["r"],
-        alpha=settings["lora_alpha"],
+        alpha=int(settings["alpha" if kind == "NEURAL" else "lora_alpha"]),
         modules=tuple(sorted({name.rsplit(".", 1)[-1] for name in modules})),
         tokens=seen.get("total_tokens", seen.get("tokens")),
+        frequency=settings.get("frequency"),
     )
 
 
@@ -63,8 +69,14 @@ def agree(config: TuneConfig, earlier: Earlier) -> TuneConfig:
     Whether `target_modules: all` names the adapter's modules shows only on the model itself.
     """
     chosen = config.model_fields_set
-    wanted: dict[str, Any] = {"lora_rank": earlier.rank, "lora_alpha": earlier.alpha}
-    said: dict[str, Any] = {"lora_rank": config.lora_rank, "lora_alpha": config.alpha}
+    wanted: dict[str, Any] = {
+        "tuner": earlier.tuner,
+        "lora_rank": earlier.rank,
+        "lora_alpha": earlier.alpha,
+    }
+    if earlier.frequency:
+        wanted["frequency"] = earlier.frequency
+    said = {name: getattr(config, name) for name in wanted} | {"lora_alpha": config.alpha}
     faults = [name for name in wanted if name in chosen and said[name] != wanted[name]]
     taken = dict(wanted)
     if "target_modules" not in chosen:

@@ -14,6 +14,7 @@ from finetune.errors import ConversionError, ModelError, RunExistsError
 from finetune.export import write_merged
 from finetune.gguf import Quantization, find_converter, modelfile, write_gguf
 from finetune.run_folder import sha256, write
+from finetune.saving import MODEL_WEIGHTS
 from finetune.servability import (
     Engine,
     Form,
@@ -25,7 +26,6 @@ from finetune.servability import (
 )
 
 Target = Literal["auto", "adapter", "merged", "gguf"]
-MODEL_WEIGHTS = "model.safetensors"
 TEMPLATE = "chat_template.jinja"
 
 
@@ -113,10 +113,22 @@ def base_name(order: Order) -> str:
 
 
 def _servability(order: Order) -> Servability:
+    if _scores(order.run):
+        raise ConversionError(f"{order.run} scores texts and writes none: load it by load_reward.")
     if is_model(order.run):
         return Servability("model", ("every weight is tuned",))
     engine: Engine = "vllm" if order.target == "adapter" else order.engine
     return check(adaptation_of(order.run), engine=engine)
+
+
+def _scores(run: Path) -> bool:
+    """Return whether the run made a reward model: of its files, the one that says so is read."""
+    for name in ("adapter_config.json", "config.json"):
+        if (run / name).is_file():
+            said = json.loads((run / name).read_text(encoding="utf-8"))
+            kinds = [str(said.get("task_type")), *(said.get("architectures") or [])]
+            return any("SEQ_CLS" in kind or "SequenceClassification" in kind for kind in kinds)
+    return False
 
 
 def is_model(folder: Path) -> bool:

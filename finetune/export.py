@@ -81,7 +81,6 @@ def write_merged(base: Path, adapter: Path, folder: Path, chat_template: str | N
     from peft.peft_model import PeftModel
     from transformers import AutoModelForCausalLM
 
-    import finetune.neural  # noqa: F401 - PEFT then knows such adapters
     from finetune.base_model import load_tokenizer, no_bars
 
     with no_bars():

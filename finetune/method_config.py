@@ -16,8 +16,9 @@ ATTENTION = ("q_proj", "k_proj", "v_proj")
 class TuneConfig(RunConfig):
     """Settings that every method on a language model has.
 
-    `adapter` is the folder of a LoRA on the model which the run trains further. `micro_batch` rows
-    go through the model at once, padded to the longest; `batch` of them make a step. With `effects`
+    `adapter` is the folder of an adapter on the model which the run trains further. `frequency` is
+    that of a neural adapter's sine: the larger, the less it is a LoRA. `micro_batch` rows go
+    through the model at once, padded to the longest; `batch` of them make a step. With `effects`
     the run measures what it did to general text and to the variety of what the model writes.
     """
 
@@ -26,10 +27,11 @@ class TuneConfig(RunConfig):
     adapter: Path | None = None
     chat_template: Path | None = None
 
-    tuner: Literal["lora", "rslora", "dora", "full"] = "lora"
+    tuner: Literal["lora", "rslora", "dora", "neural", "full"] = "lora"
     lora_rank: int = Field(32, ge=1, le=512)
     lora_alpha: int | None = Field(None, ge=1)
     lora_dropout: float = Field(0.0, ge=0, lt=1)
+    frequency: float = Field(200.0, gt=0)
     target_modules: Literal["all", "attention"] | tuple[str, ...] = "all"
     quantize_4bit: bool = False
     micro_batch: int = Field(1, ge=1)

@@ -36,9 +36,6 @@ NAME = "neural"
 FREQUENCY = 200.0
 """The frequency by default: dW then stays below alpha / (200 r), as large as a LoRA's elements."""
 
-EXPORTABLE = 1.5
-"""The largest rms(w B A) at which a LoRA of a few hundred ranks still holds nearly all of dW."""
-
 
 @dataclass
 class NeuralConfig(PeftConfig):
@@ -241,6 +238,12 @@ def angles(model: PeftModel, adapter_name: str = "default") -> Mapping[str, floa
         for name, module in model.named_modules()
         if isinstance(module, NeuralLinear) and adapter_name in module.neural_A
     }
+
+
+def spread(model: PeftModel) -> dict[str, float]:
+    """Return the mean and the largest rms(w B A) of the layers, which tell how far from a LoRA."""
+    each = angles(model).values()
+    return {"mean": sum(each) / len(each), "largest": max(each)}
 
 
 def delta_weight(first: torch.Tensor, second: torch.Tensor, config: NeuralConfig) -> torch.Tensor:

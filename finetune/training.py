@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from peft.peft_model import PeftModel
 from transformers import PreTrainedTokenizerBase, Trainer, set_seed
 
 from finetune.base_model import load_tokenizer
@@ -18,10 +19,12 @@ from finetune.forecast import less_memory, workload
 from finetune.hardware import find_hardware
 from finetune.method_config import TuneConfig
 from finetune.methods.method import Method, Model, Rows
+from finetune.neural import spread
 from finetune.report import write_report
 from finetune.run_folder import data_hashes, sha256, step_of, write
 from finetune.running import Run, events_of, summary
 from finetune.saving import save_tuned
+from finetune.servability import check
 from finetune.shape import read_shape
 
 Lineage = dict[str, str]
@@ -124,10 +127,14 @@ class _TuneRun(Run):
             write(folder / "chat_template.jinja", self.method.template)
         metrics: dict[str, Any] = {"method": config.method} | summary(lines) | dict(facts)
         metrics |= {
+            "tuner": config.tuner,
+            "served_as": str(check(config)),
             "parameters": self._trainable(),
             f"{'model' if config.tuner == 'full' else 'adapter'}_sha256": sha256(weights),
             "versions": {name: version(name) for name in ("torch", "transformers", "peft", "trl")},
         }
+        if config.tuner == "neural" and isinstance(self.model, PeftModel):
+            metrics["angle_rms"] = spread(self.model)
         if self.held_out:
             seen = self._measure(metrics["steps"])
             metrics |= {f"held_out_{name}": value for name, value in seen.items()}

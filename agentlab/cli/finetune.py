@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from agentlab.cli import options, starter, training, tuning
+from agentlab.cli import export, options, starter, training, tuning
 
 READER_EXAMPLES = """\b
 Examples:
@@ -140,6 +140,7 @@ def retriever(
     sys.stdout.write(f"{training.draw(train_retriever(plan, base=base, resume=resume))}\n")
 
 
+app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=starter.PASSAGE_EXAMPLES)(starter.passages)
 app.command(epilog=starter.ROUTE_EXAMPLES)(starter.routes)
 app.command(epilog=starter.PASSAGE_EXAMPLES)(starter.calibrate)

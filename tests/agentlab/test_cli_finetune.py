@@ -224,3 +224,60 @@ def test_a_calibration_shows_what_the_reader_is_worth(
         "answerable or not, AUC 0.000 [0.000, 0.000] 1.000 [1.000, 1.000]",
         "fair evidence from a probability of 0.25, strong from 0.50",
     ]
+
+
+def test_an_export_says_what_was_made_and_what_it_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from finetune.conversion import Converted
+    from finetune.delivery import Delivery, Order
+    from finetune.servability import Adaptation, check
+
+    told: list[Order] = []
+
+    def delivered(order: Order, **_: Any) -> Delivery:
+        told.append(order)
+        made = Converted(64, 0.9931, 0.97, "model.layers.0.mlp.up_proj")
+        return Delivery(order.out, "converted", check(Adaptation("neural", 32)), made)
+
+    monkeypatch.setattr("finetune.delivery.deliver", delivered)
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "NEURAL", "r": 32}')
+    out = tmp_path / "out"
+    code = run(["finetune", "export", str(tmp_path), "--out", str(out), "--energy", "0.95"])
+    heard = capsys.readouterr()
+    assert code == 0, heard.err
+    assert heard.out == f"{out}\n"
+    assert "an ordinary LoRA made from it by SVD" in heard.err
+    assert "rank 64 keeps 99.31% of the update's energy (97.00% in the worst layer" in heard.err
+    assert "vLLM: --enable-lora --max-lora-rank 64" in heard.err
+    assert (told[0].energy, told[0].target, told[0].base) == (0.95, "auto", None)
+
+
+def test_an_export_that_merges_fetches_the_base_that_the_run_names(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr("finetune.delivery.deliver", lambda order, **_: told.append(order))
+    monkeypatch.setattr("agentlab.cli.export._tell", lambda _: None)
+    (tmp_path / "adapter_config.json").write_text(
+        f'{{"peft_type": "LORA", "r": 8, "base_model_name_or_path": "{base}"}}'
+    )
+    command = ["finetune", "export", str(tmp_path), "--to", "merged", "--out", str(tmp_path / "o")]
+    assert run(command) == 0, capsys.readouterr().err
+    assert told[0].base == base
+
+
+def test_an_export_of_what_is_no_run_ends_with_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["finetune", "export", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "is no folder of an adapter" in said
+    assert "Traceback" not in said
+
+
+def test_the_help_of_an_export_explains_the_forms(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["finetune", "export", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "a neural adapter becomes a LoRA by SVD" in said
+    assert "--converter llama.cpp" in said

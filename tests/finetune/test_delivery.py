@@ -87,7 +87,7 @@ def run(tiny_base: Path, tmp_path: Path) -> Callable[..., tuple[Path, torch.Tens
         ("lora", 8, "adapter", 8),
         ("lora", 12, "padded", 16),
         ("rslora", 12, "padded", 16),
-        ("neural", 8, "converted", 16),
+        ("neural", 8, "converted", 8),
         ("dora", 8, "merged", None),
     ],
 )
@@ -229,6 +229,11 @@ def test_what_cannot_be_delivered_is_told_before_anything_is_written(
         deliver(Order(run=dora, out=tmp_path / "out"))
     with pytest.raises(ModelError, match="no folder of an adapter"):
         deliver(Order(run=tmp_path, out=tmp_path / "out"))
+    reward = tmp_path / "reward"
+    reward.mkdir()
+    (reward / "adapter_config.json").write_text('{"task_type": "SEQ_CLS"}')
+    with pytest.raises(ConversionError, match="scores texts and writes none"):
+        deliver(Order(run=reward, out=tmp_path / "out"))
     lora, _ = run()
     deliver(Order(run=lora, out=tmp_path / "taken"))
     with pytest.raises(RunExistsError, match="taken exists already"):
