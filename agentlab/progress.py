@@ -195,7 +195,8 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
             told += [f"{event.tokens_per_second:,.0f} tokens/s", _left(event.seconds_left)]
             bar.show("step", event.step, event.steps, " · ".join(told))
         case training.Evaluated():
-            told = [f"held-out loss {event.loss:.4f}", *_measures(event.measures)]
+            loss = [] if event.loss is None else [f"held-out loss {event.loss:.4f}"]
+            told = [*loss, *_measures(event.measures)]
             bar.line(f"step {event.step}: {', '.join(told)}")
         case training.Saved():
             bar.line(f"step {event.step}: saved {event.folder}")

@@ -188,6 +188,7 @@ def load_adapter(
     setattr(settings, dropout, config.lora_dropout)
     settings.inference_mode = False
     settings.task_type, other = task, settings.task_type != task
+    settings.base_model_name_or_path = None  # a name, where the model comes from a folder
     adapted = _adapted(model, settings)
     own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     kept = load_file(earlier.folder / ADAPTER_WEIGHTS)

@@ -88,11 +88,12 @@ class Progress:
 class Evaluated:
     """The mean loss over the held-out rows' learned tokens, or over the held-out rows.
 
-    `measures` are what else was measured on them, such as rewards.
+    `measures` are what else was measured on them, such as rewards; a method that is judged by
+    these alone has no loss.
     """
 
     step: int
-    loss: float
+    loss: float | None
     measures: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -145,9 +145,30 @@ class RewardConfig(TuneConfig):
     margins: bool = False
 
 
+class GrpoConfig(TuneConfig):
+    """Group-relative policy optimisation (Shao et al. 2024) on whole episodes with tools.
+
+    A step takes `batch` prompts, each acted on `generations` times: `turns` messages of at most
+    `turn_tokens` tokens, `max_length` tokens with what the tools say. `rewards` weighs the world's
+    rewards by name; `beta` adds a KL penalty, `epsilon` clips the ratio.
+    """
+
+    method: ClassVar[str] = "grpo"
+
+    learning_rate: float = Field(2e-5, gt=0)
+    batch: int = Field(4, ge=1)
+    generations: int = Field(4, ge=2)
+    temperature: float = Field(1.0, gt=0)
+    turns: int = Field(3, ge=1)
+    turn_tokens: int = Field(96, ge=4)
+    rewards: dict[str, float] | None = None
+    beta: float = Field(0.0, ge=0)
+    epsilon: float = Field(0.2, gt=0, lt=1)
+
+
 METHODS: dict[str, type[TuneConfig]] = {
     kind.method: kind
-    for kind in (CptConfig, SftConfig, DpoConfig, KtoConfig, OrpoConfig, RewardConfig)
+    for kind in (CptConfig, SftConfig, DpoConfig, KtoConfig, OrpoConfig, RewardConfig, GrpoConfig)
 }
 """The settings of each method on a language model, in the order in which they are usually run."""
 

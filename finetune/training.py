@@ -21,6 +21,7 @@ from finetune.method_config import TuneConfig
 from finetune.methods.method import Method, Model, Rows
 from finetune.neural import spread
 from finetune.report import write_report
+from finetune.rollouts import World
 from finetune.run_folder import data_hashes, sha256, step_of, write
 from finetune.running import Run, events_of, summary
 from finetune.saving import save_tuned
@@ -30,14 +31,22 @@ from finetune.shape import read_shape
 Lineage = dict[str, str]
 
 
-def train(config: TuneConfig, *, base: Path | None = None, resume: bool = False) -> Iterator[Event]:
+def train(
+    config: TuneConfig,
+    *,
+    base: Path | None = None,
+    world: World | None = None,
+    resume: bool = False,
+) -> Iterator[Event]:
     """Tune a model as the settings say, and yield what happens.
+
+    `world` is what the model acts in and is judged by, for the methods that let it act.
 
     `base` is the folder of the model that `config.model` names; without it `config.model` is that
     folder. Closing the iterator saves a checkpoint first, and so does Ctrl-C, which ends in a
     StoppedError; `resume` goes on from the last one, with the losses of a run never stopped.
     """
-    yield from events_of(_TuneRun(config, base, resume=resume))
+    yield from events_of(_TuneRun(config, base, world, resume=resume))
 
 
 def method_for(config: TuneConfig, tokenizer: PreTrainedTokenizerBase) -> Method[Any]:
@@ -57,9 +66,11 @@ class _TuneRun(Run):
     trainer: Trainer
     held_out: Rows | None = None
 
-    def __init__(self, config: TuneConfig, base: Path | None, *, resume: bool) -> None:
+    def __init__(
+        self, config: TuneConfig, base: Path | None, world: World | None, *, resume: bool
+    ) -> None:
         super().__init__(config, base, resume=resume)
-        self.config = config
+        self.config, self.world = config, world
 
     def carry_out(self) -> None:
         """Do the run."""
@@ -68,6 +79,7 @@ class _TuneRun(Run):
             self.config = agree(self.config, earlier)
         config = self.config
         self.method = method = method_for(config, load_tokenizer(self.base))
+        method.world = self.world
         rows = method.read(config.data)
         if config.eval_data:
             self.held_out = method.read(config.eval_data)
@@ -116,9 +128,9 @@ class _TuneRun(Run):
     def _measure(self, step: int) -> Mapping[str, float]:
         assert self.held_out is not None  # noqa: S101 - the settings ask for what is evaluated
         seen = dict(self.method.measure(self.trainer, self.held_out))
-        loss = seen.pop("loss")
-        self.events.put(Evaluated(step, loss, seen))
-        return {"loss": loss} | seen
+        rest = {name: value for name, value in seen.items() if name != "loss"}
+        self.events.put(Evaluated(step, seen.get("loss"), rest))
+        return seen
 
     def _finish(self, facts: Mapping[str, Any], before: Effects | None) -> None:
         config, folder, lines = self.config, self.folder.path, self.folder.lines()

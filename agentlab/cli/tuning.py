@@ -1,7 +1,8 @@
 """`agentlab finetune METHOD`: one command for each way to tune a language model."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from agentlab.cli import options, training
 
 if TYPE_CHECKING:
+    from agentlab.tuning_world import AgentWorld
     from finetune.method_config import TuneConfig
 
 
@@ -77,6 +79,14 @@ PAGES = {
         "Takes the place of sft and dpo where all data are pairs; keeps no reference.",
         '{"prompt": "...", "chosen": "the better answer", "rejected": "the worse one"}',
         ("orpo --data pairs.jsonl --model smollm2-135m --out adapters/single",),
+    ),
+    "grpo": Page(
+        "Let the agent act, and make likelier what is judged better than its other tries.\n\n"
+        "It searches your library, and the web where the settings allow it, for every question, "
+        "several times. Rewards: format, route, citation, answer, brevity; weigh them by "
+        "--set rewards='{citation: 2, answer: 1}'. What the tools say is not learned.",
+        '{"prompt": "a question", "answers": ["a right answer"], "route": "search_documents"}',
+        ("grpo --data asked.jsonl --model smollm2-135m --out b --set adapter=adapters/mine",),
     ),
     "reward": Page(
         "Train a reward model, which says by one number how good an answer is.\n\n"
@@ -203,7 +213,7 @@ def _tune(
         return
     plan, base = training.with_base(plan, config)
     _foretell(plan, base)
-    _train(plan, base, resume=resume)
+    _train(plan, base, config, resume=resume)
     sys.stdout.write(f"{plan.out}\n")
 
 
@@ -234,16 +244,33 @@ def run(
     for stage, folder in stages_to_run(plan, base):
         tell(f"stage {stage.number} of {len(plan.stages)}: {stage.config.method}")
         _foretell(stage.config, folder)
-        _train(stage.config, folder, resume=True)
+        _train(stage.config, folder, config, resume=True)
         sys.stdout.write(f"{stage.config.out}\n")
 
 
-def _train(plan: "TuneConfig", base: Path, *, resume: bool) -> None:
+def _train(plan: "TuneConfig", base: Path, config: Path | None, *, resume: bool) -> None:
     try:
         from finetune.training import train
     except ImportError as error:
         raise training.not_installed(error) from error
-    training.draw(train(plan, base=base, resume=resume))
+    with _world(config) if plan.method == "grpo" else nullcontext() as world:
+        training.draw(train(plan, base=base, world=world, resume=resume))
+
+
+@contextmanager
+def _world(config: Path | None) -> "Iterator[AgentWorld]":
+    """Open what the agent acts in: the library and the web search that the settings name."""
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from agentlab.library import open_collection
+    from agentlab.tools.providers import choose_provider
+    from agentlab.tuning_world import AgentWorld
+
+    collection = open_collection(settings, progress=tell)
+    try:
+        yield AgentWorld(collection, choose_provider(settings), settings)
+    finally:
+        collection.close()
 
 
 def _print_plan(plan: "TuneConfig") -> None:

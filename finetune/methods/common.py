@@ -31,10 +31,11 @@ class FiniteTrainer(Trainer):
             raise diverged(step, "loss", value, batch=self._shown(inputs))
         return loss
 
-    def _shown(self, inputs: Mapping[str, torch.Tensor]) -> str:
+    def _shown(self, inputs: Any) -> str:
         """Return how the batch's rows begin."""
         tokenizer: Any = self.processing_class
-        ids = next((rows for name, rows in inputs.items() if name.endswith("input_ids")), None)
+        rows = inputs.items() if isinstance(inputs, Mapping) else ()
+        ids = next((row for name, row in rows if name.endswith("input_ids")), None)
         if tokenizer is None or ids is None:
             return ""
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
@@ -49,9 +50,10 @@ class QuietTrainer(FiniteTrainer):
 
         TRL's own count begins anew in a run that is resumed.
         """
-        self.state.num_input_tokens_seen += sum(
-            int(mask.sum()) for name, mask in inputs.items() if name.endswith("attention_mask")
-        )
+        if isinstance(inputs, Mapping):  # GRPO gets bare rows, and counts its own tokens
+            self.state.num_input_tokens_seen += sum(
+                int(mask.sum()) for name, mask in inputs.items() if name.endswith("attention_mask")
+            )
         return super().training_step(model, inputs, *args, **kwargs)
 
     def _load_from_checkpoint(

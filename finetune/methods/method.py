@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import torch
 from peft.peft_model import PeftModel
@@ -14,6 +14,9 @@ from transformers.trainer_callback import PrinterCallback
 from finetune.base_model import add_adapter, load_adapter, load_base
 from finetune.continuing import Earlier
 from finetune.method_config import TuneConfig
+
+if TYPE_CHECKING:
+    from finetune.rollouts import World
 
 Settings = TypeVar("Settings", bound=TuneConfig)
 Model = PeftModel | PreTrainedModel
@@ -43,6 +46,9 @@ class Method(ABC, Generic[Settings]):
 
     writes: ClassVar[bool] = True
     """Whether the tuned model writes text, whose variety and forgetting can be measured."""
+
+    world: "World | None" = None
+    """What the model acts in, for the methods that let it."""
 
     template: str | None = None
     """The chat template that the rows are rendered by, where they are."""

@@ -1,0 +1,163 @@
+"""AgentWorld: the agent's own prompts, tools and citation check, as what a model is tuned in.
+
+A row's prompt is a question; its further fields are what is known of it: `answers`, a list of right
+answers (empty where the sources hold none), and `route`, the tool that ought to be called first.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from langchain_core.tools import BaseTool
+
+from agentlab.answer import Source
+from agentlab.citations import check, holds_claim, holds_quote
+from agentlab.probing import Wording, probe
+from agentlab.prompts import (
+    CARD_WORDS,
+    NOT_FOUND,
+    TOOLS,
+    ParsedAnswer,
+    parse_answer,
+    system_prompt,
+    with_evidence,
+)
+from agentlab.settings import Settings
+from agentlab.toolcalls import Call, read
+from agentlab.tools.documents import document_tool
+from agentlab.tools.errors import ToolInputError
+from agentlab.tools.providers import Provider
+from agentlab.tools.sources import SourceBook
+from agentlab.tools.web import web_tool
+from finetune.data.rows import Message, Prompt, as_text
+from ingest.collection import Collection
+
+FREE_CALLS = 1
+CALL_PRICE = 0.25
+
+
+class AgentWorld:
+    """Questions asked of a library and, where there is a provider, of the web."""
+
+    rewards = ("format", "route", "citation", "answer", "brevity")
+
+    def __init__(
+        self, collection: Collection, provider: Provider | None, settings: Settings
+    ) -> None:
+        self.collection, self.provider, self.settings = collection, provider, settings
+        card = collection.card
+        self._system = system_prompt(
+            card=card.line(CARD_WORDS) if card else "", today=f"{datetime.now(UTC):%Y-%m-%d}"
+        )
+
+    @property
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        """Return the tools that there are."""
+        return TOOLS if self.provider else TOOLS[:1]
+
+    def begin(self, prompt: Prompt) -> "AgentEpisode":
+        """Ask a row's question, with how well the library matches it."""
+        asked = Wording(as_text(prompt.prompt))
+        evidence = probe(self.collection.probe, asked) if self.settings.evidence else None
+        messages = [
+            {"role": "system", "content": self._system},
+            {"role": "user", "content": with_evidence(asked.question, evidence)},
+        ]
+        return AgentEpisode(prompt, messages, self._tools(asked))
+
+    def _tools(self, asked: Wording) -> Mapping[str, BaseTool]:
+        book, settings = SourceBook(), self.settings
+        sizes = {"passages": settings.passages, "passage_words": settings.passage_words}
+        tools = [document_tool(self.collection, book, asked=asked, **sizes)]
+        if self.provider:
+            tools.append(web_tool(self.provider, self.collection, book, asked=asked, **sizes))
+        return {tool.name: tool for tool in tools}
+
+
+class AgentEpisode:
+    """One question from its first search to its answer."""
+
+    def __init__(
+        self, prompt: Prompt, messages: Sequence[Message], tools: Mapping[str, BaseTool]
+    ) -> None:
+        self.prompt, self.messages, self._tools = prompt, messages, tools
+        self.calls: list[Call] = []
+        self.sources: list[Source] = []
+        self.broken = 0
+        self.answer: str | None = None
+
+    def take(self, written: str) -> Sequence[Message]:
+        """Make the calls that the model wrote; a message without one is its answer."""
+        said = read(written)
+        self.broken += len(said.broken)
+        if not said.calls:
+            self.answer = None if said.broken else said.text.strip()
+            return ()
+        return [self._observe(call) for call in said.calls]
+
+    def _observe(self, call: Call) -> Message:
+        repeated = call in self.calls
+        self.calls.append(call)
+        if repeated or call.name not in self._tools:
+            self.broken += not repeated
+            what = "was made before" if repeated else "names no tool"
+            return {"role": "tool", "content": f"This call {what}. Answer, or search otherwise."}
+        tool_call = {"name": call.name, "args": call.arguments, "id": "call", "type": "tool_call"}
+        try:
+            seen = self._tools[call.name].invoke(tool_call)
+        except ToolInputError as error:
+            self.broken += 1
+            return {"role": "tool", "content": str(error)}
+        self.sources += seen.artifact or ()
+        return {"role": "tool", "content": str(seen.content)}
+
+    def rewards(self) -> Mapping[str, float]:
+        """Judge by each reward, 0 to 1.
+
+        `format`: calls that can be read, and an answer that quotes and cites or says that nothing
+        was found. `route`: the first call is the one that the row names; 0 where it names none.
+        `citation`: the share of citations that their sources hold, of none 0. `answer`: a right
+        answer is named, or that there is none where there is none. `brevity`: a quarter less for
+        each call after the first.
+        """
+        parsed = parse_answer(self.answer or "")
+        return {
+            "format": self._format(parsed),
+            "route": self._route(),
+            "citation": self._citation(parsed),
+            "answer": self._right(parsed),
+            "brevity": max(0.0, 1 - CALL_PRICE * max(0, len(self.calls) - FREE_CALLS)),
+        }
+
+    def _format(self, parsed: ParsedAnswer) -> float:
+        if self.broken or not self.answer:
+            return 0.0
+        if parsed.abstained:
+            return float(self.answer == NOT_FOUND)
+        return float(bool(parsed.quotes) and bool(parsed.claims))
+
+    def _route(self) -> float:
+        wanted = self.prompt.extra.get("route")
+        first = self.calls[0].name if self.calls else "none"
+        return float(wanted == first)
+
+    def _citation(self, parsed: ParsedAnswer) -> float:
+        if parsed.abstained or not self.answer:
+            return 0.0
+        cited = check(self.answer, self.sources)
+        return sum(each.supported for each in cited) / len(cited) if cited else 0.0
+
+    def _right(self, parsed: ParsedAnswer) -> float:
+        answers = self.prompt.extra.get("answers")
+        if answers is None or not self.answer:
+            return 0.0
+        if not answers or parsed.abstained:
+            return float(not answers and parsed.abstained)
+        said = [parsed.text, *(quote.text for quote in parsed.quotes)]
+        return float(
+            any(
+                holds_quote(text, str(answer)) or holds_claim(text, str(answer))
+                for text in said
+                for answer in answers
+            )
+        )
