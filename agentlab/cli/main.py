@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from agentlab.cli import (
+    advise,
     ask,
     chat,
     config,
@@ -55,6 +56,7 @@ app.command(epilog=chat.EXAMPLES)(chat.chat)
 app.command(epilog=ask.EXAMPLES)(ask.ask)
 app.command(epilog=search.EXAMPLES)(search.search)
 app.command()(demo.demo)
+app.command(epilog=advise.EXAMPLES)(advise.advise)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=config.EXAMPLES)(config.config)
