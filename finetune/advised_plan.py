@@ -23,11 +23,14 @@ def plan_of(advice: Advice, *, out: Path, chat_template: Path | None = None) -> 
     """
     if not advice.stages:
         raise ConfigError(f"There is no plan to write: {advice.headline}")
-    stages = []
+    stages: list[dict[str, Any]] = []
     for stage in advice.stages:
         settings = {"method": stage.method, "data": list(stage.data), **stage.settings}
         if chat_template and stage.method != "cpt":
             settings["chat_template"] = str(chat_template)
+        if stage.method == "ppo":  # the stage before it, in the folder where a plan's run puts it
+            judge = out / f"{len(stages)}-reward"
+            settings["rewards"] = [{"reward": "model", "folder": str(judge)}]
         stages.append(settings)
     return {
         "model": advice.model,

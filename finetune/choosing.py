@@ -22,7 +22,8 @@ MUCH = 20_000_000
 """Tokens that hold more than an adapter does: from here on full tuning learns more of them
 (Schulman et al. 2025, "LoRA Without Regret")."""
 
-GENERATIONS = 8
+EPISODE = {"turns": 3, "turn_tokens": 96}
+ANSWER_TOKENS = 128
 SMALL = 500_000_000
 """Parameters below which a LoRA bears the learning rate of the starter model."""
 
@@ -169,8 +170,7 @@ def _stage(
         "epochs": epochs,
         "max_length": length,
     }
-    if method == "kto":
-        settings["micro_batch"] = 2
+    settings |= _own(method, gpu=bool(situation.hardware.gpus))
     work = _workload(method, settings, found, situation)
     tokens = round(sum(each.tokens * each.unique / max(1, each.rows) for each in found) * epochs)
     cost = estimate(
@@ -199,8 +199,22 @@ def _workload(
     tokens = sum(each.tokens for each in found) or 1
     learned = sum(each.tokens * each.learned for each in found) / tokens
     device: Literal["cpu", "cuda"] = "cuda" if situation.hardware.gpus else "cpu"
-    work = workload_of(settings, method=method, device=device, learned=learned)
-    return replace(work, generations=GENERATIONS) if method == "grpo" else work
+    return workload_of(settings, method=method, device=device, learned=learned)
+
+
+def _own(method: MethodName, *, gpu: bool) -> dict[str, object]:
+    """Return what a method needs to be told beside what all are."""
+    match method:
+        case "kto":
+            return {"micro_batch": 2}
+        case "reward":
+            return {"micro_batch": 1}
+        case "ppo":
+            return {"batch": 16, "micro_batch": 1, "completion_length": ANSWER_TOKENS}
+        case "grpo":
+            return {"batch": 4, "generations": 8 if gpu else 4, **EPISODE}
+        case _:
+            return {}
 
 
 def _writes(method: MethodName) -> bool:
@@ -216,7 +230,10 @@ def _epochs(method: MethodName, rows: int) -> int:
 def _length(method: MethodName, found: tuple[Found, ...], situation: Situation) -> int:
     if method == "cpt":
         return 2048 if situation.hardware.gpus else 1024
-    return min(4096, _window(max(each.longest for each in found)))
+    longest = max(each.longest for each in found)
+    if method == "grpo":
+        return max(1024, _window(longest))  # the turns and what the tools say stand in it too
+    return min(4096, _window(longest + (ANSWER_TOKENS if method == "ppo" else 0)))
 
 
 def _window(longest: int) -> int:

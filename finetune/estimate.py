@@ -189,5 +189,6 @@ def _cache(work: Workload, shape: ModelShape) -> float:
     Scaling Transformer Inference", section 2.1).
     """
     answers = work.micro_batch * work.generations
-    tokens = answers * (work.length + work.completion)
+    # the length of an episode is that of its turns too
+    tokens = answers * (work.length + (0 if work.method == "grpo" else work.completion))
     return 2 * shape.layers * shape.key_value * (2 if work.bf16 else 4) * tokens

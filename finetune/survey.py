@@ -1,7 +1,5 @@
 """Survey: what lies on the disk to learn from, how much of it, and how often the same."""
 
-import hashlib
-import json
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finetune.data.files import SUFFIXES, TEXT_SUFFIXES, Record, read_records
-from finetune.data.kinds import kind_of_fields
+from finetune.data.content import Content, content_of
+from finetune.data.duplicates import exact_key
+from finetune.data.files import SUFFIXES, TEXT_SUFFIXES, Fault
+from finetune.data.reading import known_rows
+from finetune.data.rows import Conversation, Label
 from finetune.errors import ExampleError
 from finetune.situation import Found, FoundKind
 
@@ -20,14 +21,7 @@ CHARACTERS = 4
 DOCUMENTS = frozenset({".pdf", ".docx", ".html", ".htm"})
 SAMPLED_PAGES = 5
 
-_LEARNED = {
-    "response",
-    "output",
-    "completion",
-    "completions",
-    "chosen",
-    "rejected",
-}
+_LEARNED = frozenset({"response", "output", "completion", "completions", "chosen", "rejected"})
 
 
 @dataclass
@@ -45,15 +39,13 @@ class _Tally:
     seen: set[bytes] = field(default_factory=set)
     paths: dict[str, None] = field(default_factory=dict)
 
-    def add(self, text: str, *, learned: int, path: str) -> None:
+    def add(self, characters: int, *, key: bytes, path: str) -> None:
         self.rows += 1
-        self.characters += len(text)
-        self.learned += learned
-        self.longest = max(self.longest, len(text))
+        self.characters += characters
+        self.longest = max(self.longest, characters)
         self.paths[path] = None
-        mark = hashlib.sha256(" ".join(text.casefold().split()).encode()).digest()[:12]
-        self.duplicates += mark in self.seen
-        self.seen.add(mark)
+        self.duplicates += key in self.seen
+        self.seen.add(key)
 
 
 def survey(paths: Iterable[Path]) -> tuple[Found, ...]:
@@ -68,8 +60,8 @@ def survey(paths: Iterable[Path]) -> tuple[Found, ...]:
         if suffix in DOCUMENTS:
             tally = tallies.setdefault("document", _Tally())
             text, characters = _of_document(path)
-            tally.add(text or path.name, learned=0, path=given)
-            tally.characters += characters - len(text or path.name)
+            key = exact_key(Content("", text or path.name))
+            tally.add(characters, key=key, path=given)
         else:
             _count_rows(path, given, tallies)
     return tuple(_found(kind, tally) for kind, tally in tallies.items())
@@ -102,18 +94,18 @@ def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
 def _count_rows(path: Path, given: str, tallies: dict[FoundKind, _Tally]) -> None:
     kind: FoundKind | None = None
     faults = 0
-    for record in read_records([path]):
-        told = kind_of_fields(record.fields) if isinstance(record, Record) else None
-        if not isinstance(record, Record) or told is None:
+    for each in known_rows([path]):
+        if isinstance(each, Fault):
             faults += 1
             continue
-        kind = told
-        fields = record.fields
+        kind, row, fields = each.kind, each.row, each.record.fields
         tally = tallies.setdefault(kind, _Tally())
-        text = "\n".join(_words(fields))
-        tally.add(text, learned=_learned(kind, fields, len(text)), path=given)
-        tally.good += kind == "label" and _is_good(fields.get("label"))
-        tally.tool_calls += '"tool_calls"' in json.dumps(fields.get("messages", ""), default=str)
+        characters = sum(map(len, _words(fields)))
+        tally.add(characters, key=exact_key(content_of(row)), path=given)
+        tally.learned += _learned(kind, fields, characters)
+        tally.good += isinstance(row, Label) and row.label
+        if isinstance(row, Conversation):
+            tally.tool_calls += any(turn.get("tool_calls") for turn in row.messages)
     if faults:
         tallies.setdefault(kind or "text", _Tally()).faults += faults
 
@@ -144,10 +136,6 @@ def _learned(kind: FoundKind, fields: Mapping[str, Any], whole: int) -> int:
 
 def _is_assistant(turn: Mapping[str, Any]) -> bool:
     return (turn.get("role") or turn.get("from")) in ("assistant", "gpt")
-
-
-def _is_good(label: object) -> bool:
-    return str(label).casefold() in ("true", "1", "good", "up", "yes")
 
 
 def _of_document(path: Path) -> tuple[str, int]:

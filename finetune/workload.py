@@ -128,4 +128,6 @@ def workload_of(
     given = {key: value for key, value in given.items() if value is not None}
     if isinstance(given.get("targets"), list):
         given["targets"] = tuple(given["targets"])
+    if "turns" in settings:  # what an episode's turns may be long, together
+        given["completion"] = settings["turns"] * settings["turn_tokens"]
     return Workload(method=method, device=device, learned=learned, **given)  # type: ignore[arg-type]

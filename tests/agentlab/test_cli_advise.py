@@ -74,7 +74,7 @@ def test_conversations_become_a_plan(
         """\
         Tune: sft.
 
-          data     600 conversations, about 45,000 tokens
+          data     600 conversations, about 44,000 tokens
           machine  no GPU, 2 CPU cores, 24 GB of memory
           model    Qwen/Qwen3-0.6B (Apache-2.0)
           stage 1  sft: about 2.9 GB, 21 min

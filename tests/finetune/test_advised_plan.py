@@ -14,6 +14,7 @@ from finetune.errors import ConfigError
 from finetune.hardware import Gpu, Hardware
 from finetune.method_config import METHODS, load_config
 from finetune.situation import Advice, Found, Goal, Situation
+from finetune.stages import read_plan
 
 KINDS = ("conversation", "instruction", "text", "pair", "label", "ranking", "prompt", "document")
 BEHAVIOURS = ("facts", "language", "task", "tools", "preference", "reward", "unclear")
@@ -70,11 +71,9 @@ def test_whatever_is_advised_can_be_loaded(situation: Situation) -> None:
     assert list(plan) == ["model", "out", "between", "stages"]
     for stage in plan["stages"]:
         given = {key: value for key, value in stage.items() if key != "method"}
-        if stage["method"] in METHODS:
-            config = load_config(
-                stage["method"], None, given | {"model": plan["model"], "out": "runs/a"}
-            )
-            assert config.batch % config.micro_batch == 0
+        if stage["method"] in METHODS:  # ppo is not yet there
+            placed = {"model": plan["model"], "out": "runs/a"}
+            assert load_config(stage["method"], None, given | placed).method == stage["method"]
 
 
 @given(situations())
@@ -111,6 +110,25 @@ def test_the_template_goes_to_the_stages_that_render_rows() -> None:
     situation = Situation((texts, TALKS), Goal("language"), Hardware(8, 10**11))
     plan = plan_of(advise(situation), out=Path("o"), chat_template=Path("chat.jinja"))
     assert [stage.get("chat_template") for stage in plan["stages"]] == [None, "chat.jinja"]
+
+
+def test_a_plan_is_read_as_the_stages_that_a_run_takes(tmp_path: Path) -> None:
+    pairs = Found("pair", 900, 400_000, longest=800, learned=0.3, paths=("pairs.jsonl",))
+    write_plan(advised(TALKS, pairs), tmp_path / "plan.yaml", out=tmp_path / "out")
+    plan = read_plan(tmp_path / "plan.yaml")
+    assert [stage.config.method for stage in plan.stages] == ["sft", "dpo"]
+    assert plan.stages[1].config.data == (Path("pairs.jsonl"),)
+    assert plan.between == "continue"
+
+
+def test_the_second_stage_of_ppo_asks_the_reward_model_of_the_first() -> None:
+    pairs = Found("pair", 900, 400_000, longest=800, learned=0.3, paths=("pairs.jsonl",))
+    prompts = Found("prompt", 900, 40_000, longest=80, paths=("prompts.jsonl",))
+    machine = Hardware(8, 10**11, (Gpu("A100", 80 * 10**9),))
+    advice = advise(Situation((pairs, prompts), Goal("preference", "best"), machine))
+    plan = plan_of(advice, out=Path("runs/plan"))
+    assert [stage["method"] for stage in plan["stages"]] == ["reward", "ppo"]
+    assert plan["stages"][1]["rewards"] == [{"reward": "model", "folder": "runs/plan/1-reward"}]
 
 
 def test_an_advice_not_to_tune_has_no_plan() -> None:

@@ -32,10 +32,11 @@ TALK = {
 
 def test_conversations_are_counted_with_what_the_assistant_writes(tmp_path: Path) -> None:
     found = one(written(tmp_path / "talks.jsonl", TALK, TALK, {"messages": TALK["messages"][:1]}))
-    assert (found.kind, found.rows, found.duplicates, found.unique) == ("conversation", 3, 1, 2)
+    assert (found.kind, found.rows, found.duplicates, found.unique) == ("conversation", 2, 1, 1)
+    assert found.faults == 1  # nothing in it that an assistant wrote
     assert found.paths == (str(tmp_path / "talks.jsonl"),)
-    assert found.tokens == pytest.approx(1100 / 4, rel=0.1)
-    assert found.learned == pytest.approx(200 / 1100, rel=0.1)
+    assert found.tokens == pytest.approx(800 / 4, rel=0.1)
+    assert found.learned == pytest.approx(200 / 800, rel=0.1)
     assert found.longest == pytest.approx(400 / 4, rel=0.1)
 
 
