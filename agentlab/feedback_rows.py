@@ -59,10 +59,10 @@ def _usable(run: Run, found: FeedbackRows) -> bool:
 
 def _add(found: FeedbackRows, run: Run, line: int) -> None:
     better = _better(run)
-    thumb = _thumb(run)
-    if thumb is not None:
-        found.labels.append(_label(run, run["raw"], thumb, line))
-    if thumb:
+    good = thumb(run)
+    if good is not None:
+        found.labels.append(_label(run, run["raw"], good, line))
+    if good:
         found.conversations.append(_conversation(run, run["raw"], line))
     if better:
         found.labels.append(_label(run, better, True, line))
@@ -85,19 +85,20 @@ def _add_preferences(found: FeedbackRows, journal: Journal, runs: Sequence[Run])
                 found.left_out["both runs answer the same"] += 1
             else:
                 found.pairs.append(_pair(run, run["raw"], other["raw"], line))
-                if _thumb(run) is None:
+                if thumb(run) is None:
                     found.conversations.append(_conversation(run, run["raw"], line))
 
 
 def _add_contrasts(found: FeedbackRows, runs: Sequence[Run]) -> None:
-    bad = {_question(run): run for run in runs if _thumb(run) is False}
+    bad = {_question(run): run for run in runs if thumb(run) is False}
     for line, run in enumerate(runs, start=1):
         worse = bad.get(_question(run))
-        if _thumb(run) and worse and worse["raw"].strip() != run["raw"].strip():
+        if thumb(run) and worse and worse["raw"].strip() != run["raw"].strip():
             found.pairs.append(_pair(run, run["raw"], worse["raw"], line))
 
 
-def _thumb(run: Run) -> bool | None:
+def thumb(run: Mapping[str, Any]) -> bool | None:
+    """Tell whether a person called a run's answer good, by the last thumb; None without one."""
     kinds = [said["kind"] for said in run["feedback"]]
     thumbs = [kind for kind in kinds if kind in ("good", "bad", "better")]
     return thumbs[-1] == "good" if thumbs else None

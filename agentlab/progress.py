@@ -13,6 +13,7 @@ from rich.text import Text
 
 from agentlab.console import clean, make_console
 from agentlab.ingest_report import count
+from agentlab.mining import Mined
 from finetune import events as training
 from ingest import copying, pipeline
 
@@ -175,6 +176,19 @@ def draw_copy(events: Iterator[copying.Event], *, quiet: bool = False) -> copyin
                 case copying.CopyReport():
                     return event
     raise RuntimeError("The copy ended without a report.")
+
+
+def draw_mining(events: Iterator[Mined]) -> None:
+    """Draw the mining of rows, and say at its end what was left out and why."""
+    last = None
+    with Bar(make_console(stderr=True)) as bar:
+        for event in events:
+            bar.show("searching", event.done, event.total, count(event.rows, "row"))
+            last = event
+        if last:
+            bar.line(f"{count(last.total, 'question')}, {count(last.rows, 'row')}", "good")
+            for why, number in sorted(last.left_out.items()):
+                bar.line(f"left out: {count(number, 'question')}: {why}", "note")
 
 
 def draw_training(events: Iterator[training.Event]) -> Path:

@@ -102,13 +102,13 @@ def tune(store: Store, embedder: Embedder) -> Tuning:
     )
 
 
-def make_questions(chunks: Iterable[Chunk]) -> list[Question]:
-    """Make at most `QUESTIONS` of a sample of chunks; the same chunks make the same questions."""
+def make_questions(chunks: Iterable[Chunk], *, count: int = QUESTIONS) -> list[Question]:
+    """Make at most `count` of a sample of chunks; the same chunks make the same questions."""
     # Not every passage has a sentence, so more are drawn; in whatever order the store gives them.
     drawn = heapq.nsmallest(
-        2 * QUESTIONS, chunks, key=lambda chunk: hashlib.sha256(chunk.id.encode()).digest()
+        2 * count, chunks, key=lambda chunk: hashlib.sha256(chunk.id.encode()).digest()
     )
-    asked = [(chunk, said) for chunk in drawn if (said := _sentence(chunk))][:QUESTIONS]
+    asked = [(chunk, said) for chunk in drawn if (said := _sentence(chunk))][:count]
     words = [_content(said) for _, said in asked]
     questions = []
     for number, (chunk, said) in enumerate(asked):

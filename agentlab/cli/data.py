@@ -11,6 +11,7 @@ from agentlab.cli import options
 from agentlab.errors import FAILED
 
 if TYPE_CHECKING:
+    from agentlab.journal import Journal
     from agentlab.settings import Settings
     from finetune.data.tokens import TokenCounter
 
@@ -23,6 +24,7 @@ Rows, one a line of JSONL (or a row of CSV, Parquet or a JSON list):
   {"prompt": ..., "completion": ..., "label": true}                        kto
   {"prompt": ..., "completions": [best, ..., worst]}                       reward, dpo, orpo
   {"prompt": ..., more fields for the rewards}                             ppo, grpo
+  {"query": ..., "positive": ..., "negatives": [...]}                      retriever
 A prompt or an answer is a text or a list of messages. `run`, `document` and `source` say
 where a row comes from.
 """
@@ -154,9 +156,8 @@ def convert(
         raise typer.BadParameter(message, param_hint="FILE")
     if origin == "journal":
         from agentlab.feedback_rows import read_feedback
-        from agentlab.journal import Journal
 
-        journal = Journal(_journal(options.resolve(config, home=home).settings))
+        journal = open_journal(options.resolve(config, home=home).settings)
         try:
             said = read_feedback(journal)
         finally:
@@ -306,15 +307,17 @@ def write(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
-def _journal(settings: "Settings") -> Path:
+def open_journal(settings: "Settings") -> "Journal":
+    """Open the journal; JournalError where there is none yet."""
     from agentlab.errors import JournalError
+    from agentlab.journal import Journal
 
     if not settings.journal_path.exists():
         raise JournalError(
             f"There is no journal at {settings.journal_path}: talk with `agentlab chat`, and say "
             "/good, /bad or /fix of the answers."
         )
-    return settings.journal_path
+    return Journal(settings.journal_path)
 
 
 def _ratios(text: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from agentlab.cli import export, options, starter, training, tuning
+from agentlab.cli import export, mining, options, starter, training, tuning
 
 READER_EXAMPLES = """\b
 Examples:
@@ -32,6 +32,7 @@ Rows, one a line:
 
 \b
 Examples:
+  agentlab finetune mine --questions asked.jsonl --out rows.jsonl
   agentlab finetune retriever --data rows.jsonl --out embedders/mine
   agentlab finetune retriever --data rows.jsonl --eval-data others.jsonl --out embedders/mine
   agentlab finetune retriever --data rows.jsonl --out embedders/mine --resume
@@ -141,6 +142,7 @@ def retriever(
 
 
 app.command(epilog=export.EXAMPLES)(export.export)
+app.command(epilog=mining.EXAMPLES)(mining.mine)
 app.command(epilog=starter.PASSAGE_EXAMPLES)(starter.passages)
 app.command(epilog=starter.ROUTE_EXAMPLES)(starter.routes)
 app.command(epilog=starter.PASSAGE_EXAMPLES)(starter.calibrate)

@@ -19,6 +19,7 @@ from finetune.data.rows import (
     as_text,
 )
 from finetune.reader_rows import ReaderRow
+from finetune.retriever_rows import RetrieverRow
 from finetune.router_rows import RouterRow
 
 # Names and marks that are no words of anybody.
@@ -33,6 +34,7 @@ _OWN: Mapping[Kind, tuple[str, ...]] = {
     "prompt": ("prompt",),
     "question": ("question", "title", "passage"),
     "route": ("text",),
+    "search": ("query", "positive", "negatives"),
 }
 
 
@@ -73,6 +75,8 @@ def content_of(row: Any) -> Content:  # noqa: PLR0911 - one answer a kind
         case ReaderRow():
             span = slice(*row.answer) if row.answer else slice(0)
             return Content(row.question, row.passage[span], row.passage)
+        case RetrieverRow():
+            return Content(row.query, row.positive, "\n".join(row.negatives))
         case _:
             raise TypeError(f"no row: {row!r}")
 
