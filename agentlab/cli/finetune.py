@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from agentlab.cli import export, mining, options, starter, training, tuning
+from agentlab.cli import export, feedback_rounds, mining, options, starter, training, tuning
 
 READER_EXAMPLES = """\b
 Examples:
@@ -47,6 +47,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 tuning.register(app)
+app.command(epilog=feedback_rounds.EXAMPLES)(feedback_rounds.rlmf)
 
 
 @app.callback()

@@ -47,12 +47,17 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last chec
 
 def with_base(plan: Plan, config: Path | None) -> tuple[Plan, Path]:
     """Return the settings with the model's whole name, and the folder of that model."""
+    plan = plan.model_copy(update={"model": whole_name(plan.model)})
+    return plan, folder_of(plan.model, config)
+
+
+def folder_of(model: str, config: Path | None) -> Path:
+    """Return the folder of a model, which is fetched where it is not yet here."""
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell
     from serve.models import resolve
 
-    plan = plan.model_copy(update={"model": whole_name(plan.model)})
-    return plan, resolve(plan.model, cache=settings.models_folder, progress=tell)
+    return resolve(whole_name(model), cache=settings.models_folder, progress=tell)
 
 
 def whole_name(model: str) -> str:

@@ -229,10 +229,8 @@ def run(
 
     What is finished is not done again, so the same command resumes a plan that was stopped.
     """
-    settings = options.resolve(config).settings
     from agentlab.cli.models import tell
     from finetune.stages import read_plan, stages_to_run
-    from serve.models import resolve
 
     plan = read_plan(file, {"model": model, "out": out})
     if dry_run:
@@ -240,7 +238,7 @@ def run(
             sys.stdout.write(f"# stage {stage.number}{', finished' * stage.finished}\n")
             _print_plan(stage.config)
         return
-    base = resolve(plan.model, cache=settings.models_folder, progress=tell)
+    base = training.folder_of(plan.model, config)
     for stage, folder in stages_to_run(plan, base):
         tell(f"stage {stage.number} of {len(plan.stages)}: {stage.config.method}")
         _foretell(stage.config, folder)

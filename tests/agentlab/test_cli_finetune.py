@@ -281,3 +281,29 @@ def test_the_help_of_an_export_explains_the_forms(capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert "a neural adapter becomes a LoRA by SVD" in said
     assert "--converter llama.cpp" in said
+
+
+def test_rounds_of_machine_feedback_are_told_one_by_one(
+    command: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("trl")
+    from finetune.rlmf import Round
+
+    def went(config: Any, **_: Any) -> Iterator[Any]:
+        first = Round(1, str(config.out), 8, 0.91, 0.87, 0.4, 0.5, 0.1, 0.95)
+        yield events.Started(8, "pairs", 900, 300, (), 4, 0, 10, 1000)
+        yield events.Finished(config.out / "round-1" / "generator", {"steps": 4})
+        yield first
+        yield Round(2, str(config.out), 0, 0.55, 0.9, stopped="the discriminator agrees too little")
+
+    monkeypatch.setattr("finetune.rlmf.rounds", went)
+    code = run(command("rlmf", "--set", "rounds=2"))
+    heard = capsys.readouterr()
+    assert code == 0, heard.err
+    assert heard.out == f"{tmp_path / 'out'}\n"
+    assert "round 1: discriminator's AUC 0.91 on people's labels" in heard.err
+    assert "gain +0.40 deviations, people's choice +0.10 to +0.50 nats a token" in heard.err
+    assert "ended: the discriminator agrees too little" in heard.err
