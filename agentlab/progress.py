@@ -214,6 +214,14 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
             bar.line(f"step {event.step}: {', '.join(told)}")
         case training.Saved():
             bar.line(f"step {event.step}: saved {event.folder}")
+        case training.Comparing():
+            at = event.progress
+            note = f"loss {at.loss:.3f} · {_left(at.seconds_left)}"
+            bar.show(f"beside it, {event.tuner}", at.step, at.steps, note)
+        case training.Compared():
+            for tuner, measured in event.table.items():
+                told = [_named(name, value) for name, value in measured.items()]
+                bar.line(f"{tuner}: {', '.join(told)}")
         case training.Finished():
             numbers = [
                 f"{name} {value:.4g}"
@@ -223,6 +231,11 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
             bar.line(f"done: {', '.join(numbers)}", "good")
         case _:
             _draw_start(bar, event)
+
+
+def _named(name: str, value: object) -> str:
+    words = name.replace("_", " ")
+    return f"{words} {value:,.4g}" if isinstance(value, float) else f"{words} {value}"
 
 
 def _measures(measures: Mapping[str, float]) -> list[str]:

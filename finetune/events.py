@@ -106,6 +106,21 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Comparing:
+    """The run is done and safe; another kind of adapter is trained the same way beside it."""
+
+    tuner: str
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The numbers of each kind of adapter, the run's own first, by the name of the tuner."""
+
+    table: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class Finished:
     """The adapter, the reader, the router or the embedder lies in `folder`."""
 
@@ -116,4 +131,4 @@ class Finished:
 Begun = Started | ReaderStarted | RouterStarted | RetrieverStarted
 """A run of any kind begins."""
 
-Event = Begun | Progress | Evaluated | Saved | Finished
+Event = Begun | Progress | Evaluated | Saved | Comparing | Compared | Finished

@@ -19,7 +19,9 @@ class TuneConfig(RunConfig):
     `adapter` is the folder of an adapter on the model which the run trains further. `frequency` is
     that of a neural adapter's sine: the larger, the less it is a LoRA. `micro_batch` rows go
     through the model at once, padded to the longest; `batch` of them make a step. With `effects`
-    the run measures what it did to general text and to the variety of what the model writes.
+    the run measures what it did to general text and to the variety of what the model writes. With
+    `compare`, as a neural adapter has it unless it is set, the run trains a LoRA and an rsLoRA of
+    as many parameters for as many steps when it is done, and puts them beside its own numbers.
     """
 
     method: ClassVar[str]
@@ -36,6 +38,14 @@ class TuneConfig(RunConfig):
     quantize_4bit: bool = False
     micro_batch: int = Field(1, ge=1)
     effects: bool = True
+    compare: bool | None = None
+
+    @property
+    def compares(self) -> bool:
+        """Return whether other adapters are trained beside: for a neural one unless it is set."""
+        if self.compare is None:
+            return self.tuner == "neural" and self.adapter is None
+        return self.compare
 
     @property
     def alpha(self) -> int:
@@ -54,6 +64,9 @@ class TuneConfig(RunConfig):
             wrong = "quantize_4bit" if self.quantize_4bit else "adapter"
             msg = f"tuner=full trains the model's own weights: leave {wrong} out"
             raise ValueError(msg)
+        if self.compare and (self.tuner == "full" or self.adapter):
+            msg = "compare trains adapters from the start: leave it out with tuner=full or adapter"
+            raise ValueError(msg)
         if self.batch % self.micro_batch:
             msg = f"micro_batch={self.micro_batch} does not divide batch={self.batch}"
             raise ValueError(msg)
@@ -61,7 +74,7 @@ class TuneConfig(RunConfig):
 
     def resolved(self) -> dict[str, Any]:
         """Return every setting as plain data, derived ones filled in."""
-        return super().resolved() | {"lora_alpha": self.alpha}
+        return super().resolved() | {"lora_alpha": self.alpha, "compare": self.compares}
 
 
 class CptConfig(TuneConfig):

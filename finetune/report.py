@@ -35,7 +35,8 @@ def write_report(
         template.render(
             title=f"{metrics.get('method', 'run')} of {config.model}",
             pictures=[base64.b64encode(path.read_bytes()).decode() for path in pictures],
-            metrics=flat(metrics),
+            metrics=flat({key: each for key, each in metrics.items() if key != "compared"}),
+            compared=metrics.get("compared", {}),
             settings=flat(config.resolved()),
         ),
     )

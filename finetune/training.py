@@ -1,5 +1,6 @@
 """A run of any method on a language model: rows in; an adapter, or a tuned model, out."""
 
+import gc
 import hashlib
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -11,10 +12,11 @@ from peft.peft_model import PeftModel
 from transformers import PreTrainedTokenizerBase, Trainer, set_seed
 
 from finetune.base_model import load_tokenizer
+from finetune.comparison import rivals, shown, train_beside
 from finetune.continuing import Earlier, agree, read_earlier
 from finetune.effects import Effects, compare, look
 from finetune.errors import FinetuneError
-from finetune.events import Evaluated, Event, Started
+from finetune.events import Compared, Evaluated, Event, Started
 from finetune.forecast import less_memory, workload
 from finetune.hardware import find_hardware
 from finetune.method_config import TuneConfig
@@ -64,6 +66,7 @@ class _TuneRun(Run):
     method: Method[Any]
     model: Model
     trainer: Trainer
+    rows: Rows
     held_out: Rows | None = None
 
     def __init__(
@@ -80,7 +83,7 @@ class _TuneRun(Run):
         config = self.config
         self.method = method = method_for(config, load_tokenizer(self.base))
         method.world = self.world
-        rows = method.read(config.data)
+        self.rows = rows = method.read(config.data)
         if config.eval_data:
             self.held_out = method.read(config.eval_data)
         record = _lineage(config, method.template, earlier)
@@ -153,7 +156,29 @@ class _TuneRun(Run):
         if before and (after := self._effects()):
             metrics["effects"] = compare(before, after)
         write_report(folder, config, metrics, lines, loss=self.method.loss_is)
+        if config.compares:
+            self.folder.finish(metrics)  # safe, whatever becomes of what is trained beside it
+            metrics["compared"] = self._compare(shown(metrics))
+            write_report(folder, config, metrics, lines, loss=self.method.loss_is)
         self.finish(metrics)
+
+    def _compare(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Train the plain adapters the same way, and return the numbers of all, by tuner."""
+        rows = self.rows
+        table: dict[str, Any] = {self.config.tuner: dict(own)}
+        del self.model, self.trainer
+        for rival in rivals(self.config):
+            gc.collect()
+            method = method_for(rival, self.method.tokenizer)
+            method.world = self.world
+            numbers = train_beside(
+                method, self.base, rows, self.held_out, tell=self.events.put, stop=self.stop
+            )
+            if numbers is None:
+                break
+            table[rival.tuner] = numbers
+        self.events.put(Compared(table))
+        return table
 
 
 def _continued(lines: list[dict[str, Any]], earlier: Earlier | None) -> dict[str, Any]:

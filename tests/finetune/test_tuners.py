@@ -51,6 +51,7 @@ def settings(
                 "learning_rate": 5e-3,
                 "max_steps": 25,
                 "effects": False,
+                "compare": False,
             }
             | changed,
         )
