@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from finetune.errors import ConfigError
 
-PLACE = frozenset({"threads", "save_every", "out", "tensorboard", "compare"})
+PLACE = frozenset({"threads", "processes", "save_every", "out", "tensorboard", "compare"})
 """Settings that change where or how fast a run goes, not what it learns."""
 
 

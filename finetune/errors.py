@@ -10,6 +10,7 @@ FinetuneError
 |-- RunExistsError          the result folder already holds a run (FileExistsError)
 |-- RunChangedError         a run is to be continued with other data or settings (ValueError)
 |-- RunBusyError            another process works in the folder (BlockingIOError)
+|-- WorkerError           one of the processes of a run ended by itself (RuntimeError)
 |-- OutOfMemoryError  the device has too little memory for the run (MemoryError)
 |-- DivergedError   the loss is no number any more (ArithmeticError)
 `-- StoppedError    the person stopped the run, which can be continued (KeyboardInterrupt)
@@ -54,6 +55,10 @@ class RunChangedError(FinetuneError, ValueError):
 
 class RunBusyError(FinetuneError, BlockingIOError):
     """Another process works in the folder."""
+
+
+class WorkerError(FinetuneError, RuntimeError):
+    """One of the processes of a run ended by itself."""
 
 
 class OutOfMemoryError(FinetuneError, MemoryError):

@@ -13,15 +13,20 @@ ATTENTION = ("q_proj", "k_proj", "v_proj")
 """The `attention` preset: the modules' names in the Llama family and its many relatives."""
 
 
+ALONE = frozenset({"ppo", "grpo"})
+"""Methods whose steps go over what the model itself writes, which no processes share yet."""
+
+
 class TuneConfig(RunConfig):
     """Settings that every method on a language model has.
 
     `adapter` is the folder of an adapter on the model which the run trains further. `frequency` is
     that of a neural adapter's sine: the larger, the less it is a LoRA. `micro_batch` rows go
-    through the model at once, padded to the longest; `batch` of them make a step. With `effects`
-    the run measures what it did to general text and to the variety of what the model writes. With
-    `compare`, as a neural adapter has it unless it is set, the run trains a LoRA and an rsLoRA of
-    as many parameters for as many steps when it is done, and puts them beside its own numbers.
+    through the model at once, padded to the longest; `batch` of them make a step, in all of the
+    `processes`, each of which takes a GPU of its own. With `effects` the run measures what it did
+    to general text and to the variety of what the model writes. With `compare`, as a neural adapter
+    has it unless it is set, the run trains a LoRA and an rsLoRA of as many parameters for as many
+    steps when it is done, and puts them beside its own numbers.
     """
 
     method: ClassVar[str]
@@ -37,6 +42,7 @@ class TuneConfig(RunConfig):
     target_modules: Literal["all", "attention"] | tuple[str, ...] = "all"
     quantize_4bit: bool = False
     micro_batch: int = Field(1, ge=1)
+    processes: int = Field(1, ge=1)
     effects: bool = True
     compare: bool | None = None
 
@@ -46,6 +52,11 @@ class TuneConfig(RunConfig):
         if self.compare is None:
             return self.tuner == "neural" and self.adapter is None
         return self.compare
+
+    @property
+    def accumulation(self) -> int:
+        """Return how many micro batches each process takes for a step."""
+        return self.batch // (self.micro_batch * self.processes)
 
     @property
     def alpha(self) -> int:
@@ -67,8 +78,12 @@ class TuneConfig(RunConfig):
         if self.compare and (self.tuner == "full" or self.adapter):
             msg = "compare trains adapters from the start: leave it out with tuner=full or adapter"
             raise ValueError(msg)
-        if self.batch % self.micro_batch:
-            msg = f"micro_batch={self.micro_batch} does not divide batch={self.batch}"
+        if self.batch % (self.micro_batch * self.processes):
+            shares = "" if self.processes == 1 else f" times processes={self.processes}"
+            msg = f"micro_batch={self.micro_batch}{shares} does not divide batch={self.batch}"
+            raise ValueError(msg)
+        if self.processes > 1 and self.method in ALONE:
+            msg = f"{self.method} writes while it learns, in one process: leave processes out"
             raise ValueError(msg)
         return self
 

@@ -24,6 +24,7 @@ from finetune.errors import (
     StoppedError,
 )
 from finetune.events import Event, Finished
+from finetune.processes import company
 from finetune.run_folder import RunFolder, step_of
 from finetune.telling import Teller
 
@@ -76,7 +77,7 @@ class Run(ABC):
                 eval_every=self.eval_every,
             )
         )
-        if self.tensorboard:
+        if self.tensorboard and company().leads:
             trainer.add_callback(_board(self.folder.path / "tensorboard"))
         if self.stop.is_set():
             return False
@@ -121,6 +122,9 @@ def events_of(run: Run) -> Iterator[Event]:
 
     Closing the iterator saves a checkpoint first, and so does Ctrl-C, which ends in a StoppedError.
     """
+    if not company().leads:  # the first process holds the lock for all of them
+        yield from _threaded(run)
+        return
     out = run.folder.path
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / ".lock")

@@ -16,6 +16,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from finetune.errors import DivergedError
 from finetune.events import Event, Progress, Saved
+from finetune.processes import company
 from finetune.run_folder import RunFolder
 
 TOLD = frozenset(
@@ -41,6 +42,7 @@ class Teller(TrainerCallback):
     ) -> None:
         self.folder, self.tell, self.stop = folder, tell, stop
         self.evaluate, self.eval_every = evaluate, eval_every
+        self.company = company()
         self.begun = self.earlier = 0.0
         self.first_step = self.first_tokens = 0
 
@@ -57,7 +59,7 @@ class Teller(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Save and leave when the person asked for it."""
-        if self.stop.is_set():
+        if self.company.any(self.stop.is_set()):
             control.should_save = control.should_training_stop = True
 
     def on_log(
@@ -74,6 +76,13 @@ class Teller(TrainerCallback):
         for name in ("loss", "grad_norm"):
             if not math.isfinite(float(logs.get(name, 0.0))):
                 raise diverged(state.global_step, name, float(logs[name]))
+        if self.company.leads:
+            self._tell_step(state, logs)
+        last = state.global_step == state.max_steps
+        if self.eval_every and state.global_step % self.eval_every == 0 and not last:
+            self.evaluate(state.global_step)
+
+    def _tell_step(self, state: TrainerState, logs: dict[str, float]) -> None:
         seconds = time.monotonic() - self.begun
         tokens = int(state.num_input_tokens_seen)
         done = state.global_step - self.first_step
@@ -91,14 +100,14 @@ class Teller(TrainerCallback):
         line = asdict(event) | {"seconds": round(self.earlier + seconds, 2)}
         self.folder.append(line)
         self.tell(event)
-        last = state.global_step == state.max_steps
-        if self.eval_every and state.global_step % self.eval_every == 0 and not last:
-            self.evaluate(state.global_step)
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Mark the checkpoint as whole."""
+        self.company.wait()  # for what each process writes into it
+        if not self.company.leads:
+            return
         checkpoint = self.folder.checkpoints / f"checkpoint-{state.global_step}"
         self.folder.mark_whole(checkpoint)
         self.tell(Saved(state.global_step, checkpoint))

@@ -22,6 +22,8 @@ from finetune.hardware import find_hardware
 from finetune.method_config import TuneConfig
 from finetune.methods.method import Method, Model, Rows
 from finetune.neural import spread
+from finetune.parallel import train_in_processes
+from finetune.processes import company
 from finetune.report import write_report
 from finetune.rollouts import World
 from finetune.run_folder import data_hashes, sha256, step_of, write
@@ -42,13 +44,15 @@ def train(
 ) -> Iterator[Event]:
     """Tune a model as the settings say, and yield what happens.
 
-    `world` is what the model acts in and is judged by, for the methods that let it act.
-
     `base` is the folder of the model that `config.model` names; without it `config.model` is that
-    folder. Closing the iterator saves a checkpoint first, and so does Ctrl-C, which ends in a
-    StoppedError; `resume` goes on from the last one, with the losses of a run never stopped.
+    folder. `world` is what the model acts in and is judged by, for the methods that let it act.
+    Closing the iterator saves a checkpoint first, and so does Ctrl-C, which ends in a StoppedError;
+    `resume` goes on from the last one, with the losses of a run never stopped.
     """
-    yield from events_of(_TuneRun(config, base, world, resume=resume))
+    if config.processes > company().size:
+        yield from train_in_processes(config, base=base, resume=resume)
+    else:
+        yield from events_of(_TuneRun(config, base, world, resume=resume))
 
 
 def method_for(config: TuneConfig, tokenizer: PreTrainedTokenizerBase) -> Method[Any]:
@@ -87,15 +91,31 @@ class _TuneRun(Run):
         if config.eval_data:
             self.held_out = method.read(config.eval_data)
         record = _lineage(config, method.template, earlier)
-        checkpoint = self.folder.open(config, record, resume=self.resume)
+        checkpoint = self._open(config, record)
         set_seed(config.seed)
         self.model = method.load(self.base, earlier)
         before = self._effects(base=True)
         self.trainer = method.make_trainer(self.model, rows, self.folder.checkpoints)
         self.events.put(self._started(rows, checkpoint, earlier))
-        if self.drive(self.trainer, checkpoint, self._measure):
+        if not self.drive(self.trainer, checkpoint, self._measure):
+            return
+        if company().leads:
             method.conclude(self.trainer, rows, self.folder.path)
             self._finish({"lineage": record} | _continued(self.folder.lines(), earlier), before)
+        else:
+            if self.held_out:
+                self._measure(self.trainer.state.global_step)  # the leader's, which all share
+            self.finished = True
+
+    def _open(self, config: TuneConfig, record: Lineage) -> Path | None:
+        """Prepare the folder, which the leader does for all, and return what to go on from."""
+        checkpoint = None
+        if company().leads:
+            checkpoint = self.folder.open(config, record, resume=self.resume)
+        company().wait()
+        if not company().leads and self.resume:
+            checkpoint = self.folder.last_checkpoint()
+        return checkpoint
 
     def what_takes_less(self, what: str) -> str:
         """Say which settings would take less memory, each with how much by the estimate."""
@@ -107,7 +127,7 @@ class _TuneRun(Run):
         return f"{what}. Into another `out`, with one or more of these: {advice}."
 
     def _effects(self, *, base: bool = False) -> Effects | None:
-        if not (self.config.effects and self.method.writes):
+        if not (self.config.effects and self.method.writes and company().leads):
             return None
         return look(self.model, self.method.tokenizer, template=self.method.template, base=base)
 

@@ -64,7 +64,7 @@ class Preference(Method[Settings]):
             **arguments(config, folder, total=total),
             "per_device_train_batch_size": config.micro_batch,
             "per_device_eval_batch_size": config.micro_batch,
-            "gradient_accumulation_steps": config.batch // config.micro_batch,
+            "gradient_accumulation_steps": config.accumulation,
             "gradient_checkpointing": torch.cuda.is_available(),
             "max_length": config.max_length,
         }

@@ -87,8 +87,11 @@ class SftTrainer(QuietTrainer, SFTTrainer):
         if inputs["labels"].device.type != "cpu" or return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         total, count = label_loss(model, inputs)
-        divisor = count if num_items_in_batch is None else num_items_in_batch
-        return total / torch.as_tensor(divisor).clamp(min=1)
+        if num_items_in_batch is None:
+            return total / count.clamp(min=1)
+        # The count is of all processes, whose gradients are averaged and not summed.
+        share = total * self.accelerator.num_processes
+        return share / torch.as_tensor(num_items_in_batch).clamp(min=1)
 
 
 def label_loss(model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -144,7 +147,7 @@ def make_label_trainer(
     settings = TrlConfig(
         **arguments(config, folder, total=total),
         per_device_train_batch_size=config.micro_batch,
-        gradient_accumulation_steps=config.batch // config.micro_batch,
+        gradient_accumulation_steps=config.accumulation,
         gradient_checkpointing=torch.cuda.is_available(),
         train_sampling_strategy="random" if config.micro_batch == 1 else "group_by_length",
         max_length=None,

@@ -17,6 +17,7 @@ MACHINES = {
     "laptop-cpu": Hardware(4, 8 * GB),
     "gpu-8gb": Hardware(8, 16 * GB, (Gpu("RTX 4060", 8 * GB),)),
     "gpu-24gb": Hardware(8, 32 * GB, (Gpu("RTX 4090", 24 * GB),)),
+    "gpus-2x24gb": Hardware(16, 64 * GB, (Gpu("RTX 4090", 24 * GB),) * 2),
     "gpu-80gb": Hardware(16, 128 * GB, (Gpu("A100", 80 * GB),)),
 }
 NEEDED = {"data": "rows.jsonl", "out": "out"}
