@@ -217,7 +217,7 @@ def draw_support(console: Console, answer: Answer) -> None:
         console.print(
             Text("  " + STOPPED.get(answer.stopped, f"stopped: {answer.stopped}"), style="note")
         )
-    if not answer.citations and not answer.abstained:
+    if answer.steps and not answer.citations and not answer.abstained:
         console.print(Text("  no source is cited for this answer", style="note"))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ingest.reader import Calibrated, Reply
 from ingest.sentences import one_line, sentence_spans
+from ingest.tables import asked_cell
 from ingest.words import content_words
 
 ReadingStrength = Literal["weak", "fair", "strong"]
@@ -188,15 +189,20 @@ def _scored(
         return [_Read(i, text, [], np.zeros(0)) for i, text in enumerate(texts)]
     flat = [text[a:b] for text, found in zip(texts, spans, strict=True) for a, b in found]
     bounds = np.cumsum([len(found) for found in spans])[:-1]
-    # A question in a text, such as an FAQ's heading, is like the one asked and answers nothing.
-    asks = np.array([_ASKED * sentence.rstrip().endswith("?") for sentence in flat])
-    alike = np.split(likeness(question, flat, encoder) - asks, bounds)
+    heads = [_head(passage) for passage, found in zip(passages, spans, strict=True) for _ in found]
+    # A question in a text, such as an FAQ's heading, is like the one asked and answers nothing;
+    # nor does a heading that says what the passage is about.
+    asks = [
+        _ASKED * (each.rstrip().endswith("?") or one_line(each).casefold() == head)
+        for each, head in zip(flat, heads, strict=True)
+    ]
+    alike = np.split(likeness(question, flat, encoder) - np.array(asks), bounds)
     if reader is None:
         return [
             _Read(i, text, found, own, max(own, default=-math.inf))
             for i, (text, found, own) in enumerate(zip(texts, spans, alike, strict=True))
         ]
-    replies = reader.read(question, [each.header for each in passages], texts, spans)
+    replies = _replies(question, passages, spans, reader)
     weights = reader.calibration
     return [
         _Read(
@@ -211,6 +217,43 @@ def _scored(
             zip(texts, spans, alike, replies, strict=True)
         )
     ]
+
+
+def _head(passage: Passage) -> str:
+    """Give the heading over a passage, as it would stand in its text."""
+    return " ".join(passage.header.rsplit(" > ", 1)[-1].split()).casefold()
+
+
+def _replies(
+    question: str,
+    passages: Sequence[Passage],
+    spans: Sequence[Sequence[tuple[int, int]]],
+    reader: AnswerReader,
+) -> list[Reply]:
+    """Read the sentences; where the reader is torn within a table's row, the cell is read."""
+    headers, texts = [each.header for each in passages], [each.text for each in passages]
+    cells = [
+        [asked_cell(question, text, span) for span in found]
+        for text, found in zip(texts, spans, strict=True)
+    ]
+    asked = [[*found, *filter(None, own)] for found, own in zip(spans, cells, strict=True)]
+    replies = reader.read(question, headers, texts, asked)
+    return [_in_cells(*each) for each in zip(replies, spans, cells, strict=True)]
+
+
+def _in_cells(
+    reply: Reply,
+    spans: Sequence[tuple[int, int]],
+    cells: Sequence[tuple[int, int] | None],
+) -> Reply:
+    """Put the answers within cells, which come last, in the place of whole rows."""
+    last = iter(reply.answers[len(spans) :])
+    inside = [next(last) if cell else None for cell in cells]
+    answers = tuple(
+        cell if cell and answer == span else answer
+        for answer, span, cell in zip(reply.answers, spans, inside, strict=False)
+    )
+    return Reply(reply.sentences[: len(spans)], answers)
 
 
 def _together(wordings: Sequence[Sequence[_Read]]) -> list[_Read]:

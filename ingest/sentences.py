@@ -13,6 +13,12 @@ _END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|\n[ \t]*\n|\n(?=[ \t]*(?:[-•*�
 _BULLET = re.compile(r"[-•*–‣▪]\s+")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NUMBERING = re.compile(r"\s*\d{1,3}\.")
+_HOUR = re.compile(r"\b[ap]\.m\.$", re.IGNORECASE)
+# What may follow an hour within a sentence: a time zone, or a day.
+_AFTER_HOUR = re.compile(r"\s*(?:[A-Z]{2,5}\b|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)")
+_CODE = re.compile(r"\s*(?:[-•*–]\s*)?[A-Z]{1,3}-?\d{1,4}\s*[:=–-]\s")
+# How many characters a code's sentence takes at least, so that a cause keeps its remedy.
+_SHORTEST_CODE = 100
 _STOPPED = re.compile(r"[.!?:][\"'”’)\]]*$")
 # Characters from which on a line that ends in a stop is taken for the middle of a paragraph, and
 # below which a line without one is taken for a heading or a row.
@@ -48,9 +54,19 @@ def _is_boundary(text: str, start: int, match: re.Match[str]) -> bool:
         return True
     before = text[start : match.start() + 1]
     rest = text[match.end() : match.end() + 3].lstrip()
-    if match.group() == "." and (_ABBREVIATION.search(before) or _NUMBERING.fullmatch(before)):
+    if rest[:1].islower() or _goes_with_code(text, start, match.end()):
         return False
-    return not rest[:1].islower()
+    if match.group() != ".":
+        return True
+    if _HOUR.search(before):
+        return not _AFTER_HOUR.match(text, match.end())
+    return not (_ABBREVIATION.search(before) or _NUMBERING.fullmatch(before))
+
+
+def _goes_with_code(text: str, start: int, end: int) -> bool:
+    """Tell whether what follows still belongs to an error code that a sentence begins with."""
+    coded = _CODE.match(text, start) and end - start < _SHORTEST_CODE
+    return bool(coded) and not _CODE.match(text, end)
 
 
 def _blocks(text: str) -> list[tuple[int, int]]:

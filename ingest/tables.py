@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ingest.words import content_words
+
 LONGEST_CELL = 60
 MOST_HEADS = 3
 FEWEST_ROWS = 2
@@ -20,6 +22,7 @@ _FARTHEST_HEAD = 2.5
 _NUMBER = re.compile(r"(?<![\w.,])[-+−±$€£(]{0,2}\d[\d.,]*(?!\w)")
 _MOST_NUMBERS = 2
 """How many numbers a cell holds at most: where there are more, columns have run together."""
+_WRITTEN_ROW = re.compile(r"[^:;,]{1,60}: (?=[^;]+; |[^;,]+, )")
 _SAYS_NOTHING = frozenset({"value", "values", "wert"})
 _WIDE = 0.9
 """The space between two cells, in units of the letters' size: between words it is a third."""
@@ -86,6 +89,27 @@ def row_text(names: Sequence[str], cells: Sequence[str]) -> str:
     ]
     between = "; " if any("," in cell for cell in cells) else ", "
     return f"{cells[0].rstrip(':')}: {between.join(named)}." if named else cells[0]
+
+
+def asked_cell(question: str, text: str, span: tuple[int, int]) -> tuple[int, int] | None:
+    """Find the one cell of a written row, at `span` of a text, that a question's words name.
+
+    Words that several cells hold tell nothing. None where it is no row, or where not one is named.
+    """
+    start, end = span
+    label = _WRITTEN_ROW.match(text, start, end)
+    if not label:
+        return None
+    between = "; " if "; " in text[label.end() : end] else ", "
+    cells, at = [], label.end()
+    for cell in text[at:end].rstrip(".").split(between):
+        cells.append((at, at + len(cell)))
+        at += len(cell) + len(between)
+    held = [content_words(text[slice(*cell)]) for cell in cells]
+    often = Counter(word for words in held for word in words)
+    telling = {word for word in content_words(question) if often[word] == 1}
+    named = [cell for cell, words in zip(cells, held, strict=True) if words & telling]
+    return named[0] if len(named) == 1 else None
 
 
 def _runs(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:

@@ -50,6 +50,11 @@ def test_an_answer_without_citations_says_so_unless_it_abstains(screen):
     assert "no source is cited" in shown(screen)
 
 
+def test_small_talk_which_searched_for_nothing_needs_no_source(screen):
+    drawing.draw_answer(screen, answer(citations=(), steps=()))
+    assert "no source is cited" not in shown(screen)
+
+
 def test_an_abstention_needs_no_source(screen):
     drawing.draw_answer(screen, answer(citations=(), abstained=True))
     assert "no source is cited" not in shown(screen)

@@ -121,6 +121,23 @@ def test_a_question_in_a_text_is_never_taken_for_the_answer() -> None:
     assert passage.best_sentence == "It is 90 euros."
 
 
+def test_the_heading_over_a_passage_is_never_taken_for_the_answer() -> None:
+    given = [Passage("Guide > 5 Hotel limit", "5 Hotel limit\nA night may cost 90 euros.")]
+    (passage,) = mark("hotel limit", given, WordEncoder()).passages
+    assert passage.best_sentence == "A night may cost 90 euros."
+
+
+def test_a_reader_that_is_torn_within_a_tables_row_reads_the_cell_that_is_asked_for() -> None:
+    class Torn(KeenReader):
+        def _reply(self, text: str, sentences: Sequence[tuple[int, int]]) -> Reply:
+            return Reply(tuple(self.odds for _ in sentences), tuple(sentences))
+
+    row = "30-Year: Real 2.5 %, Nominal 4.7 %."
+    reader = Torn("", 4.0)
+    assert mark("the nominal rate?", passages(row), WordEncoder(), reader).likely == "Nominal 4.7 %"
+    assert mark("the rate?", passages(row), WordEncoder(), reader).likely == row
+
+
 class Rating:
     """A rater to whom a question is likely after a text that holds a word."""
 

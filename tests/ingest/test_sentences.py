@@ -17,6 +17,9 @@ def split(text: str) -> list[str]:
         ("One. Two!  Three?", ["One.", "Two!", "Three?"]),
         ("The historian Frederick W. Mote wrote.", ["The historian Frederick W. Mote wrote."]),
         ("It was 5 p.m. in the U.S. Army.", ["It was 5 p.m. in the U.S. Army."]),
+        ("It opens at 9 a.m. Bring a card.", ["It opens at 9 a.m.", "Bring a card."]),
+        ("We start at 9 a.m. CET on 5 May.", ["We start at 9 a.m. CET on 5 May."]),
+        ("Be there by 8 p.m. Friday.", ["Be there by 8 p.m. Friday."]),
         ('Dr. Smith said: "Go." Then he left.', ['Dr. Smith said: "Go."', "Then he left."]),
         ("It weighs 12 g. It runs on 5 V. Go.", ["It weighs 12 g.", "It runs on 5 V.", "Go."]),
         ("It was built c. 1950 by monks.", ["It was built c. 1950 by monks."]),
@@ -39,6 +42,20 @@ def test_rows_and_list_items_are_sentences_of_their_own() -> None:
         "- one item",
         "- two items that\n  go on",
     ]
+
+
+def test_an_error_code_keeps_its_cause_and_its_remedy() -> None:
+    text = "E4: The filter is full. Clean it.\nE21 - No water. Open the tap. E22: Door open."
+    assert split(text) == [
+        "E4: The filter is full. Clean it.",
+        "E21 - No water. Open the tap.",
+        "E22: Door open.",
+    ]
+
+
+def test_what_follows_a_long_remedy_of_a_code_stands_alone() -> None:
+    remedy = "E4: The filter behind the lower panel is full of lint, which you have to take out."
+    assert split(f"{remedy} Then close the panel. Call us.")[-1] == "Call us."
 
 
 def test_wrapped_prose_is_put_together() -> None:

@@ -7,7 +7,7 @@ from fpdf import FPDF
 
 from ingest.pdf import read_pdf
 from ingest.sentences import sentence_spans
-from ingest.tables import Cell, Row, cells_of, named_rows, row_text
+from ingest.tables import Cell, Row, asked_cell, cells_of, named_rows, row_text
 
 WIDTH = 10.0
 
@@ -124,3 +124,25 @@ def test_the_rows_of_a_printed_table_are_sentences_of_their_own(tmp_path: Path) 
 def test_the_rows_of_a_real_memo_name_their_rates(shared_pdfs: Path) -> None:
     text = read_pdf(shared_pdfs / "discount-rates-memo.pdf").pages[0].text
     assert "30-Year: Discount Rates Real 2.5 %, Nominal 4.7 %, Inflation Rates 2.1 %." in text
+
+
+@pytest.mark.parametrize(
+    ("question", "cell"),
+    [
+        ("What is the nominal rate over 20 years?", "Nominal 4.7 %"),
+        ("How high is the real rate?", "Discount Rates Real 2.5 %"),
+        ("What is the rate over 20 years?", None),
+        ("Which is higher, the real or the nominal one?", None),
+    ],
+)
+def test_the_cell_that_a_question_names_is_found_in_a_written_row(
+    question: str, cell: str | None
+) -> None:
+    text = "Rates. 20-Year: Discount Rates Real 2.5 %, Nominal 4.7 %, Inflation Rates 2.1 %."
+    found = asked_cell(question, text, (7, len(text)))
+    assert (text[slice(*found)] if found else None) == cell
+
+
+def test_a_plain_sentence_has_no_cells() -> None:
+    text = "The nominal rate is 4.7 %, and the real one 2.5 %."
+    assert asked_cell("nominal rate", text, (0, len(text))) is None
