@@ -272,7 +272,11 @@ class Agent:
         leads = self.settings.guided and takes_guidance(self.model.chat, self.model.engine)
         if trace.evidence is None or not leads or self.router is None:
             return None
-        first = first_calls(kinds_of(self.router, asked), trace.evidence.strength)
+        first = first_calls(
+            kinds_of(self.router, asked),
+            trace.evidence.strength,
+            answers=lambda: self.collection.answers(asked.own),
+        )
         return first if first is None or set(first) <= set(names) else None
 
     def _tools(self, asked: Wording) -> list[BaseTool]:

@@ -6,7 +6,7 @@ search. What is stored are the weights that differ from the base model.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,8 @@ ASK, LIVE, TALK = "ask", "live", "talk"
 _DOCUMENTS, _WEB = (tool["function"]["name"] for tool in (SEARCH_DOCUMENTS, SEARCH_WEB))
 SURE = 0.7
 """The probability from which on a kind decides; below it the model does."""
+ANSWERED = 0.8
+"""The reader's probability from which on what the library holds is not asked of the web."""
 
 
 class Kinds(Protocol):
@@ -28,20 +30,26 @@ class Kinds(Protocol):
         """Give each kind's probability."""
 
 
-def first_calls(kinds: Mapping[str, float], strength: Strength) -> Sequence[str] | None:
+def first_calls(
+    kinds: Mapping[str, float], strength: Strength, *, answers: Callable[[], float] = lambda: 0.0
+) -> Sequence[str] | None:
     """Tell which tools may be called first, by their names; None leaves it to the model.
 
-    What changes from day to day is for the web, talk for no tool unless the library matches it
+    What changes from day to day is for the web, unless the library matches it well and holds its
+    answer, as `answers` tells with a probability; talk is for no tool unless the library matches it
     well, and anything else for where the library's evidence points.
     """
     kind = max(kinds, key=lambda each: kinds[each])
     if kinds[kind] < SURE:
         return None
+    matches = strength in ("good", "strong")
     if kind == TALK:  # "Can I save it as a file?" may be asked of us, or of a handbook
-        return () if strength in ("none", "weak") else None
-    if kind == LIVE or strength == "none":
+        return None if matches else ()
+    if kind == LIVE:
+        return (_DOCUMENTS,) if matches and answers() >= ANSWERED else (_WEB,)
+    if strength == "none":
         return (_WEB,)
-    return None if strength == "weak" else (_DOCUMENTS,)
+    return (_DOCUMENTS,) if matches else None
 
 
 def base_of(folder: Path) -> str:

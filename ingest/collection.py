@@ -1,20 +1,29 @@
 """A collection: a store searched with one embedder, that knows how well it matches a question."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
 from ingest.card import CollectionCard
 from ingest.diversity import CANDIDATES, diverse
 from ingest.embedding import Embedder
-from ingest.evidence import TOP, Calibration, Evidence, background_questions, calibrate
+from ingest.evidence import (
+    TOP,
+    Calibration,
+    Evidence,
+    background_questions,
+    calibrate,
+    titles_of,
+)
 from ingest.reading import AnswerReader, Passage, Rater, Reading, mark
 from ingest.stores.base import Hit, Store, Where
 from ingest.tuning import EVEN, LEAST_PASSAGES, Tuning, tune
 
 Alpha = float | Literal["auto"]
-# The reader's probability below which a weak match is taken for chance.
-_DOUBTFUL = 0.1
+# The reader's probability below which a weak match is taken for chance, and from which on a match
+# that says little is taken for a good one.
+_DOUBTFUL, _CONVINCED = 0.1, 0.5
 
 
 class Collection:
@@ -100,17 +109,31 @@ class Collection:
         return self.grade(question, self.search(question, limit=TOP))
 
     def grade(self, question: str, hits: Sequence[Hit]) -> Evidence:
-        """Tell how well the hits of a search match; a weak match must convince the reader too."""
+        """Tell how well the hits of a search match.
+
+        Where the match says little the reader decides: a weak one must convince it, and what it
+        sees an answer in is good, though hardly a word be shared.
+        """
         calibration = self._calibrated()
         if calibration is None:
             return Evidence(strength="none", score=0.0)
         evidence = calibration.evidence(question, hits)
-        if evidence.strength == "weak" and self.reader:
-            passages = [Passage(hit.chunk.header, hit.chunk.text) for hit in hits[:TOP]]
-            reading = mark(question, passages, self.embedder, self.reader, limit=1, words=1)
-            if reading.score < _DOUBTFUL:
-                return Evidence(strength="none", score=evidence.score)
+        if evidence.strength in ("good", "strong") or not (hits and self.reader):
+            return evidence
+        sure = self._sureness(question, hits)
+        if sure >= _CONVINCED:
+            return replace(evidence, strength="good", titles=titles_of(hits))
+        if sure < _DOUBTFUL:
+            return Evidence(strength="none", score=evidence.score)
         return evidence
+
+    def answers(self, question: str) -> float:
+        """Tell how sure the reader is, 0..1, that a passage answers; 0 without a reader."""
+        return self._sureness(question, self.search(question, limit=TOP)) if self.reader else 0.0
+
+    def _sureness(self, question: str, hits: Sequence[Hit]) -> float:
+        passages = [Passage(hit.chunk.header, hit.chunk.text) for hit in hits[:TOP]]
+        return mark(question, passages, self.embedder, self.reader, limit=1, words=1).score
 
     def calibrate(self) -> None:
         """Tune the search where that is due, then measure it against the background questions."""

@@ -21,7 +21,7 @@ Strength = Literal["none", "weak", "good", "strong"]
 MEANING: Mapping[Strength, str] = {
     "none": "unrelated questions match about as well, or the reader sees no answer",
     "weak": "a better match than 9 of 10 unrelated questions have",
-    "good": "a better match than 97 of 100 unrelated questions have",
+    "good": "97 of 100 unrelated questions match less, or an answer was read",
     "strong": "a better match than any unrelated question has",
 }
 COVERAGE_WEIGHT = 0.45
@@ -84,9 +84,8 @@ class Calibration:
     def evidence(self, question: str, hits: Sequence[Hit]) -> Evidence:
         """Grade a question by the hits that its search brought, with their first two headers."""
         score = self.score(question, hits)
-        headers = dict.fromkeys(hit.chunk.header for hit in hits)
         strength = self.grade(score) if hits else "none"
-        titles = tuple(headers)[:2] if strength != "none" else ()
+        titles = titles_of(hits) if strength != "none" else ()
         return Evidence(strength=strength, score=round(score, 3), titles=titles)
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,6 +96,11 @@ class Calibration:
     def from_dict(cls, value: Mapping[str, Any]) -> "Calibration":
         """Read what `to_dict` wrote."""
         return cls(**value)
+
+
+def titles_of(hits: Sequence[Hit]) -> tuple[str, ...]:
+    """Give the first two headers of what a search found."""
+    return tuple(dict.fromkeys(hit.chunk.header for hit in hits))[:2]
 
 
 def background_questions() -> list[str]:

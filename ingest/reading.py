@@ -13,9 +13,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from ingest.answer_span import whole_span
 from ingest.reader import Calibrated, Reply
 from ingest.sentences import one_line, sentence_spans
-from ingest.tables import asked_cell
+from ingest.tables import asked_cell, row_named_at
 from ingest.words import content_words
 
 ReadingStrength = Literal["weak", "fair", "strong"]
@@ -23,6 +24,8 @@ BEST, NEXT = "»", "›"
 _SHARED_WORD = 0.04
 _FAIR, _STRONG = 0.55, 0.75
 _ASKED = 2.0
+_NAMED = 8.0
+"""The log-odds that a table's row gains whose first cell and one column a question names."""
 
 
 class Encoder(Protocol):
@@ -236,15 +239,27 @@ def _replies(
         [asked_cell(question, text, span) for span in found]
         for text, found in zip(texts, spans, strict=True)
     ]
+    named = [
+        [
+            row_named_at(question, text, span) if cell else 0
+            for span, cell in zip(found, own, strict=True)
+        ]
+        for text, found, own in zip(texts, spans, cells, strict=True)
+    ]
+    last = max((at for own in named for at in own), default=0)
     asked = [[*found, *filter(None, own)] for found, own in zip(spans, cells, strict=True)]
     replies = reader.read(question, headers, texts, asked)
-    return [_in_cells(*each) for each in zip(replies, spans, cells, strict=True)]
+    return [
+        _in_cells(reply, found, own, [0 < at == last for at in places])
+        for reply, found, own, places in zip(replies, spans, cells, named, strict=True)
+    ]
 
 
 def _in_cells(
     reply: Reply,
     spans: Sequence[tuple[int, int]],
     cells: Sequence[tuple[int, int] | None],
+    named: Sequence[bool],
 ) -> Reply:
     """Put the answers within cells, which come last, in the place of whole rows."""
     last = iter(reply.answers[len(spans) :])
@@ -253,7 +268,8 @@ def _in_cells(
         cell if cell and answer == span else answer
         for answer, span, cell in zip(reply.answers, spans, inside, strict=False)
     )
-    return Reply(reply.sentences[: len(spans)], answers)
+    odds = zip(reply.sentences, named, strict=False)
+    return Reply(tuple(own + _NAMED * asked for own, asked in odds), answers)
 
 
 def _together(wordings: Sequence[Sequence[_Read]]) -> list[_Read]:
@@ -328,7 +344,8 @@ def _likely(read: _Read) -> str | None:
     """Give the reader's answer within the best sentence."""
     if not read.answers:
         return None
-    span = read.answers[int(np.argmax(read.scores))]
+    best = int(np.argmax(read.scores))
+    span = whole_span(read.text, read.spans[best], read.answers[best])
     return " ".join(read.text[slice(*span)].split()) or None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ingest.words import content_words
+from ingest.words import content_words, stem, word_spans
 
 LONGEST_CELL = 60
 MOST_HEADS = 3
@@ -22,6 +22,14 @@ _FARTHEST_HEAD = 2.5
 _NUMBER = re.compile(r"(?<![\w.,])[-+−±$€£(]{0,2}\d[\d.,]*(?!\w)")
 _MOST_NUMBERS = 2
 """How many numbers a cell holds at most: where there are more, columns have run together."""
+_NUMBER_WORDS = {
+    stem(word): number
+    for word, number in zip(
+        "two three four five six seven eight nine ten eleven twelve twenty thirty hundred".split(),
+        "2 3 4 5 6 7 8 9 10 11 12 20 30 100".split(),
+        strict=True,
+    )
+}
 _WRITTEN_ROW = re.compile(r"[^:;,]{1,60}: (?=[^;]+; |[^;,]+, )")
 _SAYS_NOTHING = frozenset({"value", "values", "wert"})
 _WIDE = 0.9
@@ -110,6 +118,24 @@ def asked_cell(question: str, text: str, span: tuple[int, int]) -> tuple[int, in
     telling = {word for word in content_words(question) if often[word] == 1}
     named = [cell for cell, words in zip(cells, held, strict=True) if words & telling]
     return named[0] if len(named) == 1 else None
+
+
+def row_named_at(question: str, text: str, span: tuple[int, int]) -> int:
+    """Tell where a question has named a written row's first cell, as in "over 3 years"; 0 nowhere.
+
+    Of two rows that are named one after the other, the later one is asked for.
+    """
+    label = _WRITTEN_ROW.match(text, *span)
+    last = {word: place for place, word in enumerate(_label_words(question), start=1)}
+    return (
+        min((last.get(word, 0) for word in _label_words(label.group())), default=0) if label else 0
+    )
+
+
+def _label_words(text: str) -> list[str]:
+    """List the words that carry meaning, numbers in digits and compounds apart."""
+    words = (word for *_, word in word_spans(text.replace("-", " ")))
+    return [_NUMBER_WORDS.get(word, word) for word in words]
 
 
 def _runs(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:

@@ -162,7 +162,7 @@ def test_a_found_passage_says_why_in_80_columns(narrow):
     lines = draw(narrow)
     assert lines[:7] == [
         "  library match: good — Travel Handbook",
-        "  (good: a better match than 97 of 100 unrelated questions have)",
+        "  (good: 97 of 100 unrelated questions match less, or an answer was read)",
         "  alpha 0.5",
         "",
         "  1. Travel Handbook, p. 7 · Hotels",

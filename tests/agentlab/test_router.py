@@ -41,6 +41,16 @@ def test_the_kind_and_the_evidence_tell_where_to_look_first(
     assert first_calls(sure(kind), strength) == expected
 
 
+@pytest.mark.parametrize(
+    ("strength", "answers", "expected"),
+    [("strong", 0.9, DOCUMENTS), ("strong", 0.5, WEB), ("weak", 0.9, WEB)],
+)
+def test_what_the_library_matches_and_answers_is_not_asked_of_the_web_first(
+    strength: Strength, answers: float, expected: Sequence[str]
+) -> None:
+    assert first_calls(sure(LIVE), strength, answers=lambda: answers) == expected
+
+
 def test_where_the_router_is_unsure_the_model_decides() -> None:
     assert first_calls({ASK: 0.5, LIVE: 0.4, TALK: 0.1}, "strong") is None
 

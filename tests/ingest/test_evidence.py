@@ -1,8 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
 from ingest.documents import Chunk
 from ingest.evidence import Calibration, background_questions, calibrate
+from ingest.reader import Calibrated, Reply
 from ingest.stores.base import Hit, relative_score_fusion
 from ingest.words import content_words
 
@@ -10,6 +13,19 @@ from ingest.words import content_words
 def hit(text: str, *, cosine: float, title: str = "Guide") -> Hit:
     chunk = Chunk("1", text, "d", "guide.pdf", title, 1, 0, len(text), "Meals", "fake")
     return Hit(chunk, 1.0, cosine, 0.0)
+
+
+class AlwaysAsSure:
+    """A reader to whom every sentence answers with the same log-odds."""
+
+    calibration = Calibrated(likeness=0.0)
+
+    def __init__(self, odds: float) -> None:
+        self.odds = odds
+
+    def read(self, question: str, titles: Any, passages: Any, sentences: Any) -> list[Reply]:
+        del question, titles, passages
+        return [Reply((self.odds,) * len(each), tuple(each)) for each in sentences]
 
 
 PASSAGES = [f"page {index} about pumps and valves" for index in range(20)]
@@ -96,4 +112,10 @@ def test_real_vectors_tell_a_covered_question_from_an_uncovered_one(minilm, tmp_
     collection.calibrate()
     assert collection.probe("How much can a diver spend on meals?").strength in ("good", "strong")
     assert collection.probe("Who wrote the opera Carmen?").strength in ("none", "weak")
+    carmen = "Who wrote the opera Carmen?"
+    collection.reader = AlwaysAsSure(40.0)
+    assert collection.probe(carmen).strength == "good"
+    assert collection.answers(carmen) > 0.9
+    collection.reader = AlwaysAsSure(-40.0)
+    assert collection.probe(carmen).strength == "none"
     assert np.isclose(np.linalg.norm(minilm.encode(["a"])[0]), 1.0, atol=1e-5)

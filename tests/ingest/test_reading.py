@@ -138,6 +138,14 @@ def test_a_reader_that_is_torn_within_a_tables_row_reads_the_cell_that_is_asked_
     assert mark("the rate?", passages(row), WordEncoder(), reader).likely == row
 
 
+def test_the_row_that_is_named_wins_over_another_that_reads_like_an_answer() -> None:
+    rows = "3-Year: Real 2.2 %, Nominal 4.5 %.\n5-Year: Real 2.1 %, Nominal 4 %."
+    given = passages(f"The real rate is 3.0 %.\n{rows}")
+    reader = KeenReader("3.0 %", 1.0)
+    reading = mark("What is the real rate over three years?", given, WordEncoder(), reader)
+    assert str(reading.passages[0].best_sentence).startswith("3-Year")
+
+
 class Rating:
     """A rater to whom a question is likely after a text that holds a word."""
 

@@ -7,7 +7,7 @@ from fpdf import FPDF
 
 from ingest.pdf import read_pdf
 from ingest.sentences import sentence_spans
-from ingest.tables import Cell, Row, asked_cell, cells_of, named_rows, row_text
+from ingest.tables import Cell, Row, asked_cell, cells_of, named_rows, row_named_at, row_text
 
 WIDTH = 10.0
 
@@ -146,3 +146,14 @@ def test_the_cell_that_a_question_names_is_found_in_a_written_row(
 def test_a_plain_sentence_has_no_cells() -> None:
     text = "The nominal rate is 4.7 %, and the real one 2.5 %."
     assert asked_cell("nominal rate", text, (0, len(text))) is None
+
+
+def test_of_two_rows_that_a_question_names_the_later_one_is_asked_for() -> None:
+    question = "How high is the rate over 20 years? And over three years?"
+    places = [
+        row_named_at(question, row, (0, len(row)))
+        for row in ("20-Year: Real 2.5 %, Nominal 4.7 %.", "3-Year: Real 2.2 %, Nominal 4.5 %.")
+    ]
+    assert 0 < places[0] < places[1]
+    other = "30-Year: Real 2.5 %, Nominal 4.7 %."
+    assert row_named_at(question, other, (0, len(other))) == 0

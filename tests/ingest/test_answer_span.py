@@ -1,0 +1,29 @@
+import pytest
+
+from ingest.answer_span import whole_span
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "whole"),
+    [
+        ("It must read below 0.5 percent.", "0.5 percent", "below 0.5 percent"),
+        ("Complain within 48 hours.", "48 hours", "within 48 hours"),
+        ("Change it after eight hours.", "eight hours", "after eight hours"),
+        ("It may last no more than 20 minutes.", "20 minutes", "no more than 20 minutes"),
+        ("They gave 1.5 billion yuan.", "1", "1.5"),
+        ("The rate is 4.25 %.", "25", "4.25 %"),
+        ("Lunch is at noon.", "noon", "noon"),
+        ("Pay only the porter.", "the porter", "the porter"),
+        ("In 1950, 30 ships sailed.", "1950", "1950"),
+    ],
+)
+def test_a_number_is_whole_and_keeps_its_limit(text: str, found: str, whole: str) -> None:
+    at = text.index(found)
+    start, end = whole_span(text, (0, len(text)), (at, at + len(found)))
+    assert text[start:end] == whole
+
+
+def test_nothing_is_taken_from_the_sentence_before() -> None:
+    text = "Ask only\n40 euros are paid."
+    start = text.index("40")
+    assert whole_span(text, (start, len(text)), (start, start + 8)) == (start, start + 8)
