@@ -83,7 +83,7 @@ def choose(situation: Situation, planned: Sequence[Planned]) -> Choice:
     reasons = [_why_this_model(chosen, options, situation)]
     reasons += _why_this_tuner(chosen, situation, planned)
     if len(situation.hardware.gpus) > 1:
-        says = "accelerate launch: each GPU takes its share of every batch"
+        says = "a process on each GPU takes its share of every batch (ppo and grpo take one GPU)"
         reasons.append(Reason("several-gpus", says, f"{len(situation.hardware.gpus)} GPUs"))
     longest = max(each.longest for _, some in planned for each in some)
     window = max(int(str(stage.settings["max_length"])) for stage in chosen.stages)
@@ -171,13 +171,17 @@ def _stage(
         "max_length": length,
     }
     settings |= _own(method, gpu=bool(situation.hardware.gpus))
+    processes = 1 if _writes(method) else max(1, len(situation.hardware.gpus))
+    if processes > 1:  # a step's rows are shared evenly
+        share = processes * int(str(settings.get("micro_batch", 1)))
+        settings |= {"processes": processes, "batch": share * max(1, round(16 / share))}
     work = _workload(method, settings, found, situation)
     tokens = round(sum(each.tokens * each.unique / max(1, each.rows) for each in found) * epochs)
     cost = estimate(
         work,
         shape,
         tokens=tokens + (rows * work.generations * work.completion if _writes(method) else 0),
-        speed=situation.pace,
+        speed=situation.pace_of(processes),
         sequences=rows * work.generations,
     )
     return Stage(

@@ -1,7 +1,7 @@
 """Situation: what an adviser must know before it can advise."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from finetune.amounts import counted
@@ -95,6 +95,12 @@ class Situation:
     def pace(self) -> Speed:
         """Return the speed, measured or looked up."""
         return self.speed or speed_of(self.hardware)
+
+    def pace_of(self, gpus: int) -> Speed:
+        """Return the speed of so many of the GPUs, or of the CPU where there is none."""
+        if gpus >= len(self.hardware.gpus):
+            return self.pace
+        return speed_of(replace(self.hardware, gpus=self.hardware.gpus[:gpus]))
 
     def of(self, *kinds: FoundKind) -> tuple[Found, ...]:
         """Return what was found of some kinds."""

@@ -265,6 +265,7 @@ CASES = (
         ("sft",),
         {"several-gpus": "2 GPUs", "learn-much": "the best"},
         model="Qwen/Qwen2.5-72B-Instruct",
+        settings={"processes": 2, "batch": 16},
         more={"licence": "any"},
     ),
     Case(
@@ -550,6 +551,13 @@ def test_more_memory_never_gives_a_smaller_model() -> None:
     ]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1]
+
+
+def test_a_method_that_writes_while_it_learns_takes_one_gpu_alone() -> None:
+    goal = Goal("reward")
+    one, two = (advise(Situation((prompts(400),), goal, each)) for each in (BIG, TWO))
+    assert "processes" not in two.stages[0].settings
+    assert one.seconds == two.seconds
 
 
 def test_more_hours_never_give_a_smaller_model() -> None:
