@@ -15,6 +15,7 @@ from agentlab.settings import Resolved, Settings
 PACKAGES = ("agentlab", "ingest", "finetune", "serve")
 VERSIONS = ("torch", "transformers", "langchain", "langgraph", "lancedb", "weaviate-client")
 LEAST_FREE_BYTES = 2 * 1024**3
+OTHER_EMBEDDER = "it is searched by its own; agentlab store reembed embeds it anew with this one"
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,7 @@ def check_collection(settings: Settings) -> Check:
     embedder = made_by(config)
     if embedder not in {None, wanted}:
         detail = f"{name!r} was embedded with {embedder}, the embedder now is {wanted}"
-        advice = "set the embedder back, or ingest into another collection"
-        return Check("collection", "problem", detail, advice)
+        return Check("collection", "note", detail, OTHER_EMBEDDER)
     size = f", vectors of {found.dimension} numbers" if found.dimension else ""
     copies = f", on {found.replicas} nodes" if found.replicas > 1 else ""
     whose = f" of tenant {tenant!r}" if tenant else ""
@@ -160,14 +160,15 @@ def check_collection(settings: Settings) -> Check:
 
 def check_library(settings: Settings) -> Check:
     """Open the store and count what it holds."""
-    from agentlab.library import store_config
+    from agentlab.library import embedder_name, store_config
+    from ingest.collection import made_by
     from ingest.stores import open_store
 
     store = open_store(store_config(settings))
     try:
         documents = store.documents()
         passages = store.count()
-        tuning = store.note("tuning")
+        tuning, embedder = store.note("tuning"), made_by(store)
     finally:
         store.close()
     if not documents:
@@ -177,6 +178,8 @@ def check_library(settings: Settings) -> Check:
         detail += f", alpha {settings.alpha:.2g} as set"
     elif tuning:
         detail += f", alpha {tuning['alpha']:.2g} as tuned"
+    if embedder not in {None, embedder_name(settings)}:
+        return Check("library", "note", f"{detail}, embedded with {embedder}", OTHER_EMBEDDER)
     return Check("library", "ok", detail)
 
 

@@ -10,7 +10,7 @@ from agentlab.model import starter_base
 from agentlab.router import Router
 from agentlab.router import base_of as router_base
 from agentlab.settings import Settings
-from ingest.collection import Collection
+from ingest.collection import Collection, made_by
 from ingest.config import StoreConfig
 from ingest.embedding import Embedder
 from ingest.likelihood import QueryLikelihood
@@ -22,6 +22,7 @@ Backend = Literal["torch", "onnx", "openai"]
 # The reader, its thresholds and the exam were measured on vectors in fp32. Once they are measured
 # again, "onnx" here makes int8 the default, and its extra a dependency.
 AUTO_BACKEND: Backend = "torch"
+ENDPOINT = "openai:"
 
 
 def store_config(settings: Settings) -> StoreConfig:
@@ -49,15 +50,23 @@ def open_collection(
 ) -> Collection:
     """Open the store and load the embedder and the reader; whoever opens it closes it.
 
-    `progress` hears of a model that must be fetched first. An ingest has its vectors kept, so that
-    what it embeds again costs nothing; a question is hardly asked twice.
+    What is stored is searched by the embedder that it was made by, whatever the settings name, and
+    by its successor from the moment that it is embedded anew. `progress` hears of a model that must
+    be fetched first. An ingest has its vectors kept, so that what it embeds again costs nothing; a
+    question is hardly asked twice.
     """
     open_one = open_keeping_embedder if keep_vectors else open_embedder
-    embedder = open_one(settings, progress=progress)
-    reader = open_reader(settings, progress=progress)
+
+    def open_named(name: str) -> Embedder:
+        return open_one(with_embedder(settings, name), progress=progress)
+
     store = open_store(store_config(settings))
+    embedder = open_named(made_by(store) or embedder_name(settings))
+    reader = open_reader(settings, progress=progress)
     rater = open_rater(settings, progress=progress)
-    return Collection(store, embedder, alpha=settings.alpha, reader=reader, rater=rater)
+    return Collection(
+        store, embedder, alpha=settings.alpha, reader=reader, rater=rater, reopen=open_named
+    )
 
 
 def open_embedder(settings: Settings, *, progress: Callable[[str], None] | None = None) -> Embedder:
@@ -89,8 +98,21 @@ def open_keeping_embedder(
 
 def embedder_name(settings: Settings) -> str:
     """Tell the name of the embedder, which need not be opened for it."""
-    prefix = "openai:" if embedder_backend(settings) == "openai" else ""
+    prefix = ENDPOINT if embedder_backend(settings) == "openai" else ""
     return f"{prefix}{settings.embedder}"
+
+
+def with_embedder(settings: Settings, name: str) -> Settings:
+    """Give the settings under which the embedder of that name is opened."""
+    if name == embedder_name(settings):
+        return settings
+    model = name.removeprefix(ENDPOINT)
+    backend = settings.embedder_backend
+    if model != name:
+        backend = "openai"
+    elif backend == "openai":
+        backend = "auto"
+    return settings.model_copy(update={"embedder": model, "embedder_backend": backend})
 
 
 def embedder_backend(settings: Settings) -> Backend:

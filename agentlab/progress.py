@@ -15,7 +15,7 @@ from agentlab.console import clean, make_console
 from agentlab.ingest_report import count
 from agentlab.mining import Mined
 from finetune import events as training
-from ingest import copying, pipeline
+from ingest import copying, pipeline, reembedding
 
 LINE_EVERY_S = 15.0
 SPEECHLESS_S = 3.0
@@ -189,6 +189,31 @@ def draw_mining(events: Iterator[Mined]) -> None:
             bar.line(f"{count(last.total, 'question')}, {count(last.rows, 'row')}", "good")
             for why, number in sorted(last.left_out.items()):
                 bar.line(f"left out: {count(number, 'question')}: {why}", "note")
+
+
+def draw_reembedding(
+    events: Iterator[reembedding.Event], *, quiet: bool = False
+) -> reembedding.ReembedReport:
+    """Draw how a library is embedded anew; return the report."""
+    began = time.monotonic()
+    first: int | None = None
+    with Bar(make_console(stderr=True, quiet=quiet)) as bar:
+        for event in events:
+            match event:
+                case pipeline.Waiting():
+                    bar.line(f"waiting for {event.holder}, which changes the library", "note")
+                case reembedding.Reembedded():
+                    first = event.done if first is None else first
+                    passed, done = time.monotonic() - began, event.done - first
+                    note = Path(event.source).name
+                    if passed >= SPEECHLESS_S and done:
+                        note = f"{_left(passed * (event.total - event.done) / done)} · {note}"
+                    bar.show("embedding", event.done, event.total, note)
+                case reembedding.Measuring():
+                    bar.show("measuring", 0, None, "what the library covers by the new vectors")
+                case reembedding.ReembedReport():
+                    return event
+    raise RuntimeError("The re-embedding ended without a report.")
 
 
 def draw_training(events: Iterator[training.Event]) -> Path:

@@ -1,13 +1,13 @@
 """A collection: a store searched with one embedder, that knows how well it matches a question."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from ingest.card import CollectionCard
 from ingest.diversity import CANDIDATES, diverse
 from ingest.embedding import Embedder
+from ingest.errors import StoreMismatchError
 from ingest.evidence import (
     TOP,
     Calibration,
@@ -21,6 +21,8 @@ from ingest.stores.base import Hit, Store, Where
 from ingest.tuning import EVEN, LEAST_PASSAGES, Tuning, tune
 
 Alpha = float | Literal["auto"]
+NOTE = "state"
+LEDGER = "ledger"  # what versions before the manifest kept: embedder, finished, sources
 # The reader's probability below which a weak match is taken for chance, and from which on a match
 # that says little is taken for a good one.
 _DOUBTFUL, _CONVINCED = 0.1, 0.5
@@ -31,7 +33,8 @@ class Collection:
 
     `alpha` weighs the vector arm: 1 is vectors only, 0 words only, "auto" what the collection was
     tuned to, else 0.5. Without a `reader`, passages are read by their likeness to the question
-    alone; a `rater` has a say in the passages' order.
+    alone; a `rater` has a say in the passages' order. `reopen` gives the embedder of a name, where
+    another process has the collection embedded anew while it is searched here.
     """
 
     def __init__(
@@ -42,13 +45,16 @@ class Collection:
         alpha: Alpha = "auto",
         reader: AnswerReader | None = None,
         rater: Rater | None = None,
+        reopen: Callable[[str], Embedder] | None = None,
     ) -> None:
         self.store = store
         self.embedder = embedder
         self._alpha = alpha
         self.reader = reader
         self.rater = rater
+        self._reopen = reopen
         self._calibration: Calibration | None = None
+        self._tuning: tuple[Tuning | None] | None = None
 
     @property
     def alpha(self) -> float:
@@ -64,11 +70,13 @@ class Collection:
             return "setting"
         return "tuned" if self.tuning else "default"
 
-    @cached_property
+    @property
     def tuning(self) -> Tuning | None:
         """Read what the last tuning found, or None where there was none; it is read once."""
-        value = self.store.note("tuning")
-        return Tuning.from_dict(value) if value else None
+        if self._tuning is None:
+            value = self.store.note("tuning")
+            self._tuning = (Tuning.from_dict(value) if value else None,)
+        return self._tuning[0]
 
     def search(
         self, query: str, *, limit: int = 5, where: Where = Where(), mmr: float | None = None
@@ -76,12 +84,28 @@ class Collection:
         """Find the best passages by words and meaning, best first.
 
         With `mmr`, the lambda of maximal marginal relevance (0..1), passages that repeat better
-        ones make room for others.
+        ones make room for others. Raises StoreMismatchError where the collection is of another
+        embedder that cannot be reopened.
         """
-        vector = self.embedder.encode([query])[0]
         depth = limit if mmr is None else max(limit, CANDIDATES)
-        hits = self.store.hybrid(query, vector, alpha=self.alpha, limit=depth, where=where)
+        try:
+            hits = self._find(query, depth, where)
+        except StoreMismatchError:
+            if not self._follow():
+                raise
+            hits = self._find(query, depth, where)
         return hits if mmr is None else diverse(hits, relevance=mmr, limit=limit)
+
+    def beside(self, generation: int) -> "Collection":
+        """Give another generation of the collection, under this one's embedder."""
+        store = self.store.beside(generation)
+        return Collection(
+            store, self.embedder, alpha=self._alpha, reader=self.reader, rater=self.rater
+        )
+
+    def forget(self) -> None:
+        """Have tuning and calibration read again: the collection was embedded anew."""
+        self._calibration = self._tuning = None
 
     def read(
         self,
@@ -158,6 +182,26 @@ class Collection:
         """Close the store."""
         self.store.close()
 
+    def _find(self, query: str, limit: int, where: Where) -> list[Hit]:
+        vector = self.embedder.encode([query])[0]
+        hits = self.store.hybrid(query, vector, alpha=self.alpha, limit=limit, where=where)
+        made = hits[0].chunk.embedder if hits else self.embedder.name
+        if made != self.embedder.name:
+            raise StoreMismatchError(
+                f"This collection is embedded with {made}, the question with {self.embedder.name}: "
+                "vectors of two models cannot be compared. Open it with that embedder."
+            )
+        return hits
+
+    def _follow(self) -> bool:
+        """Take the embedder of the generation that is in force now, where it can be had."""
+        embedder = made_by(self.store)
+        if self._reopen is None or embedder in {None, self.embedder.name}:
+            return False
+        self.embedder = self._reopen(str(embedder))
+        self.forget()
+        return True
+
     def _tune(self) -> None:
         """Choose the weight of the vector arm anew where the collection is no longer what it was.
 
@@ -175,10 +219,20 @@ class Collection:
 
     def _keep(self, tuning: Tuning | None) -> None:
         self.store.put_note("tuning", tuning.to_dict() if tuning else {})
-        self.tuning = tuning
+        self._tuning = (tuning,)
 
     def _calibrated(self) -> Calibration | None:
         if self._calibration is None:
             value = self.store.note("calibration")
             self._calibration = Calibration.from_dict(value) if value else None
         return self._calibration
+
+
+def state_of(store: Store) -> dict[str, Any]:
+    """Read what is noted of a collection's state: its embedder, and whether it is finished."""
+    return store.note(NOTE) or store.note(LEDGER) or {}
+
+
+def made_by(store: Store) -> str | None:
+    """Tell by which embedder a collection was made; None where nothing says so."""
+    return state_of(store).get("embedder")

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ingest.collection import NOTE, made_by
 from ingest.documents import Chunk
 from ingest.errors import CollectionBusyError, StoreError, StoreMismatchError, StoreWriteError
 from ingest.lock import Lock
 from ingest.manifest import Manifest, manifest_path
-from ingest.state import LEDGER, NOTE
 from ingest.stores.base import Store, StoredDocument
 
 BATCH = 500
@@ -125,8 +125,7 @@ def _embedder(store: Store) -> str | None:
     chunk = next(iter(store.chunks()), None)
     if chunk is None:
         return None
-    note = store.note(NOTE) or store.note(LEDGER) or {}
-    return str(note.get("embedder") or chunk.embedder)
+    return made_by(store) or chunk.embedder
 
 
 def _check(ours: str, theirs: str | None) -> None:

@@ -109,6 +109,11 @@ def manifest_path(place: Path | None) -> Path | None:
     return place.with_name(f"{place.name}.manifest.sqlite") if place else None
 
 
+def renamed(pipeline: str, embedder: str) -> str:
+    """Name the same pipeline with another embedder: the third and last part of its fingerprint."""
+    return " ".join([*pipeline.split(" ", 2)[:2], embedder])
+
+
 def peek(place: Path | None) -> dict[str, Record]:
     """Read the records of a collection without making or changing anything."""
     path = manifest_path(place)

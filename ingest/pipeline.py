@@ -42,7 +42,8 @@ from ingest.lock import Lock
 from ingest.manifest import Manifest, State, manifest_path
 from ingest.parsing import read_documents
 from ingest.plan import Plan, Step, failed, make_plan
-from ingest.state import check_embedder, finish, survey, unfinished
+from ingest.state import check_embedder, finish, rename_records, survey, unfinished
+from ingest.stores.generations import FIRST
 
 __all__ = [
     "Duplicate",
@@ -146,6 +147,9 @@ class _Run:
         """Do all and tell of it."""
         documents, records = survey(self._store, self._manifest)
         check_embedder(self._collection, documents)
+        if self._store.generation > FIRST:  # perhaps embedded anew by another machine
+            rename_records(self._store, self._manifest)
+            records = self._manifest.records()
         tuning = self._collection.tuning
         for each in documents:
             self._stored[each.source] = self._stored.get(each.source, 0) + each.chunks

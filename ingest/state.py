@@ -1,16 +1,15 @@
 """The state of a collection: its embedder, its files, and whether it is finished."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from ingest.card import build_card
-from ingest.collection import Collection
+from ingest.collection import LEDGER, NOTE, Collection, made_by, state_of
 from ingest.errors import StoreMismatchError
-from ingest.manifest import Manifest, Record, peek, reconcile
+from ingest.manifest import Manifest, Record, peek, reconcile, renamed
 from ingest.stores.base import Store, StoredDocument
 
-NOTE = "state"
-LEDGER = "ledger"  # what versions before the manifest kept: embedder, finished, sources
+CUT_ANEW = "cut_anew"  # the documents whose passages are too long for a later embedder
 _MADE = ("card", "calibration")
 _SETTLED = {"verified", "duplicate", "failed", "quarantined"}
 
@@ -37,18 +36,34 @@ def survey(
 
 def check_embedder(collection: Collection, stored: Sequence[StoredDocument]) -> None:
     """Raise StoreMismatchError where the collection was made by another embedder."""
-    before, now = _note(collection).get("embedder"), collection.embedder.name
+    before, now = made_by(collection.store), collection.embedder.name
     if before and before != now and stored:
         raise StoreMismatchError(
             f"This collection was embedded with {before}, the embedder now is {now}: vectors "
-            f"of two models cannot be compared. Ingest into another collection, or set the "
-            f"embedder back to {before}."
+            f"of two models cannot be compared. `agentlab store reembed` embeds it anew with {now} "
+            f"while it is searched as before; else set the embedder back to {before}, or ingest "
+            "into another collection."
         )
+
+
+def rename_records(store: Store, manifest: Manifest) -> None:
+    """Note that a collection was embedded anew, so that its files need not be read again.
+
+    What the new embedder does not read to the end is noted as before: the next ingest cuts it anew.
+    """
+    embedder, later = made_by(store), (store.note(CUT_ANEW) or {}).get("sources", ())
+    if embedder is None:
+        return
+    manifest.save(
+        replace(each, pipeline=renamed(each.pipeline, embedder))
+        for each in manifest.records().values()
+        if each.state == "verified" and each.source not in later
+    )
 
 
 def unfinished(collection: Collection) -> bool:
     """Tell whether indexes, card and calibration lag behind what is stored."""
-    note = _note(collection)
+    note = state_of(collection.store)
     made = all(collection.store.note(name) for name in _MADE)
     empty = not collection.store.count()
     return not (note.get("finished", empty) and (made or empty))
@@ -83,7 +98,3 @@ def _accounted(records: Mapping[str, Record], chunks: int) -> list[StoredDocumen
         StoredDocument(each.held, each.source, each.title, each.pages, each.chunks)
         for each in sorted(held, key=lambda each: each.source)
     ]
-
-
-def _note(collection: Collection) -> dict[str, Any]:
-    return collection.store.note(NOTE) or collection.store.note(LEDGER) or {}

@@ -1,7 +1,8 @@
 """A process that ingests and kills itself at a chosen point; run as a program, by the kill tests.
 
 It imports once, then forks for every order that it reads: a JSON line with the store, the paths,
-the seed of the point and whether to stop there. The reply is how many points were passed.
+the point to stop at, and the embedder to embed anew with, if that is asked for. The reply is how
+many points were passed.
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +21,7 @@ from ingest_fakes import WordEmbedder, hurry
 from weaviate import connect_to_custom  # noqa: F401 - the same
 
 import ingest.pipeline
+import ingest.reembedding
 from ingest.collection import Collection
 from ingest.config import StoreConfig
 from ingest.stores import open_store
@@ -45,14 +48,20 @@ def work(order: dict[str, Any]) -> int:
     hurry(pytest.MonkeyPatch())
     ingest.pipeline.GROUP_CHUNKS = order["group"]
     store = open_store(StoreConfig.model_validate(order["store"]))
-    collection = Collection(store, WordEmbedder())  # type: ignore[arg-type]
+    embedder = WordEmbedder(order.get("embedder") or "words")
+    collection = Collection(store, embedder)  # type: ignore[arg-type]
     killer = Killer(order["at"])
-    events = ingest.pipeline.ingest(
-        [Path(each) for each in order["paths"]],
-        collection=collection,
-        sync=True,
-        allow_removals=True,
-    )
+    events: Iterator[Any]
+    if order.get("embedder"):
+        ingest.reembedding.BATCH = order["group"]
+        events = ingest.reembedding.reembed(collection)
+    else:
+        events = ingest.pipeline.ingest(
+            [Path(each) for each in order["paths"]],
+            collection=collection,
+            sync=True,
+            allow_removals=True,
+        )
     sys.setprofile(killer)
     for _ in events:
         pass

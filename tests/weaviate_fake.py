@@ -201,8 +201,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, body)
 
     def do_DELETE(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self._admitted():
-            name = self.path.rpartition("/")[2]
+            name, _, tenants = self.path.removeprefix("/v1/schema/").partition("/")
+            if tenants:
+                for tenant in json.loads(body):
+                    self.fake.objects.pop(f"{name}/{tenant}", None)
+                self._answer(200, None)
+                return
             self.fake.schema.pop(name, None)
             for each in [key for key in self.fake.objects if key.split("/")[0] == name]:
                 del self.fake.objects[each]

@@ -1,9 +1,9 @@
-"""`agentlab store`: move the library to another store, and print what starts a Weaviate."""
+"""`agentlab store`: move the library, embed it anew, and print what starts a Weaviate."""
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agentlab.settings import Settings
     from ingest.config import StoreConfig
     from ingest.copying import CopyReport
+    from ingest.reembedding import ReembedPlan, ReembedReport
 
 EXAMPLES = """\b
 Examples:
@@ -22,10 +23,17 @@ Examples:
   agentlab store copy --to weaviate --to-tenant north
   agentlab store copy --to lancedb --to-folder ~/backup
   agentlab store copy --to lancedb --to-collection before_summer
+  agentlab store reembed --embedder BAAI/bge-small-en-v1.5 --dry-run
+"""
+REEMBED_EXAMPLES = """\b
+Examples:
+  agentlab store reembed --dry-run
+  agentlab store reembed --embedder BAAI/bge-small-en-v1.5
+  agentlab store reembed --embedder text-embedding-3-small --backend openai
 """
 
 app = typer.Typer(
-    help="Move the library between LanceDB and Weaviate.",
+    help="Move the library between LanceDB and Weaviate, or to another embedder.",
     epilog=EXAMPLES,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -80,10 +88,59 @@ def copy(
             target.close()
     finally:
         source.close()
-    if as_json:
-        sys.stdout.write(json.dumps(report.to_dict()) + "\n")
-    else:
-        sys.stdout.write(_said(report, place))
+    sys.stdout.write(_as_json(report.to_dict()) if as_json else _said(report, place))
+
+
+@app.command(epilog=REEMBED_EXAMPLES)
+def reembed(
+    *,
+    embedder: Annotated[
+        str | None, typer.Option("--embedder", metavar="NAME", help="The new one [embedder].")
+    ] = None,
+    backend: Annotated[
+        Literal["auto", "torch", "onnx", "openai"] | None,
+        typer.Option("--backend", help="What runs it [embedder_backend]."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")
+    ] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Stop where another process changes the library.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the report, or the plan, as JSON.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the report.")] = False,
+    tenant: options.Tenant = None,
+    home: options.Home = None,
+    config: options.Config = None,
+) -> None:
+    """Embed the library anew with another embedder, while it is searched as before.
+
+    The passages as they are stored are embedded; no file is read. When all are there and counted,
+    and the search is tuned and measured on the new vectors, the library changes over in one step;
+    processes that search it go on with the new embedder by themselves. Then the old vectors are
+    deleted. A run that broke off goes on where it was.
+    """
+    settings = options.resolve(
+        config, home=home, weaviate_tenant=tenant, embedder=embedder, embedder_backend=backend
+    ).settings
+    from agentlab.cli.ingest import open_library
+    from agentlab.progress import draw_reembedding
+    from ingest.reembedding import plan_reembedding
+    from ingest.reembedding import reembed as embed_anew
+
+    collection = open_library(settings)
+    try:
+        if dry_run:
+            plan = plan_reembedding(collection)
+            sys.stdout.write(_as_json(plan.to_dict()) if as_json else _planned(plan))
+            return
+        report = draw_reembedding(embed_anew(collection, wait=not no_wait), quiet=quiet)
+    finally:
+        collection.close()
+    named = embedder is not None or backend is not None
+    sys.stdout.write(_as_json(report.to_dict()) if as_json else _reembedded(report, named=named))
 
 
 @app.command()
@@ -171,3 +228,36 @@ def _said(report: "CopyReport", place: "StoreConfig") -> str:
             "there measures both together"
         )
     return "".join(f"{line}\n" for line in lines)
+
+
+def _planned(plan: "ReembedPlan") -> str:
+    what = f"{plan.documents:,} documents, {plan.chunks:,} passages"
+    if not plan.needed:
+        return f"nothing to do: {what} are embedded with {plan.embedder}\n"
+    there = f"; {plan.there:,} are there from a run that broke off" if plan.there else ""
+    return f"{what}: from {plan.before} to {plan.embedder}{there}; nothing was changed\n"
+
+
+def _reembedded(report: "ReembedReport", *, named: bool) -> str:
+    what = f"{report.documents:,} documents, {report.chunks:,} passages"
+    if report.before == report.embedder:
+        return f"nothing to do: {what} are embedded with {report.embedder}\n"
+    there = report.chunks - report.written
+    lines = [
+        f"{what}: from {report.before} to {report.embedder} ({report.seconds:.1f} s)",
+        *([f"{there:,} were there from a run that broke off"] if there else []),
+    ]
+    if report.cut_anew:
+        lines.append(
+            f"{len(report.cut_anew):,} documents have passages that are longer than it reads: the "
+            "next agentlab ingest of their folder cuts them anew"
+        )
+    if named:
+        lines.append(
+            "agentlab ingest goes by the settings: name the same embedder there (agentlab.toml)"
+        )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    return json.dumps(value) + "\n"

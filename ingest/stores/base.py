@@ -42,12 +42,26 @@ class StoredDocument:
 class Store(Protocol):
     """Chunks with vectors, found by hybrid search. All methods raise StoreError kin.
 
+    What is read and written is of the generation in force, except in a store that `beside` gave.
     `place` is where this machine keeps what it alone needs to know of the collection: the start
     of file names, or None where nothing is kept.
     """
 
     name: str
     place: Path | None
+
+    @property
+    def generation(self) -> int:
+        """Tell the number of the generation that is read and written, from 1."""
+
+    def beside(self, generation: int) -> "Store":
+        """Give one generation of the same collection; it shares the connection."""
+
+    def switch(self, generation: int) -> None:
+        """Put another generation in force, in one step that every process sees."""
+
+    def drop(self, generation: int) -> None:
+        """Delete a generation that is not in force, with its notes; nothing where it is not."""
 
     def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         """Insert or replace chunks by id; `vectors` is float32 of shape (chunks, dimension)."""

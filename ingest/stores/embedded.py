@@ -1,5 +1,6 @@
 """The embedded store: LanceDB in a folder, nothing to start and nothing to run."""
 
+import copy
 import errno
 import json
 import os
@@ -19,6 +20,7 @@ from lancedb.index import FTS, IvfRq
 from ingest.documents import Chunk
 from ingest.errors import StoreAccessError, StoreError, StoreFullError, StoreMismatchError
 from ingest.stores.base import Hit, StoredDocument, Where, relative_score_fusion
+from ingest.stores.generations import FIRST, POINTER, check_droppable, in_force, steady
 
 _FIELDS = [each.name for each in fields(Chunk)]
 _CANDIDATES = 50
@@ -34,12 +36,39 @@ class LanceStore:
         self.folder = folder
         self.place: Path | None = folder / collection
         self._collection = collection
+        self._pinned: int | None = None
         self._table: Any = None
+        self._opened = FIRST
         with self._explained("open"):
             folder.mkdir(parents=True, exist_ok=True)
             self._database = lancedb.connect(
                 str(folder), read_consistency_interval=timedelta(seconds=0)
             )
+
+    @property
+    def generation(self) -> int:
+        """Tell the number of the generation that is read and written."""
+        return self._pinned or in_force(_read_json(self._pointer))
+
+    def beside(self, generation: int) -> "LanceStore":
+        """Give one generation of the same collection."""
+        other = copy.copy(self)
+        other._pinned, other._table = generation, None  # noqa: SLF001 - one of its own kind
+        return other
+
+    def switch(self, generation: int) -> None:
+        """Put another generation in force."""
+        self._put(self._pointer, {"number": generation})
+
+    def drop(self, generation: int) -> None:
+        """Delete a generation that is not in force, with its notes."""
+        check_droppable(generation, self.generation)
+        name = self._named(generation)
+        with self._explained("delete"):
+            if name in self._database.list_tables().tables:
+                self._database.drop_table(name)
+            for each in self.beside(generation).notes():
+                (self.folder / f"{name}.{each}.json").unlink(missing_ok=True)
 
     def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         """Insert or replace chunks by id."""
@@ -96,8 +125,12 @@ class LanceStore:
         where: Where = Where(),
     ) -> list[Hit]:
         """Search both arms and fuse them; every hit carries its true cosine."""
-        with self._explained("search"):
-            return self._hybrid(query, vector, alpha, limit, where)
+
+        def search(_: int) -> list[Hit]:
+            with self._explained("search"):
+                return self._hybrid(query, vector, alpha, limit, where)
+
+        return steady(lambda: self.generation, search)
 
     def _hybrid(
         self, query: str, vector: np.ndarray, alpha: float, limit: int, where: Where
@@ -166,7 +199,9 @@ class LanceStore:
 
     def put_note(self, name: str, value: Mapping[str, Any]) -> None:
         """Keep a JSON value in a file beside the table, written whole or not at all."""
-        path = self._note_path(name)
+        self._put(self._note_path(name), value)
+
+    def _put(self, path: Path, value: Mapping[str, Any]) -> None:
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         with self._explained("write"):
             try:
@@ -177,20 +212,15 @@ class LanceStore:
 
     def note(self, name: str) -> dict[str, Any] | None:
         """Read a note back, or None."""
-        path = self._note_path(name)
-        if not path.exists():
-            return None
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return value
+        return steady(lambda: self.generation, lambda _: _read_json(self._note_path(name)))
 
     def notes(self) -> list[str]:
         """List the names of the notes."""
-        found = {
-            path.name.split(".")[1]
-            for path in self.folder.glob(f"{self._collection}.*.json")
-            if path.name.count(".") == 2
-        }
-        return sorted(found - {"lock"})  # who holds the lock stands in such a file too
+        start = f"{self._named(self.generation)}."
+        names = [path.name for path in self.folder.glob(f"{start}*.json")]
+        found = {name.removeprefix(start).removesuffix(".json") for name in names}
+        # Those of other generations have a dot; who holds the lock stands in such a file too.
+        return sorted(name for name in found - {"lock", POINTER} if "." not in name)
 
     def finish(self) -> None:
         """Bring the indexes up to date and merge small files; large tables get a vector index."""
@@ -209,10 +239,22 @@ class LanceStore:
         """Forget the table; LanceDB holds no connection."""
         self._table = None
 
+    @property
+    def _pointer(self) -> Path:
+        return self.folder / f"{self._collection}.{POINTER}.json"
+
+    def _named(self, generation: int) -> str:
+        mark = "" if generation == FIRST else f".g{generation}"
+        return f"{self._collection}{mark}"
+
     def _open(self) -> Any:
-        if self._table is None and self._collection in self._database.list_tables().tables:
+        number = self.generation
+        if number != self._opened:
+            self._table, self._opened = None, number
+        name = self._named(number)
+        if self._table is None and name in self._database.list_tables().tables:
             try:
-                self._table = self._database.open_table(self._collection)
+                self._table = self._database.open_table(name)
             except ValueError as error:
                 # While another process creates the table, its folder is there before its content.
                 if "was not found" not in str(error):
@@ -225,9 +267,8 @@ class LanceStore:
             numbers = [pa.field(name, pa.int32()) for name in _NUMBERS]
             vector = pa.field("vector", pa.list_(pa.float32(), dimension))
             schema = pa.schema([*texts, *numbers, pa.field("embedded", pa.string()), vector])
-            self._table = self._database.create_table(
-                self._collection, schema=schema, exist_ok=True
-            )
+            name = self._named(self.generation)
+            self._table = self._database.create_table(name, schema=schema, exist_ok=True)
         return self._table
 
     def _check_dimension(self, table: Any, dimension: int) -> None:
@@ -262,7 +303,7 @@ class LanceStore:
         return _indexed(table, "embedded")
 
     def _note_path(self, name: str) -> Path:
-        return self.folder / f"{self._collection}.{name}.json"
+        return self.folder / f"{self._named(self.generation)}.{name}.json"
 
 
 _NUMBERS = ("page", "start", "end")
@@ -278,6 +319,14 @@ def _store_error(error: Exception, what: str) -> StoreError:
     if isinstance(error, FileExistsError | NotADirectoryError):
         return StoreMismatchError(f"{what}: it is no folder; choose another one")
     return StoreError(f"{what}: {reason}; if it goes on, delete the folder and ingest again")
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return value
 
 
 def _remember(query: Any, rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The Weaviate store: chunks kept by a server, searched by its own hybrid search."""
 
+import copy
 import json
 import re
 import uuid
@@ -17,11 +18,12 @@ from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateInsertManyAll
 from ingest.documents import NAMESPACE, Chunk
 from ingest.errors import StoreMismatchError, StoreWriteError
 from ingest.stores.base import Hit, StoredDocument, Where
+from ingest.stores.generations import FIRST, POINTER, check_droppable, in_force, steady
 from ingest.stores.weaviate_schema import (
     FIELDS,
     NUMBERS,
     chunk_schema,
-    class_name,
+    chunks_name,
     description,
     note_schema,
     notes_name,
@@ -66,7 +68,7 @@ class WeaviateStore:
         parts = [collection, server, *([tenant] if tenant else [])]
         self.place = folder / ".".join(parts) if folder else None
         self._collection = collection
-        self._class = class_name(collection)
+        self._pinned: int | None = None
         self._notes = notes_name(collection)
         self._tenant = tenant
         self._replicas = replicas
@@ -81,34 +83,62 @@ class WeaviateStore:
         )
         self._known: set[str] = set()
 
+    @property
+    def generation(self) -> int:
+        """Tell the number of the generation that is read and written; the server is asked."""
+        return self._pinned or in_force(self._read_note(POINTER))
+
+    def beside(self, generation: int) -> "WeaviateStore":
+        """Give one generation of the same collection; it shares the connection."""
+        other = copy.copy(self)
+        other._pinned = generation  # noqa: SLF001 - one of its own kind
+        return other
+
+    def switch(self, generation: int) -> None:
+        """Put another generation in force, by one object."""
+        self._put_note(POINTER, {"number": generation})
+
+    def drop(self, generation: int) -> None:
+        """Delete a generation that is not in force, with its notes."""
+        check_droppable(generation, self.generation)
+        name = chunks_name(self._collection, generation)
+        if self._exists(name):
+            collections = self._server.client.collections
+            erase: Any = partial(collections.delete, name)
+            if self._tenant:
+                erase = partial(collections.use(name).tenants.remove, [self._tenant])
+            self._server.ask("delete", erase)
+            self._known.discard(name)
+        notes = [_marked(each, generation) for each in self.beside(generation).notes()]
+        self._delete(self._notes, [str(_note_id(each)) for each in notes])
+
     def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         """Insert or replace chunks by id; raise when the server refuses even one."""
         if not chunks:
             return
-        self._create(self._class)
+        name = self._chunks
+        self._create(name)
         objects = [
             DataObject(properties=_properties(chunk), uuid=chunk.id, vector=vector.tolist())
             for chunk, vector in zip(chunks, vectors, strict=True)
         ]
         for start in range(0, len(objects), _BATCH):
-            self._insert(self._class, objects[start : start + _BATCH])
+            self._insert(name, objects[start : start + _BATCH])
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove the chunks with these ids."""
-        if not self._exists(self._class):
-            return
-        for start in range(0, len(ids), _BATCH):
-            self._delete(ids[start : start + _BATCH])
+        self._delete(self._chunks, ids)
 
     def ids(self, sources: Sequence[str]) -> set[str]:
         """Read back the ids of all chunks of these sources."""
-        return {str(each.uuid) for source in sources for each in self._of(source, ["source"])}
+        name = self._chunks
+        return {str(each.uuid) for source in sources for each in self._of(name, source, ["source"])}
 
     def rows(self, source: str) -> list[tuple[Chunk, np.ndarray]]:
         """Read the chunks of a source with their vectors."""
         return [
             (_chunk(each), np.asarray(each.vector["default"], dtype=np.float32))
-            for each in self._of(source, FIELDS, vectors=True)
+            for each in self._of(self._chunks, source, FIELDS, vectors=True)
         ]
 
     def hybrid(
@@ -126,11 +156,11 @@ class WeaviateStore:
         """
         # A query without words has no BM25 arm, and the server may refuse it.
         wordless = re.search(r"\w", query) is None
-        if limit < 1 or (wordless and alpha <= 0) or not self._exists(self._class):
+        if limit < 1 or (wordless and alpha <= 0):
             return []
         search = partial(
-            self._data(self._class).query.hybrid,
-            query,
+            self._search,
+            query=query,
             vector=vector.tolist(),
             alpha=1.0 if wordless else float(alpha),
             query_properties=["embedded"],
@@ -141,14 +171,21 @@ class WeaviateStore:
             return_metadata=MetadataQuery(score=True, explain_score=True),
             return_properties=FIELDS,
         )
-        found = self._server.ask("search", search).objects
+        found = steady(lambda: self.generation, search)
         share = alpha if wordless else 1.0
         return [_hit(each, vector, share) for each in found]
+
+    def _search(self, generation: int, query: str, **how: Any) -> list[Any]:
+        name = chunks_name(self._collection, generation)
+        if not self._exists(name):
+            return []
+        ask = partial(self._data(name).query.hybrid, query, **how)
+        return list(self._server.ask("search", ask).objects)
 
     def documents(self) -> list[StoredDocument]:
         """List the documents, ordered by source."""
         pages: dict[tuple[str, str, str], list[int]] = {}
-        for each in self._scan(self._class, ["document", "source", "title", "page"]):
+        for each in self._scan(self._chunks, ["document", "source", "title", "page"]):
             value = each.properties
             key = (value["source"], value["document"], value.get("title") or "")
             pages.setdefault(key, []).append(int(value["page"]))
@@ -161,15 +198,19 @@ class WeaviateStore:
 
     def chunks(self) -> Iterator[Chunk]:
         """Iterate over all chunks, in pages read by cursor."""
-        for each in self._scan(self._class, FIELDS):
+        for each in self._scan(self._chunks, FIELDS):
             yield _chunk(each)
 
     def count(self) -> int:
         """Count the chunks."""
-        return self._count(None) if self._exists(self._class) else 0
+        name = self._chunks
+        return self._count(name, None) if self._exists(name) else 0
 
     def put_note(self, name: str, value: Mapping[str, Any]) -> None:
         """Keep a JSON value as one object, replaced whole."""
+        self._put_note(_marked(name, self.generation), value)
+
+    def _put_note(self, name: str, value: Mapping[str, Any]) -> None:
         self._create(self._notes)
         text = json.dumps(value, ensure_ascii=False)
         note = DataObject(properties={"name": name, "value": text}, uuid=_note_id(name))
@@ -177,6 +218,11 @@ class WeaviateStore:
 
     def note(self, name: str) -> dict[str, Any] | None:
         """Read a note back, or None."""
+        return steady(
+            lambda: self.generation, lambda number: self._read_note(_marked(name, number))
+        )
+
+    def _read_note(self, name: str) -> dict[str, Any] | None:
         if not self._exists(self._notes):
             return None
         fetch = partial(
@@ -192,7 +238,10 @@ class WeaviateStore:
 
     def notes(self) -> list[str]:
         """List the names of the notes."""
-        return sorted(each.properties["name"] for each in self._scan(self._notes, ["name"]))
+        start = _marked("", self.generation)
+        found = [each.properties["name"] for each in self._scan(self._notes, ["name"])]
+        own = {each.removeprefix(start) for each in found if each.startswith(start)}
+        return sorted(each for each in own - {POINTER} if "/" not in each)
 
     def finish(self) -> None:
         """Do nothing: the server indexes by itself."""
@@ -201,26 +250,33 @@ class WeaviateStore:
         """Close the connection."""
         self._server.close()
 
+    @property
+    def _chunks(self) -> str:
+        """Name the class of the generation in force."""
+        return chunks_name(self._collection, self.generation)
+
     def _data(self, name: str) -> Any:
         collection = self._server.client.collections.use(name)
         return collection.with_tenant(self._tenant) if self._tenant else collection
 
-    def _count(self, filters: Any) -> int:
-        ask = partial(self._data(self._class).aggregate.over_all, filters=filters, total_count=True)
+    def _count(self, name: str, filters: Any) -> int:
+        ask = partial(self._data(name).aggregate.over_all, filters=filters, total_count=True)
         return int(self._server.ask("count chunks", ask).total_count or 0)
 
-    def _of(self, source: str, names: list[str], *, vectors: bool = False) -> Iterator[Any]:
+    def _of(
+        self, name: str, source: str, names: list[str], *, vectors: bool = False
+    ) -> Iterator[Any]:
         """Give the objects of a source; a filter and the cursor exclude each other."""
-        if not self._exists(self._class):
+        if not self._exists(name):
             return
         same = Filter.by_property("source").equal(source)
-        total = self._count(same)
+        total = self._count(name, same)
         if total > _REACH:
-            scanned = self._scan(self._class, names, vectors=vectors)
+            scanned = self._scan(name, names, vectors=vectors)
             yield from (each for each in scanned if each.properties["source"] == source)
             return
         fetch = partial(
-            self._data(self._class).query.fetch_objects,
+            self._data(name).query.fetch_objects,
             filters=same,
             limit=_PAGE,
             return_properties=names,
@@ -261,10 +317,15 @@ class WeaviateStore:
         )
         raise refusal(message, " ".join(given), otherwise=StoreWriteError)
 
-    def _delete(self, ids: Sequence[str]) -> None:
+    def _delete(self, name: str, ids: Sequence[str]) -> None:
+        if self._exists(name):
+            for start in range(0, len(ids), _BATCH):
+                self._delete_batch(name, ids[start : start + _BATCH])
+
+    def _delete_batch(self, name: str, ids: Sequence[str]) -> None:
         # The server deletes at most QUERY_MAXIMUM_RESULTS objects a call, so until none is left.
         named = Filter.by_id().contains_any(ids)
-        erase = partial(self._data(self._class).data.delete_many, where=named)
+        erase = partial(self._data(name).data.delete_many, where=named)
         while (outcome := self._server.ask("delete", erase)).matches:
             if outcome.failed or not outcome.successful:
                 message = (
@@ -380,6 +441,11 @@ def _create_once(make: Any) -> None:
     except UnexpectedStatusCodeError as error:
         if "already exists" not in str(error):
             raise
+
+
+def _marked(note: str, generation: int) -> str:
+    """Name a note apart for each generation."""
+    return note if generation == FIRST else f"g{generation}/{note}"
 
 
 def _note_id(name: str) -> uuid.UUID:

@@ -1,5 +1,6 @@
 """The health of a Weaviate: its version, and whether a collection there fits the settings."""
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 from weaviate.classes.config import Vectorizers
 from weaviate.collections import Collection
 
+from ingest import collection
 from ingest.config import StoreConfig
+from ingest.errors import StoreMismatchError
 from ingest.stores import open_store
+from ingest.stores.generations import FIRST
 from ingest.stores.weaviate_schema import (
     ROTATIONAL_FROM,
-    class_name,
+    chunks_name,
     description,
     numbers_of,
 )
@@ -68,15 +72,21 @@ def inspect_server(config: StoreConfig) -> ServerHealth:
 
 def made_by(config: StoreConfig) -> str | None:
     """Tell by which embedder a collection was made; None where nothing says so."""
-    store = open_store(config)
+    with closing(open_store(config)) as store:
+        return collection.made_by(store)
+
+
+def _generation(config: StoreConfig) -> int:
+    """Tell which generation is in force; of what is not ours there is one."""
     try:
-        return (store.note("state") or {}).get("embedder")
-    finally:
-        store.close()
+        with closing(open_store(config)) as store:
+            return store.generation
+    except StoreMismatchError:
+        return FIRST
 
 
 def _look(server: Server, config: StoreConfig) -> CollectionHealth | None:
-    name = class_name(config.collection)
+    name = chunks_name(config.collection, _generation(config))
     collections = server.client.collections
     if not server.ask("read its schema", partial(collections.exists, name)):
         return None

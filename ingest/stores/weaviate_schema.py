@@ -14,6 +14,7 @@ from weaviate.classes.config import (
 )
 
 from ingest.documents import Chunk
+from ingest.stores.generations import FIRST
 
 NUMBERS = ("page", "start", "end")
 FIELDS = [each.name for each in fields(Chunk) if each.name != "id"]
@@ -27,6 +28,12 @@ def class_name(collection: str) -> str:
     return (collection[0].upper() + collection[1:]).replace("-", "_")
 
 
+def chunks_name(collection: str, generation: int) -> str:
+    """Name the class that keeps the chunks of one generation of a collection."""
+    mark = "" if generation == FIRST else f"__g{generation}"
+    return f"{class_name(collection)}{mark}"
+
+
 def notes_name(collection: str) -> str:
     """Name the class that keeps the notes of a collection."""
     return f"{class_name(collection)}Notes"
@@ -34,7 +41,7 @@ def notes_name(collection: str) -> str:
 
 def description(collection: str, name: str) -> str:
     """Say what a class is for; a class that says something else is not ours."""
-    kind = "chunks" if name == class_name(collection) else "notes"
+    kind = "notes" if name == notes_name(collection) else "chunks"
     return f"agentlab: {kind} of the collection {collection}"
 
 

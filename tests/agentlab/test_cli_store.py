@@ -125,3 +125,28 @@ def test_the_compose_files_start_a_server_that_is_new_enough(capsys):
     assert run(["store", "compose"]) == 0
     (service,) = yaml.safe_load(capsys.readouterr().out)["services"].values()
     assert numbers_of(service["image"].rpartition(":")[2]) >= ROTATIONAL_FROM
+
+
+def test_a_library_is_embedded_anew_and_the_next_ingest_finds_it_unchanged(
+    papers, monkeypatch, capsys
+):
+    named = {"library": "words"}
+    monkeypatch.setattr(library, "embedder_name", lambda _: named["library"])
+    monkeypatch.setattr(
+        library, "open_keeping_embedder", lambda *_, **__: WordEmbedder(named["library"])
+    )
+    capsys.readouterr()
+    assert run(["store", "reembed"]) == 0
+    assert capsys.readouterr().out.startswith("nothing to do: 2 documents, 2 passages")
+    named["library"] = "other"
+    assert run(["ingest", "papers"]) == 6
+    assert "agentlab store reembed" in capsys.readouterr().err
+    assert run(["store", "reembed", "--dry-run"]) == 0
+    said = "2 documents, 2 passages: from words to other; nothing was changed\n"
+    assert capsys.readouterr().out == said
+    assert run(["store", "reembed", "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == 2
+    assert run(["ingest", "papers", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unchanged"] == 2
+    assert run(["store", "reembed", "--embedder", "other", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["needed"] is False

@@ -88,10 +88,11 @@ def test_a_collection_that_makes_its_own_vectors_is_a_problem(fake, settings):
     assert "brought along" in health.check_collection(settings).detail
 
 
-def test_a_collection_of_another_embedder_is_a_problem(settings):
+def test_a_collection_of_another_embedder_is_named_with_what_to_do(settings):
     fill(settings, "older")
     check = health.check_collection(settings)
-    assert check.state == "problem"
+    assert check.state == "note"
+    assert "agentlab store reembed" in check.advice
     assert "embedded with older, the embedder now is words" in check.detail
 
 

@@ -15,10 +15,10 @@ from ingest_fakes import WordEmbedder, hurry
 from weaviate_fake import FakeWeaviate, running
 
 import ingest.pipeline
-from ingest.collection import Collection
+from ingest.collection import Collection, made_by
 from ingest.config import StoreConfig
 from ingest.documents import Chunk
-from ingest.events import Finished
+from ingest.events import Finished, Report
 from ingest.manifest import peek
 from ingest.stores import open_store
 
@@ -39,8 +39,10 @@ class Crasher:
             env={**os.environ, "PYTHONPATH": path},
         )
 
-    def ingest(self, store: StoreConfig, folder: Path, *, at: int, group: int) -> tuple[bool, int]:
-        """Ingest; tell whether it was killed, else how many points it passed."""
+    def ingest(
+        self, store: StoreConfig, folder: Path, *, at: int, group: int, embedder: str = ""
+    ) -> tuple[bool, int]:
+        """Ingest, or embed anew; tell whether it was killed, else how many points it passed."""
         assert self._process.stdin
         assert self._process.stdout
         order = {
@@ -48,6 +50,7 @@ class Crasher:
             "paths": [str(folder)],
             "at": at,
             "group": group,
+            "embedder": embedder,
         }
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
@@ -116,16 +119,17 @@ class Folder:
         return self.path / f"{self._number:03}.md"
 
 
-def ingest_here(config: StoreConfig, folder: Path) -> None:
+def ingest_here(config: StoreConfig, folder: Path, embedder: str = "words") -> Report:
     """Run to the end, in this process."""
     store = open_store(config)
-    collection = Collection(store, WordEmbedder())  # type: ignore[arg-type]
+    collection = Collection(store, WordEmbedder(embedder))  # type: ignore[arg-type]
     *_, last = ingest.pipeline.ingest(
         [folder], collection=collection, sync=True, allow_removals=True
     )
     store.close()
     assert isinstance(last, Finished)
     assert last.report.exit_code == 0
+    return last.report
 
 
 def content(config: StoreConfig) -> tuple[dict[str, Chunk], list[Chunk], dict[str, Any]]:
@@ -211,6 +215,44 @@ def test_killed_at_fifteen_points_a_weaviate_is_whole_after_the_next_run(
             seed=6,
             fresh=lambda number: weaviate(fake, tmp_path, f"fresh{number}"),
         )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("kind", "kills"), [("lancedb", 20), ("weaviate", 5)])
+def test_killed_while_it_is_embedded_anew_a_collection_is_always_whole(
+    crasher: Crasher, tmp_path: Path, kind: str, kills: int
+) -> None:
+    chance = random.Random(7)
+    folder = Folder(tmp_path / "files", chance)
+    with running() as fake:
+        config = StoreConfig(folder=tmp_path / "store")
+        if kind == "weaviate":
+            config = weaviate(fake, tmp_path, "anew")
+        ingest_here(config, folder.path)
+        whole, points, number, killed = content(config)[0].values(), 1000, 0, 0
+        while killed < kills:
+            number += 1
+            name = f"words{number}"
+            for _ in range(3):
+                at, group = chance.randint(1, points), chance.choice([1, 4, 99])
+                dead, passed = crasher.ingest(
+                    config, folder.path, at=at, group=group, embedder=name
+                )
+                killed += dead
+                points = max(points, passed)
+                store = open_store(config)
+                embedders = {chunk.embedder for chunk in store.chunks()}
+                assert embedders in [{made_by(store)}, {f"words{number - 1}"}, {"words"}]
+                store.close()
+                assert sorted(content(config)[0].values()) == sorted(whole)
+            crasher.ingest(config, folder.path, at=-1, group=99, embedder=name)
+            report = ingest_here(config, folder.path, name)
+            assert (report.documents, report.unchanged) == (0, 5)
+            store = open_store(config)
+            assert made_by(store) == name
+            assert store.beside(store.generation - 1).count() == 0
+            store.close()
 
 
 def weaviate(fake: FakeWeaviate, tmp_path: Path, collection: str) -> StoreConfig:
