@@ -15,6 +15,8 @@ IngestError
 │   ├── TooSlowError          (TimeoutError)       not read within its time
 │   └── GoneError             (PathMissingError)   it was there when the files were listed
 ├── OcrError                  (RuntimeError)       OCR is asked for and cannot be done
+├── ClusterMissingError       (ImportError)        Ray is asked for and not installed
+├── ClusterError              (RuntimeError)       the Ray cluster failed
 └── StoreError                (RuntimeError)       the store failed
     ├── StoreUnreachableError (ConnectionError)    no answer from its server
     ├── StoreAccessError      (PermissionError)    missing or wrong key, or no right to the folder
@@ -123,6 +125,14 @@ class GoneError(DocumentError, PathMissingError):
 
 class OcrError(IngestError, RuntimeError):
     """OCR is asked for, and cannot be done."""
+
+
+class ClusterMissingError(IngestError, ImportError):
+    """Ray is asked for, and not installed."""
+
+
+class ClusterError(IngestError, RuntimeError):
+    """The Ray cluster failed."""
 
 
 class StoreError(IngestError, RuntimeError):

@@ -2,38 +2,19 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from ingest.collection import Collection
 from ingest.config import IngestConfig
-from ingest.documents import Chunk, Document
+from ingest.cutting import Cut
+from ingest.documents import Chunk
 from ingest.errors import StoreWriteError
 from ingest.events import Embedded, Skipped, Written
 from ingest.manifest import Manifest
-from ingest.plan import Step, failed
+from ingest.plan import failed
 from ingest.state import begin
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A file that was read and cut."""
-
-    step: Step
-    document: Document
-    chunks: list[Chunk]
-
-    @property
-    def ids(self) -> set[str]:
-        """Give the ids of its chunks."""
-        return {chunk.id for chunk in self.chunks}
-
-    @property
-    def names(self) -> set[str]:
-        """Give the names under which the store may have chunks: its own and a former one."""
-        before = self.step.before
-        return {self.step.record.source} | ({before.source} if before else set())
 
 
 class Keeper:
@@ -62,6 +43,9 @@ class Keeper:
         self._manifest.mark(paths, "parsed")
         chunks = [chunk for cut in group for chunk in cut.chunks]
         vectors = self._known_vectors(group)
+        self.embedded += sum(each not in vectors for cut in group for each in cut.vectors)
+        for cut in group:
+            vectors.update(cut.vectors)
         unknown = [chunk for chunk in chunks if chunk.embedded not in vectors]
         for start in range(0, len(unknown), self._config.embed_batch):
             batch = unknown[start : start + self._config.embed_batch]

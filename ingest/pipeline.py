@@ -2,20 +2,18 @@
 
 import errno
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ingest.chunking import chunk_document
 from ingest.collection import Collection
 from ingest.config import IngestConfig
-from ingest.documents import Document
+from ingest.cutting import Cut, cut_document
 from ingest.errors import (
     DocumentError,
     GoneError,
     IngestError,
-    NoTextError,
     RemovalsHeldError,
     StoreFullError,
 )
@@ -37,7 +35,7 @@ from ingest.events import (
     Written,
 )
 from ingest.folders import find_files
-from ingest.keeping import Cut, Keeper
+from ingest.keeping import Keeper
 from ingest.lock import Lock
 from ingest.manifest import Manifest, State, manifest_path
 from ingest.parsing import read_documents
@@ -66,6 +64,9 @@ __all__ = [
     "preview",
 ]
 
+Engine = Callable[[Sequence[Step], IngestConfig], Iterator[tuple[Step, Cut | DocumentError]]]
+"""What reads and cuts files: it gives each of them back, in any order."""
+
 GROUP_CHUNKS = 256  # so many are embedded and written at once, whole documents together
 
 
@@ -78,12 +79,14 @@ def ingest(
     allow_removals: bool = False,
     retry_failed: bool = False,
     wait: bool = True,
+    engine: Engine | None = None,
 ) -> Iterator[Event]:
     """Bring files and folders of them into a collection; a file that cannot be read is skipped.
 
     With `sync`, what was ingested from these folders and is gone there leaves the collection. Of
     each document the new chunks are written and read back before its older ones are deleted, and
     what was written stays written: after an interruption the same call goes on where it stopped.
+    An `engine`, such as `ingest.cluster.RayEngine`, reads, cuts and embeds elsewhere.
     Raises PathMissingError, NothingToIngestError, RemovalsHeldError, StoreMismatchError or
     StoreFullError, among other StoreErrors; without `wait`, CollectionBusyError.
     """
@@ -95,7 +98,7 @@ def ingest(
             yield Waiting(lock.holder())
             lock.wait()
         with _space_on_disk(), closing(Manifest(manifest_path(collection.store.place))) as manifest:
-            run = _Run(collection, config or IngestConfig(), manifest, started)
+            run = _Run(collection, config or IngestConfig(), manifest, engine, started)
             yield from run.events(
                 paths, sync=sync, allow_removals=allow_removals, retry_failed=retry_failed
             )
@@ -127,9 +130,15 @@ class _Run:
     """One run: plan, remove, read, embed, write, read back, delete what is stale, finish."""
 
     def __init__(
-        self, collection: Collection, config: IngestConfig, manifest: Manifest, started: float
+        self,
+        collection: Collection,
+        config: IngestConfig,
+        manifest: Manifest,
+        engine: Engine | None,
+        started: float,
     ) -> None:
         self._collection = collection
+        self._engine = engine
         self._store = collection.store
         self._config = config
         self._manifest = manifest
@@ -205,9 +214,8 @@ class _Run:
     def _read(self, todo: Sequence[Step]) -> Iterator[Event]:
         """Read and cut files; store them in groups, which fills the embedder's batches."""
         group: list[Cut] = []
-        outcomes = read_documents([step.path for step in todo], self._config)
-        for step, (_, outcome) in zip(todo, outcomes, strict=True):
-            cut = outcome if isinstance(outcome, DocumentError) else self._cut(step, outcome)
+        engine = self._engine or self._read_here
+        for step, cut in engine(todo, self._config):
             if isinstance(cut, DocumentError):
                 state: State = "failed" if isinstance(cut, GoneError) else "quarantined"
                 self._fail(step, _reason(step, cut), state)
@@ -224,32 +232,29 @@ class _Run:
         if group:
             yield from self._keep(group)
 
+    def _read_here(
+        self, todo: Sequence[Step], config: IngestConfig
+    ) -> Iterator[tuple[Step, Cut | DocumentError]]:
+        """Read files on this machine, and cut them; they are embedded when they are kept."""
+        outcomes = read_documents([step.path for step in todo], config)
+        for step, (_, outcome) in zip(todo, outcomes, strict=True):
+            if isinstance(outcome, DocumentError):
+                yield step, outcome
+                continue
+            cut = cut_document(
+                outcome,
+                source=step.record.source,
+                pipeline=step.record.pipeline,
+                embedder=self._collection.embedder,
+                config=config,
+            )
+            yield step, cut if isinstance(cut, DocumentError) else Cut(step, *cut)
+
     def _keep(self, group: Sequence[Cut]) -> Iterator[Event]:
         for event in self._keeper.keep(group):
             if isinstance(event, Skipped):
                 self._skipped.append(event)
             yield event
-
-    def _cut(self, step: Step, document: Document) -> Cut | DocumentError:
-        document = replace(document, source=step.record.source)
-        embedder = self._collection.embedder
-        try:
-            chunks = chunk_document(
-                document,
-                token_spans=embedder.token_spans,
-                chunk_tokens=self._config.chunk_tokens,
-                embedder=embedder.name,
-                pipeline=step.record.pipeline,
-                window=embedder.max_tokens - 2,  # the two special tokens
-            )
-        except Exception as error:  # noqa: BLE001 - one hostile file must not end the run
-            brief = " ".join(str(error).split())[:120]
-            return DocumentError(
-                step.source, f"cutting it failed ({type(error).__name__}: {brief})"
-            )
-        if not chunks:
-            return NoTextError(step.source, "there is no word in it")
-        return Cut(step, document, chunks)
 
     def _pass_duplicates(self, plan: Plan) -> Iterator[Event]:
         """Tell of the files whose chunks are another's; what they had of their own goes."""

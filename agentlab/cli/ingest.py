@@ -3,8 +3,9 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from agentlab.settings import Settings
+    from ingest.cluster import RayEngine
     from ingest.collection import Collection
     from ingest.config import IngestConfig
 
@@ -25,6 +27,7 @@ Examples:
   agentlab ingest ~/Documents/handbooks --sync --dry-run
   agentlab ingest ~/Documents/handbooks --sync
   agentlab ingest ~/Documents/handbooks --watch
+  RAY_ADDRESS=head:6379 agentlab ingest /shared/papers --engine ray
 """
 
 
@@ -51,6 +54,10 @@ def ingest(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Stop where another process changes the library.")
     ] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--engine", help="Where files are read and embedded: here, or on Ray."),
+    ] = "local",
     password: options.Password = [],  # noqa: B006 - it is only read
     ocr: options.OcrMode = "auto",
     ocr_languages: options.OcrLanguages = "eng",
@@ -69,8 +76,10 @@ def ingest(
 
     Only new and changed files are read; a renamed one keeps its vectors. A file that cannot be
     read is named with its reason and what to do, and not tried again until it changes; the rest
-    goes on. With --sync the library follows the folders: what is gone there is removed. The exit
-    code is 0 if every file is in the library, 1 if one was left out.
+    goes on. With --sync the library follows the folders: what is gone there is removed. With
+    --engine ray the workers of a Ray cluster (of RAY_ADDRESS, else one on this machine) read and
+    embed, and this process writes. The exit code is 0 if every file is in the library, 1 if one was
+    left out.
     """
     if watch and dry_run:
         raise typer.BadParameter(
@@ -103,6 +112,7 @@ def ingest(
         wait=not no_wait,
         as_json=as_json,
         quiet=quiet,
+        engine=engine,
     )
     with read:
         if dry_run:
@@ -126,7 +136,9 @@ class Reading:
         wait: bool = True,
         as_json: bool = False,
         quiet: bool = False,
+        engine: Literal["local", "ray"] = "local",
     ) -> None:
+        self._engine = ray_engine(settings) if engine == "ray" else None
         self._paths = paths
         self._config = config
         self._sync = sync
@@ -157,6 +169,7 @@ class Reading:
             allow_removals=self._allow_removals,
             retry_failed=self._retry_failed,
             wait=self._wait,
+            engine=self._engine,
         )
         report = draw_ingest(events, quiet=self._quiet)
         if self._as_json:
@@ -201,6 +214,14 @@ def open_library(settings: "Settings") -> "Collection":
         embedder_name(settings), lambda: open_keeping_embedder(settings, progress=tell)
     )
     return Collection(open_store(store_config(settings)), embedder, alpha=settings.alpha)
+
+
+def ray_engine(settings: "Settings") -> "RayEngine":
+    """Give the engine that reads on a Ray cluster, each of whose workers opens the embedder."""
+    from agentlab.library import open_embedder
+    from ingest.cluster import RayEngine
+
+    return RayEngine(partial(open_embedder, settings))
 
 
 def keep_in_step(
