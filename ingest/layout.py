@@ -1,5 +1,6 @@
 """Lines of a page: clean text, running headers and footers, headings."""
 
+import itertools
 import re
 import statistics
 import unicodedata
@@ -17,6 +18,7 @@ _COMPATIBLE = re.compile("[\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc]+")
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2060\ufeff\uffff]")
 _SPACES = re.compile("[\t\u00a0\u2000-\u200a\u202f\u205f\u3000 ]+")
 _DIVIDED = re.compile(rf"(\w+){BROKEN_HYPHEN}(\w+)")
+_HYPHENED = re.compile(r"[^\W\d_]-$")
 _NUMBERED = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2}){0,3}|[A-Z](?:\.\d{1,2})+|[IVX]{1,5}\.)\.?\s+(?=\S)"
 )
@@ -50,6 +52,18 @@ def clean(text: str) -> str:
 def printable(text: str) -> str:
     """Remove what is invisible from lines whose spaces count, as those of code do."""
     return unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+
+
+def join_divided(texts: Iterable[str]) -> list[str]:
+    """Join lines between which a word is divided, with the mark that `mend_divisions` knows."""
+    texts = list(texts)
+    joined = texts[:1]
+    for before, text in itertools.pairwise(texts):
+        if _HYPHENED.search(before) and text[:1].islower():
+            joined[-1] = f"{joined[-1][:-1]}{BROKEN_HYPHEN}{text}"
+        else:
+            joined.append(text)
+    return joined
 
 
 def mend_divisions(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:

@@ -2,15 +2,14 @@
 
 import math
 import os
-import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import groupby
 
-from ingest.layout import BROKEN_HYPHEN, Line, clean
+from ingest.layout import Line, clean, join_divided
 
 DPI = 300
 MOST_PIXELS = 25_000_000
@@ -18,7 +17,6 @@ LEAST_CONFIDENCE = 25  # of 100: below it, tesseract sees letters in pictures
 QUESTION_S = 20
 
 _WORD = "5"  # the level of a word in tesseract's table
-_DIVIDED = re.compile(r"[^\W\d_]-$")
 
 
 @dataclass(frozen=True)
@@ -130,22 +128,10 @@ def parse_table(table: str) -> list[Line]:
             clean(" ".join(row[11] for row in line))
             for _, line in groupby(paragraph, key=lambda row: row[4])
         ]
-        joined = _join_divided(text for text in texts if text)
+        joined = join_divided(text for text in texts if text)
         lines += [Line(text, gap=bool(lines) and not place) for place, text in enumerate(joined)]
     return lines
 
 
 def _is_sure(row: list[str]) -> bool:
     return bool(row[11].strip()) and float(row[10]) >= LEAST_CONFIDENCE
-
-
-def _join_divided(texts: Iterable[str]) -> list[str]:
-    """Join lines where a word is divided, with the mark that layout knows."""
-    texts = list(texts)
-    joined = texts[:1]
-    for before, text in pairwise(texts):
-        if _DIVIDED.search(before) and text[0].islower():
-            joined[-1] = f"{joined[-1][:-1]}{BROKEN_HYPHEN}{text}"
-        else:
-            joined.append(text)
-    return joined

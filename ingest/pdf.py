@@ -37,6 +37,7 @@ from ingest.layout import (
     Line,
     clean,
     find_headings,
+    join_divided,
     mend_divisions,
     page_text,
     title_line,
@@ -345,7 +346,7 @@ def _pypdf_lines(page: pypdf.PageObject) -> list[Line]:
         raise
     except Exception:  # noqa: BLE001 - one broken page counts as blank, the others are read
         return []
-    return [Line(line) for line in map(clean, text.splitlines()) if line]
+    return [Line(line) for line in join_divided(filter(None, map(clean, text.splitlines())))]
 
 
 def _best_of_both(data: bytes, password: str | None, reading: _Reading) -> list[list[Line]]:

@@ -11,6 +11,7 @@ _PAGES = b"<</Type/Pages/Kids[3 0 R]/Count 1>>"
 _BOX = b"/MediaBox[0 0 600 800]"
 _PAGE = b"<</Type/Page/Parent 2 0 R%s/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>" % _BOX
 _FONT = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+_OUTLINED = b"<</Type/Catalog/Pages 2 0 R/Outlines 6 0 R>>"
 _DRAWN = b"BT /F 12 Tf 100 700 Td (%s) Tj ET" % TEXT.encode()
 
 
@@ -49,6 +50,12 @@ def write_hostile(folder: Path) -> dict[Path, str]:
         "a billion pages": (good.replace(b"/Count 1", b"/Count 1000000000"), "ok"),
         "a page of 10**12 points": (good.replace(b"600 800", b"1e12 1e12"), "ok"),
         "a page of no size": (good.replace(b"600 800", b"0 0"), "ok"),
+        "no bytes": (b"", "unsupported"),
+        "no end": (good[: good.index(b"xref\n")], "ok"),
+        "a lock without a key": (
+            good.replace(b"/Root", b"/Encrypt<</Filter/Standard/V 9/R 9>>/Root"),
+            "corrupt",
+        ),
         "a font that is not there": (good.replace(b"/F 5 0 R", b""), "ok"),
     }
     parts: dict[str, tuple[list[bytes], bytes, str]] = {
@@ -88,7 +95,21 @@ def write_hostile(folder: Path) -> dict[Path, str]:
             "no_text",
         ),
     }
+    outlines = {
+        "an outline 20000 deep": [
+            b"<</Title(%d)/Parent %d 0 R/First %d 0 R/Last %d 0 R/Count 1/Dest[3 0 R /Fit]>>"
+            % (number, number - 1, number + 1, number + 1)
+            for number in range(6, 20_006)
+        ],
+        "an outline within itself": [
+            b"<</Type/Outlines/First 7 0 R/Last 7 0 R/Count 1>>",
+            b"<</Title(A)/Parent 6 0 R/First 7 0 R/Last 7 0 R/Next 7 0 R/Dest[3 0 R /Fit]>>",
+        ],
+    }
     expected = {whole: "ok"}
+    for name, entries in outlines.items():
+        path = folder / f"{name}.pdf"
+        expected[_write(path, [_PAGE, text, _FONT, *entries], catalog=_OUTLINED)] = "ok"
     for name, (content, outcome) in contents.items():
         path = folder / f"{name}.pdf"
         path.write_bytes(content)
@@ -102,10 +123,12 @@ def _stream(data: bytes, entries: bytes = b"") -> bytes:
     return b"<</Length %d%s>>\nstream\n%s\nendstream" % (len(data), entries, data)
 
 
-def _write(path: Path, objects: Sequence[bytes], *, pages: bytes = _PAGES) -> Path:
+def _write(
+    path: Path, objects: Sequence[bytes], *, pages: bytes = _PAGES, catalog: bytes = _CATALOG
+) -> Path:
     """Write a file of one page, the first of the objects, which has the number 3."""
     content, offsets = b"%PDF-1.7\n", []
-    for number, value in enumerate([_CATALOG, pages, *objects], 1):
+    for number, value in enumerate([catalog, pages, *objects], 1):
         offsets.append(len(content))
         content += b"%d 0 obj\n%s\nendobj\n" % (number, value)
     table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)

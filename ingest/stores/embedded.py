@@ -15,7 +15,7 @@ from typing import Any
 import lancedb
 import numpy as np
 import pyarrow as pa
-from lancedb.index import FTS, IvfRq
+from lancedb.index import FTS, BTree, IvfRq
 
 from ingest.documents import Chunk
 from ingest.errors import StoreAccessError, StoreError, StoreFullError, StoreMismatchError
@@ -25,6 +25,10 @@ from ingest.stores.generations import FIRST, POINTER, check_droppable, in_force,
 _FIELDS = [each.name for each in fields(Chunk)]
 _CANDIDATES = 50
 _INDEX_FROM = 50_000
+# The index keeps a bit a number: so many times the candidates are compared by their true vectors.
+_REFINED = 4
+_PROBES = 40  # of the index's parts, each of about 8,000 vectors
+_KEPT_VERSIONS = timedelta(hours=1)  # for whoever reads an older one just now
 
 
 class LanceStore:
@@ -142,6 +146,7 @@ class LanceStore:
         depth = max(limit, _CANDIDATES)
         rows: dict[str, dict[str, Any]] = {}
         near = self._search(table, vector, "vector", where).distance_type("cosine").limit(depth)
+        near = near.nprobes(_PROBES).refine_factor(_REFINED)
         by_vector = {row["id"]: 1.0 - row["_distance"] for row in _remember(near, rows)}
         by_words: dict[str, float] = {}
         words = " ".join(re.findall(r"\w+", query))
@@ -223,17 +228,18 @@ class LanceStore:
         return sorted(name for name in found - {"lock", POINTER} if "." not in name)
 
     def finish(self) -> None:
-        """Bring the indexes up to date and merge small files; large tables get a vector index."""
+        """Merge small files and bring the indexes up to date; a large table gets more of them."""
         with self._explained("index"):
             table = self._open()
             if table is None:
                 return
-            if self._has_words(table):
-                table.optimize()
-            else:
+            if not self._has_words(table):
                 table.create_index("embedded", config=FTS(with_position=False))
-            if table.count_rows() >= _INDEX_FROM and not _indexed(table, "vector"):
-                table.create_index("vector", config=IvfRq(distance_type="cosine"))
+            if table.count_rows() >= _INDEX_FROM:
+                for column, index in _LARGE.items():
+                    if not _indexed(table, column):
+                        table.create_index(column, config=index)
+            table.optimize(cleanup_older_than=_KEPT_VERSIONS)
 
     def close(self) -> None:
         """Forget the table; LanceDB holds no connection."""
@@ -307,6 +313,7 @@ class LanceStore:
 
 
 _NUMBERS = ("page", "start", "end")
+_LARGE = {"vector": IvfRq(distance_type="cosine"), "source": BTree(), "id": BTree()}
 
 
 def _store_error(error: Exception, what: str) -> StoreError:

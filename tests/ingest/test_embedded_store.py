@@ -2,6 +2,8 @@
 
 import errno
 import os
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +68,44 @@ def test_a_damaged_table_is_named_with_what_to_do(tmp_path: Path) -> None:
             path.write_bytes(b"garbage")
     with pytest.raises(StoreError, match="ingest again"):
         LanceStore(tmp_path, collection="library").count()
+
+
+def test_a_large_table_is_indexed_and_finds_what_an_exact_search_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.stores.embedded._INDEX_FROM", 1000)
+    dice = np.random.default_rng(0)
+    centres = np.repeat(dice.standard_normal((30, 64)), 100, axis=0)
+    drawn = centres + 0.7 * dice.standard_normal(centres.shape)
+    vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+    chunks = [replace(CHUNK, id=f"{row:04}", source=f"{row // 100}.pdf") for row in range(3000)]
+    store = LanceStore(tmp_path, collection="library")
+    store.write(chunks[:2000], vectors[:2000])
+    store.finish()
+    store.write(chunks[2000:], vectors[2000:])
+    store.finish()
+    table = store._open()
+    assert {
+        each.columns[0]: each.num_unindexed_rows for each in table.list_indices()
+    } == dict.fromkeys(["embedded", "vector", "source", "id"], 0)
+    asked = vectors[::100]
+    nearest = np.argsort(-(asked @ vectors.T), axis=1)[:, :10]
+    found = [store.hybrid("text", each, alpha=1.0, limit=10) for each in asked]
+    right = [
+        len({hit.chunk.id for hit in hits} & {f"{row:04}" for row in rows})
+        for hits, rows in zip(found, nearest, strict=True)
+    ]
+    assert np.mean(right) >= 9.5
+    assert store.ids(["7.pdf"]) == {f"{row:04}" for row in range(700, 800)}
+
+
+def test_an_ingest_leaves_no_old_versions_of_a_table_beyond_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.stores.embedded._KEPT_VERSIONS", timedelta(0))
+    store = LanceStore(tmp_path, collection="library")
+    for number in range(20):
+        store.write([replace(CHUNK, id=str(number))], VECTOR)
+    store.finish()
+    assert len(store._open().list_versions()) <= 3
+    assert store.count() == 20

@@ -4,6 +4,7 @@ import logging
 import pickle
 from pathlib import Path
 
+import pypdfium2
 import pytest
 from fpdf import FPDF
 from ingest_fakes import Handbook, write_pdf
@@ -201,6 +202,20 @@ def test_words_divided_at_a_line_end_are_joined_and_compounds_kept() -> None:
     texts = [f"debuggabil{BROKEN_HYPHEN}ity", f"long{BROKEN_HYPHEN}term", "a long-term plan"]
     [mended] = mend_divisions([[Line(text) for text in texts]])
     assert [line.text for line in mended] == ["debuggability", "long-term", "a long-term plan"]
+
+
+def test_words_divided_at_a_line_end_are_joined_by_the_second_reader_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "The quaran-\ntine lasts. Mind the North-\nSea ferry and the quarantine."
+    path = write_pdf(tmp_path / "divided.pdf", [[("", text)]])
+
+    def closed(*_: object, **__: object) -> None:
+        raise pypdfium2.PdfiumError("broken")
+
+    monkeypatch.setattr(pypdfium2, "PdfDocument", closed)
+    read = read_pdf(path).pages[0].text
+    assert "The quarantine lasts. Mind the North-\nSea ferry" in read
 
 
 def test_real_pdfs_are_read_or_refused_by_name(shared_pdfs: Path) -> None:

@@ -181,14 +181,14 @@ def test_files_that_cannot_be_read_are_named_and_the_rest_goes_on(
 def test_a_file_that_makes_the_splitter_crash_does_not_end_the_run(
     collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut = ingest.pipeline.chunk_document
+    cut = ingest.cutting.chunk_document
 
     def hostile(document: Document, **dials: Any) -> list[Chunk]:
         if document.source.endswith("travel.pdf"):
             raise RecursionError("maximum recursion depth exceeded")
         return cut(document, **dials)
 
-    monkeypatch.setattr(ingest.pipeline, "chunk_document", hostile)
+    monkeypatch.setattr(ingest.cutting, "chunk_document", hostile)
     _, report = run(collection, folder)
     [skipped] = report.skipped
     assert (skipped.reason, report.documents) == ("unreadable", 1)
