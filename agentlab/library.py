@@ -39,6 +39,7 @@ def store_config(settings: Settings) -> StoreConfig:
         grpc=settings.weaviate_grpc,
         tenant=settings.weaviate_tenant,
         replicas=settings.weaviate_replicas,
+        binaries=settings.weaviate_binaries,
     )
 
 

@@ -54,7 +54,13 @@ class Settings(BaseModel):
         description="Name of the collection of documents.",
     )
     store: Literal["lancedb", "weaviate"] = Field("lancedb", description="Where passages live.")
-    weaviate_url: str | None = Field(None, description="Address of the Weaviate server.")
+    weaviate_url: str | None = Field(
+        None,
+        description="Address of the Weaviate server; `embedded` starts one here (Linux, macOS).",
+    )
+    weaviate_binaries: Path | None = Field(
+        None, description="Folder of the embedded server's binary, where it is not to be fetched."
+    )
     weaviate_api_key: str | None = Field(None, description="Key of the Weaviate server.")
     weaviate_grpc: str | None = Field(
         None,

@@ -67,6 +67,7 @@ class StoreConfig(BaseModel):
     grpc: str | None = None
     tenant: str | None = Field(default=None, pattern=TENANT)
     replicas: int = Field(default=1, ge=1)
+    binaries: Path | None = None
 
     @model_validator(mode="after")
     def _has_a_place(self) -> "StoreConfig":
@@ -75,5 +76,8 @@ class StoreConfig(BaseModel):
             raise ValueError(message)
         if self.kind == "weaviate" and not self.url:
             message = "store 'weaviate' needs `url`, for example http://localhost:8080"
+            raise ValueError(message)
+        if self.url == "embedded" and self.folder is None:
+            message = "the embedded Weaviate needs `folder`, the folder that keeps its data"
             raise ValueError(message)
         return self

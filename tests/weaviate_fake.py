@@ -101,6 +101,8 @@ class FakeWeaviate:
         api_key: str | None = None,
         delete_limit: int = 10_000,
         nodes: int = 1,
+        http_port: int = 0,
+        grpc_port: int = 0,
     ) -> None:
         self.version = version
         self.nodes = nodes
@@ -111,8 +113,8 @@ class FakeWeaviate:
         self.objects: dict[str, dict[str, Stored]] = {}  # by class, or by class/tenant
         self.calls: Counter[str] = Counter()
         self.lock = threading.RLock()
-        self.http_port = 0
-        self.grpc_port = 0
+        self.http_port = http_port
+        self.grpc_port = grpc_port
         self.start()
 
     @property

@@ -22,6 +22,7 @@ def open_store(config: StoreConfig) -> Store:
             tenant=config.tenant,
             replicas=config.replicas,
             folder=config.folder,
+            binaries=config.binaries,
         )
     from ingest.stores.embedded import LanceStore
 

@@ -40,7 +40,8 @@ _KEYWORD = re.compile(r"Result Set '?keyword[^)]*\) Document \S+ original score 
 class WeaviateStore:
     """Chunks in one Weaviate collection, notes in a second one named `<Collection>Notes`.
 
-    `url` is like `http://localhost:8080`; `grpc` (or `?grpc=` in the address) is a port or
+    `url` is like `http://localhost:8080`, or "embedded" for a server that is started here, from the
+    folder `binaries` where one is named; `grpc` (or `?grpc=` in the address) is a port or
     host:port where gRPC is not at 50051. The collections come into being with the first write, on
     `replicas` nodes; with a `tenant` each holds any number of tenants, whose chunks never mix.
     `timeout_s` is the deadline of every call, the client's own repetitions included;
@@ -63,6 +64,7 @@ class WeaviateStore:
         tenant: str | None = None,
         replicas: int = 1,
         folder: Path | None = None,
+        binaries: Path | None = None,
     ) -> None:
         server = sha256(url.encode()).hexdigest()[:12]
         parts = [collection, server, *([tenant] if tenant else [])]
@@ -80,6 +82,8 @@ class WeaviateStore:
             init_timeout_s=init_timeout_s,
             insert_timeout_s=insert_timeout_s,
             grpc=grpc,
+            folder=folder,
+            binaries=binaries,
         )
         self._known: set[str] = set()
 

@@ -61,6 +61,8 @@ def inspect_server(config: StoreConfig) -> ServerHealth:
         timeout_s=config.timeout_s,
         init_timeout_s=config.init_timeout_s,
         grpc=config.grpc,
+        folder=config.folder,
+        binaries=config.binaries,
     )
     try:
         ready = server.ask("tell whether it is ready", server.client.is_ready)

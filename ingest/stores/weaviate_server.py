@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,6 +30,7 @@ from ingest.errors import (
     StoreMismatchError,
     StoreUnreachableError,
 )
+from ingest.stores import weaviate_embedded as embedded
 
 Result = TypeVar("Result")
 
@@ -65,6 +67,8 @@ class Address:
     @classmethod
     def parse(cls, url: str, grpc: str | None = None) -> "Address":
         """Read `http://host:8080`; `grpc` or `?grpc=` names another gRPC place: port, host:port."""
+        if url == embedded.EMBEDDED:
+            return cls(embedded.HOST, embedded.PORT, False, embedded.HOST, embedded.GRPC_PORT)
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
             host, port = parts.hostname, parts.port
@@ -97,7 +101,11 @@ class Address:
 
 
 class Server:
-    """An open connection; every call to it has a deadline and fails as a StoreError."""
+    """An open connection; every call to it has a deadline and fails as a StoreError.
+
+    The url "embedded" stands for a server that is started here, with its data in `folder` and its
+    binary in `binaries`.
+    """
 
     def __init__(
         self,
@@ -108,16 +116,22 @@ class Server:
         init_timeout_s: float | None = None,
         insert_timeout_s: float | None = None,
         grpc: str | None = None,
+        folder: Path | None = None,
+        binaries: Path | None = None,
     ) -> None:
         self.url = url
         self.timeout_s = timeout_s
+        self._folder = folder
+        self._binaries = binaries
         self.address = Address.parse(url, grpc)
         self._init_s = init_timeout_s or timeout_s
         self._insert_s = insert_timeout_s or timeout_s
         # The client logs every refused object whole; the refusals are raised with their reasons.
         logging.getLogger("weaviate-client").setLevel(logging.CRITICAL)
         connect = partial(self._connect, api_key)
-        self.client = self.ask("connect", connect, timeout_s=self._init_s)
+        starts = self.url == embedded.EMBEDDED and not embedded.is_running()
+        limit_s = embedded.FETCHING_S if starts else self._init_s
+        self.client = self.ask("connect", connect, timeout_s=limit_s)
         try:
             self.ask("connect by gRPC", self._reach_grpc, timeout_s=self._init_s)
         except StoreError:
@@ -166,6 +180,8 @@ class Server:
     def _connect(self, api_key: str | None) -> weaviate.WeaviateClient:
         # These end one try of a call; the deadline of `ask` ends the client's repetitions too.
         timeout = Timeout(init=self._init_s, query=self.timeout_s, insert=self._insert_s)
+        if self.url == embedded.EMBEDDED and not embedded.is_running():
+            return self._start(AdditionalConfig(timeout=timeout))
         # The initial checks of the client ask the package index for its newest version.
         return weaviate.connect_to_custom(
             http_host=self.address.host,
@@ -178,6 +194,16 @@ class Server:
             additional_config=AdditionalConfig(timeout=timeout),
             skip_init_checks=True,
         )
+
+    def _start(self, additional: AdditionalConfig) -> weaviate.WeaviateClient:
+        assert self._folder is not None  # noqa: S101 - StoreConfig has checked it
+        try:
+            client = embedded.new_client(self._folder, self._binaries, additional)
+            client.connect()
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise StoreUnreachableError(embedded.remedy(reason)) from error
+        return client
 
     def _reach_grpc(self) -> None:
         target = self.address.grpc_target
