@@ -13,7 +13,7 @@ import re
 import statistics
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -171,6 +171,7 @@ def _no_text(source: str, pages: int, ocr: Ocr | None, remark: str) -> NoTextErr
 
 
 def _read_with_pdfium(data: bytes, source: str, password: str | None, max_pages: int) -> _Reading:
+    _forget_last_error()
     try:
         pdf = pypdfium2.PdfDocument(data, password=password)
     except pypdfium2.PdfiumError as error:
@@ -182,6 +183,12 @@ def _read_with_pdfium(data: bytes, source: str, password: str | None, max_pages:
         pages = [_pdfium_lines(pdf, index) for index in range(len(pdf))]
         labels = [pdf.get_page_label(index) for index in range(len(pdf))]
         return _Reading(pages, labels, _pdfium_outline(pdf))
+
+
+def _forget_last_error() -> None:
+    """Replace the error that pdfium keeps of an earlier file: it may open none and set no other."""
+    with suppress(pypdfium2.PdfiumError):
+        pypdfium2.PdfDocument(b"no PDF").close()
 
 
 def _check_pages(count: int, source: str, max_pages: int) -> None:

@@ -51,10 +51,10 @@ def write_hostile(folder: Path) -> dict[Path, str]:
         "a page of 10**12 points": (good.replace(b"600 800", b"1e12 1e12"), "ok"),
         "a page of no size": (good.replace(b"600 800", b"0 0"), "ok"),
         "no bytes": (b"", "unsupported"),
-        "no end": (good[: good.index(b"xref\n")], "ok"),
+        "no end": (good[: good.index(b"xref\n")], "corrupt"),
         "a lock without a key": (
             good.replace(b"/Root", b"/Encrypt<</Filter/Standard/V 9/R 9>>/Root"),
-            "corrupt",
+            "encrypted",
         ),
         "a font that is not there": (good.replace(b"/F 5 0 R", b""), "ok"),
     }
