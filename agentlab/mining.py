@@ -141,21 +141,23 @@ class Miner:
         """
         if not asked.answer:
             return NO_ANSWER
-        chunks = [hit.chunk for hit in self.collection.search(asked.question, limit=DEPTH)]
-        if not any(says(chunk.text, asked.key) for chunk in chunks):
+        hits = self.collection.search(asked.question, limit=DEPTH)
+        chunks = [hit.chunk for hit in hits]
+        right = [place for place, chunk in enumerate(chunks) if says(chunk.text, asked.key)]
+        if not right:
             return NOT_FOUND
         passages = [
             {"text": chunk.embedded, "vector": packed(self._vectors(chunk.source)[chunk.id])}
             for chunk in chunks
         ]
-        right = self._right(asked, self.collection.search(asked.question, limit=DEPTH))
         return [
             {
                 "question": asked.question,
                 "answer": asked.answer,
                 "passages": passages,
                 "embedder": self.collection.embedder.name,
-                **_origin(asked, right or chunks[0]),
+                "right": right,
+                **_origin(asked, self._right(asked, hits) or chunks[right[0]]),
             }
         ]
 

@@ -194,9 +194,44 @@ class GrpoConfig(TuneConfig):
     epsilon: float = Field(0.2, gt=0, lt=1)
 
 
+class RagConfig(TuneConfig):
+    """Retriever and generator together: RAG-sequence (Lewis et al. 2020) on a frozen index.
+
+    `encoder` names the embedder of the index, whose copy for questions learns at a rate of its own;
+    0 leaves it as it is. A step weighs the best `passages` of a row by their cosines divided by
+    `temperature`. `prompt` is the template by which passage, question and answer are written.
+    """
+
+    method: ClassVar[str] = "rag"
+
+    learning_rate: float = Field(2e-4, gt=0)
+    max_length: int = Field(512, ge=8)
+    encoder: str = "sentence-transformers/all-MiniLM-L6-v2"
+    encoder_learning_rate: float = Field(2e-5, ge=0)
+    passages: int = Field(4, ge=2)
+    temperature: float = Field(0.05, gt=0)
+    prompt: str = "chat"
+
+    @model_validator(mode="after")
+    def _an_adapter(self) -> Self:
+        if self.tuner == "full":
+            msg = "rag trains an adapter beside the encoder: leave tuner=full out"
+            raise ValueError(msg)
+        return self
+
+
 METHODS: dict[str, type[TuneConfig]] = {
     kind.method: kind
-    for kind in (CptConfig, SftConfig, DpoConfig, KtoConfig, OrpoConfig, RewardConfig, GrpoConfig)
+    for kind in (
+        CptConfig,
+        SftConfig,
+        DpoConfig,
+        KtoConfig,
+        OrpoConfig,
+        RewardConfig,
+        GrpoConfig,
+        RagConfig,
+    )
 }
 """The settings of each method on a language model, in the order in which they are usually run."""
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from finetune.errors import ConfigError
 from finetune.shape import ModelShape
 
-MethodName = Literal["cpt", "sft", "dpo", "kto", "orpo", "reward", "ppo", "grpo"]
+MethodName = Literal["cpt", "sft", "dpo", "kto", "orpo", "reward", "ppo", "grpo", "rag"]
 TunerName = Literal["lora", "rslora", "dora", "neural", "full"]
 Device = Literal["cpu", "cuda"]
 
@@ -41,7 +41,8 @@ class Workload:
 
     `micro_batch` rows of at most `length` tokens go through the model at once, `batch` make a step;
     the vocabulary is projected at `learned` of their positions. `completion` tokens are generated
-    for each of `generations` answers a row, where the method generates.
+    for each of `generations` answers a row, where the method generates; each row comes with that
+    many `passages`, where it is asked of several.
     """
 
     method: MethodName = "sft"
@@ -59,11 +60,12 @@ class Workload:
     checkpointing: bool | None = None
     completion: int = 256
     generations: int = 1
+    passages: int = 1
 
     @property
     def sequences(self) -> int:
         """Return how many sequences go through the model at once."""
-        return self.micro_batch * (2 if self.method in PAIRED else 1)
+        return self.micro_batch * (2 if self.method in PAIRED else self.passages)
 
     @property
     def tokens(self) -> int:
@@ -123,6 +125,7 @@ def workload_of(
         "max_completion_length": "completion",
         "generations": "generations",
         "num_generations": "generations",
+        "passages": "passages",
     }
     given = {names[key]: value for key, value in settings.items() if key in names}
     given = {key: value for key, value in given.items() if value is not None}

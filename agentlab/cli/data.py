@@ -25,6 +25,7 @@ Rows, one a line of JSONL (or a row of CSV, Parquet or a JSON list):
   {"prompt": ..., "completions": [best, ..., worst]}                       reward, dpo, orpo
   {"prompt": ..., more fields for the rewards}                             ppo, grpo
   {"query": ..., "positive": ..., "negatives": [...]}                      retriever
+  {"question": ..., "answer": ..., "passages": [...]}                      rag
 A prompt or an answer is a text or a list of messages. `run`, `document` and `source` say
 where a row comes from.
 """

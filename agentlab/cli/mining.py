@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,12 +24,16 @@ Examples:
   agentlab data split runs/searches.jsonl --by document --out runs/searches
   agentlab finetune retriever --data runs/searches/train.jsonl \\
       --eval-data runs/searches/eval.jsonl --out embedders/mine
+  agentlab finetune mine --questions asked.jsonl --for rag --out runs/lookups.jsonl
 """
 
 
 def mine(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="JSONL to write.")],
     *,
+    of_method: Annotated[
+        Literal["retriever", "rag"], typer.Option("--for", help="What is tuned on the rows.")
+    ] = "retriever",
     questions: Annotated[
         list[Path] | None,
         typer.Option("--questions", metavar="FILE", help="Questions with their passages."),
@@ -51,11 +55,13 @@ def mine(
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Write the rows that a retriever is tuned on, by searching the library as the agent does.
+    """Write the rows that retriever or rag are tuned on, by searching as the agent does.
 
     What is found for a question and does not answer it is a hard negative. A text that says the
     answer too is none; where nobody said the answer, neither is what is nearly as like the
-    question as the right passage. The same command goes on with what a killed one had done.
+    question as the right passage. For rag, a row holds all that is found and its vectors in the
+    index; questions whose answer nobody said are left out. The same command goes on with what a
+    killed one had done.
     """
     settings = options.resolve(config, home=home).settings
     from agentlab.agent import index_version
@@ -69,8 +75,9 @@ def mine(
     try:
         asked = _asked(settings, collection, questions or [], journal=journal, made=made)
         miner = Miner(collection, negatives=negatives, sentences=sentences)
-        about = f"{index_version(collection)} {negatives} {sentences}"
-        draw_mining(mine_rows(asked, miner.searches, out, about=about))
+        about = f"{index_version(collection)} {of_method} {negatives} {sentences}"
+        rows_of = miner.lookups if of_method == "rag" else miner.searches
+        draw_mining(mine_rows(asked, rows_of, out, about=about))
     finally:
         collection.close()
     sys.stdout.write(f"{out}\n")

@@ -60,6 +60,19 @@ def folder_of(model: str, config: Path | None) -> Path:
     return resolve(whole_name(model), cache=settings.models_folder, progress=tell)
 
 
+def with_encoder(plan: Plan, config: Path | None) -> Plan:
+    """Return the settings with the folder of the encoder, where the method has one."""
+    encoder = getattr(plan, "encoder", None)
+    if encoder is None:
+        return plan
+    settings = options.resolve(config).settings
+    from agentlab.cli.models import tell
+    from serve.models import resolve
+
+    folder = resolve(whole_name(encoder), cache=settings.models_folder, progress=tell)
+    return plan.model_copy(update={"encoder": str(folder)})
+
+
 def whole_name(model: str) -> str:
     """Return a known model's whole name, which the written file keeps; others stay as they are."""
     from serve.models import find_known

@@ -88,6 +88,20 @@ PAGES = {
         '{"prompt": "a question", "answers": ["a right answer"], "route": "search_documents"}',
         ("grpo --data asked.jsonl --model smollm2-135m --out b --set adapter=adapters/mine",),
     ),
+    "rag": Page(
+        "Tune retriever and generator together, by the likelihood of answers from what is found.\n"
+        "\n"
+        "The index stays as it is: the encoder of questions learns which passages help the model, "
+        "and the model to answer from them. Rows are written by mine --for rag. encoder is the "
+        "embedder that the library was read with; its rate is encoder_learning_rate, 0 leaves it. "
+        "The encoder of questions is written into the folder query_encoder of the result.",
+        '{"question": "...", "answer": "...", "passages": [{"text": "...", "vector": "..."}, ...]}',
+        (
+            "mine --questions asked.jsonl --for rag --out lookups.jsonl",
+            "rag --data lookups.jsonl --model smollm2-135m --out adapters/both",
+            "rag --data lookups.jsonl -m smollm2-135m -o a --set passages=6 --set adapter=b",
+        ),
+    ),
     "reward": Page(
         "Train a reward model, which says by one number how good an answer is.\n\n"
         "Learns from pairs, or from rankings, of which every pair counts. ppo makes a model better "
@@ -212,6 +226,7 @@ def _tune(
         _print_plan(plan)
         return
     plan, base = training.with_base(plan, config)
+    plan = training.with_encoder(plan, config)
     _foretell(plan, base)
     _train(plan, base, config, resume=resume)
     sys.stdout.write(f"{plan.out}\n")

@@ -18,6 +18,7 @@ from finetune.data.rows import (
     as_messages,
     as_text,
 )
+from finetune.lookup_rows import Lookup
 from finetune.reader_rows import ReaderRow
 from finetune.retriever_rows import RetrieverRow
 from finetune.router_rows import RouterRow
@@ -35,6 +36,7 @@ _OWN: Mapping[Kind, tuple[str, ...]] = {
     "question": ("question", "title", "passage"),
     "route": ("text",),
     "search": ("query", "positive", "negatives"),
+    "lookup": ("question", "answer"),
 }
 
 
@@ -55,7 +57,7 @@ class Content:
         return "\n".join(filter(None, (self.context, self.asked, self.answered)))
 
 
-def content_of(row: Any) -> Content:  # noqa: PLR0911 - one answer a kind
+def content_of(row: Any) -> Content:  # noqa: C901, PLR0911 - one answer a kind
     """Give the words of a row of any kind."""
     match row:
         case Conversation():
@@ -77,6 +79,8 @@ def content_of(row: Any) -> Content:  # noqa: PLR0911 - one answer a kind
             return Content(row.question, row.passage[span], row.passage)
         case RetrieverRow():
             return Content(row.query, row.positive, "\n".join(row.negatives))
+        case Lookup():
+            return Content(row.question, row.answer, "\n".join(row.passages))
         case _:
             raise TypeError(f"no row: {row!r}")
 

@@ -16,7 +16,9 @@ _LARGEST_CELL = 2**30
 # Where null says something: this passage does not answer.
 _NULLABLE = frozenset({"answer"})
 # Cells of a CSV file that hold lists, as JSON.
-_LISTS = "messages conversations tools prompt chosen rejected completion completions negatives"
+_LISTS = (
+    "messages conversations tools prompt chosen rejected completion completions negatives passages"
+)
 _NESTED = frozenset([*_LISTS.split(), "answer", "lineage"])
 
 

@@ -9,9 +9,10 @@ from finetune.data.files import Record
 
 Kind = Literal[
     "conversation", "instruction", "text", "pair", "label", "ranking", "prompt", "question",
-    "route", "search",
+    "route", "search", "lookup",
 ]  # fmt: skip
-"""`question` rows train a reader, `route` rows a router, `search` rows a retriever."""
+"""`question` rows train a reader, `route` rows a router, `search` rows a retriever, `lookup` rows a
+retriever with its generator."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ def _search(record: Record) -> Any:
     from finetune.retriever_rows import parse_retriever_row
 
     return parse_retriever_row(record)
+
+
+def _lookup(record: Record) -> Any:
+    from finetune.lookup_rows import parse_lookup
+
+    return parse_lookup(record)
 
 
 SHAPES: Mapping[Kind, Shape] = {
@@ -88,6 +95,12 @@ SHAPES: Mapping[Kind, Shape] = {
         ("retriever",),
         _search,
     ),
+    "lookup": Shape(
+        "lookup",
+        '{"question": ..., "answer": ..., "passages": [{"text": ..., "vector": ...}, ...]}',
+        ("rag",),
+        _lookup,
+    ),
 }
 
 # The first whose fields a row has all; alternatives are other tools' names.
@@ -100,6 +113,7 @@ _TELLING: tuple[tuple[Kind, tuple[tuple[str, ...], ...]], ...] = (
     ("instruction", (("instruction",), ("response", "output"))),
     ("question", (("question",), ("passage",))),
     ("search", (("query",), ("positive",))),
+    ("lookup", (("question",), ("passages",))),
     ("route", (("text",), ("label",))),
     ("text", (("text",),)),
     ("prompt", (("prompt",),)),

@@ -150,6 +150,33 @@ def test_a_retriever_is_trained_by_its_recipe_and_what_was_held_out_is_shown(
     assert "step 38: held-out loss 0.4321, mrr_10 0.812, recall_1 0.75" in heard.err
 
 
+def test_rag_is_tuned_with_the_folder_of_the_encoder_that_its_recipe_names(
+    command: Callable[..., list[str]],
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told: list[Any] = []
+
+    def trained(config: Any, **_: Any) -> Iterator[events.Event]:
+        told.append(config)
+        yield events.Started(8, "lookups", 900, 300, (), 1, 0, 10, 1000)
+        yield events.Finished(tmp_path / "out", {"held_out_hit_1": 0.9})
+
+    def resolved(name: str, **_: Any) -> Path:
+        return base if name == str(base) else tmp_path / name.rsplit("/", 1)[-1]
+
+    monkeypatch.setattr("finetune.training.train", trained)
+    monkeypatch.setattr("serve.models.resolve", resolved)
+    (tmp_path / "data.jsonl").write_text("")
+    code = run(command("rag", "--recipe", "rag", "--set", "passages=6"))
+    heard = capsys.readouterr().err
+    assert code == 0, heard
+    assert (told[0].encoder, told[0].passages) == (str(tmp_path / "all-MiniLM-L6-v2"), 6)
+    assert "held_out_hit_1 0.9" in heard
+
+
 def test_the_help_of_a_router_shows_what_its_rows_look_like(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

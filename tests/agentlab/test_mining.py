@@ -109,6 +109,10 @@ def test_a_lookup_holds_what_is_found_with_the_vectors_of_the_index(library: Col
     (row,) = Miner(library).lookups(ASKED)
     assert (row["question"], row["answer"], row["embedder"]) == (QUESTION, "140 euros", "words")
     assert len(row["passages"]) == 4
+    assert [row["passages"][at]["text"] for at in row["right"]] == [
+        f"Travel > Hotels\n{HOTEL}",
+        f"Travel > Old\n{SAME}",
+    ]
     for passage in row["passages"]:
         vector = np.frombuffer(base64.b64decode(passage["vector"]), "<f2")
         assert vector == pytest.approx(library.embedder.encode([passage["text"]])[0], abs=1e-3)

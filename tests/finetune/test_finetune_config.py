@@ -31,6 +31,7 @@ def test_every_shipped_recipe_is_valid() -> None:
     assert load_reader_config("reader", NEEDED).crop_words == (40, 105)
     assert load_router_config("router", NEEDED).layers == 2
     assert load_retriever_config("retriever", NEEDED).temperature == 0.05
+    assert load_config("rag", "rag", NEEDED).alpha == 64
 
 
 def test_an_override_wins_over_the_recipe_and_none_overrides_nothing() -> None:
