@@ -4,14 +4,14 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from agentlab.console import clean, make_console
+from agentlab.console import clean, draw_rows, make_console
 from agentlab.ingest_report import count
 from agentlab.mining import Mined
 from finetune import events as training
@@ -254,6 +254,8 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
                 if isinstance(value, int | float)
             ]
             bar.line(f"done: {', '.join(numbers)}", "good")
+            if rows := before_and_after(event.metrics):
+                draw_rows(bar.console, ("", "before", "after"), rows)
         case _:
             _draw_start(bar, event)
 
@@ -261,6 +263,23 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
 def _named(name: str, value: object) -> str:
     words = name.replace("_", " ")
     return f"{words} {value:,.4g}" if isinstance(value, float) else f"{words} {value}"
+
+
+def before_and_after(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """List what a run changed: its held-out numbers, general text, and the variety of writing."""
+    rows = [
+        (f"held-out {name}", before, metrics[f"held_out_{name}"])
+        for name, before in metrics.get("held_out_before", {}).items()
+    ]
+    effects = metrics.get("effects")
+    if effects:
+        base, tuned = effects["base"], effects["tuned"]
+        rows += [
+            ("loss on general text", base["general_loss"], tuned["general_loss"]),
+            ("different pairs of words", base["distinct_2"], tuned["distinct_2"]),
+            ("likeness of answers (self-BLEU)", base["self_bleu"], tuned["self_bleu"]),
+        ]
+    return [(name, f"{before:.3f}", f"{after:.3f}") for name, before, after in rows]
 
 
 def _measures(measures: Mapping[str, float]) -> list[str]:

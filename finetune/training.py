@@ -72,6 +72,7 @@ class _TuneRun(Run):
     trainer: Trainer
     rows: Rows
     held_out: Rows | None = None
+    held_out_before: Mapping[str, float] | None = None
 
     def __init__(
         self, config: TuneConfig, base: Path | None, world: World | None, *, resume: bool
@@ -97,6 +98,8 @@ class _TuneRun(Run):
         before = self._effects(base=True)
         self.trainer = method.make_trainer(self.model, rows, self.folder.checkpoints)
         self.events.put(self._started(rows, checkpoint, earlier))
+        if self.held_out:
+            self.held_out_before = method.measure(self.trainer, self.held_out)
         if not self.drive(self.trainer, checkpoint, self._measure):
             return
         if company().leads:
@@ -173,6 +176,7 @@ class _TuneRun(Run):
         if self.held_out:
             seen = self._measure(metrics["steps"])
             metrics |= {f"held_out_{name}": value for name, value in seen.items()}
+            metrics["held_out_before"] = dict(self.held_out_before or {})
         if before and (after := self._effects()):
             metrics["effects"] = compare(before, after)
         write_report(folder, config, metrics, lines, loss=self.method.loss_is)

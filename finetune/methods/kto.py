@@ -68,8 +68,8 @@ class Kto(Preference[KtoConfig]):
         TRL estimates the KL divergence from those, and takes the rows one after the other for it.
         """
         config = self.config
-        lengths = [len(row["prompt_ids"]) + len(row["completion_ids"]) for row in rows.items]
-        order = arrange(lengths, batch=config.batch, total=total, seed=config.seed)
+        # not by length, which often tells good answers from bad ones: a batch needs both
+        order = arrange([1] * len(rows.items), batch=config.batch, total=total, seed=config.seed)
         return Dataset.from_list(paired([rows.items[at] for at in order], config.micro_batch))
 
     def measure(self, trainer: Trainer, held_out: Rows) -> Any:

@@ -334,3 +334,27 @@ def test_rounds_of_machine_feedback_are_told_one_by_one(
     assert "round 1: discriminator's AUC 0.91 on people's labels" in heard.err
     assert "gain +0.40 deviations, people's choice +0.10 to +0.50 nats a token" in heard.err
     assert "ended: the discriminator agrees too little" in heard.err
+
+
+def test_a_run_ends_with_what_it_changed(
+    command: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def trained(*_: Any, **__: Any) -> Iterator[events.Event]:
+        effects = {"general_loss": 3.0, "distinct_2": 0.9, "self_bleu": 0.1}
+        metrics = {
+            "held_out_before": {"loss": 2.5},
+            "held_out_loss": 1.25,
+            "effects": {"base": effects, "tuned": effects | {"general_loss": 3.3}},
+        }
+        yield events.Finished(tmp_path / "out", metrics)
+
+    monkeypatch.setattr("finetune.training.train", trained)
+    assert run(command("sft")) == 0
+    said = [" ".join(line.split()) for line in capsys.readouterr().err.splitlines()]
+    assert "before after" in said
+    assert "held-out loss 2.500 1.250" in said
+    assert "loss on general text 3.000 3.300" in said
+    assert "different pairs of words 0.900 0.900" in said
