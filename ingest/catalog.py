@@ -14,7 +14,7 @@ from ingest.events import Waiting
 from ingest.folders import place_of
 from ingest.lock import Lock
 from ingest.manifest import Manifest, Record, manifest_path
-from ingest.state import begin, finish, survey
+from ingest.state import begin, check_embedder, finish, survey
 from ingest.stores.base import Store, StoredDocument
 
 SHORTEST_ID = 4
@@ -106,7 +106,11 @@ def find_document(entries: Sequence[Entry], name: str) -> Entry:
 def remove_document(
     entry: Entry, *, collection: Collection, wait: bool = True
 ) -> Iterator[Waiting]:
-    """Remove a document from the collection and its manifest; tells when it must wait."""
+    """Remove a document from the collection and its manifest; tells when it must wait.
+
+    Raises StoreMismatchError where the collection was made by another embedder, which must measure
+    what is left.
+    """
     store = collection.store
     with Lock(store.place) as lock:
         if not lock.take():
@@ -114,6 +118,7 @@ def remove_document(
                 raise lock.refuse()
             yield Waiting(lock.holder())
             lock.wait()
+        check_embedder(collection, survey(store)[0])
         begin(collection)
         store.delete(sorted(store.ids([entry.record.source])))
         with closing(Manifest(manifest_path(store.place))) as manifest:

@@ -106,7 +106,7 @@ def rm(
     from ingest.catalog import find_document, list_documents, remove_document
 
     entry = find_document(_entries(settings), name)  # before the embedder is loaded
-    collection = open_library(settings)
+    collection = open_library(settings, as_made=True)
     try:
         entry = find_document(list_documents(collection.store), entry.record.path)
         for waiting in remove_document(entry, collection=collection, wait=not no_wait):

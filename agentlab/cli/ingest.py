@@ -202,18 +202,22 @@ def read_into_library(settings: "Settings", paths: Sequence[Path]) -> int:
         return reading.once()
 
 
-def open_library(settings: "Settings") -> "Collection":
-    """Open the library to change it; the embedder is loaded when there is something to embed."""
+def open_library(settings: "Settings", *, as_made: bool = False) -> "Collection":
+    """Open the library to change it; the embedder is loaded when there is something to embed.
+
+    It is that of the settings or, `as_made`, that by which the library was made.
+    """
     from agentlab.cli.models import tell
     from agentlab.late_embedder import LateEmbedder
-    from agentlab.library import embedder_name, open_keeping_embedder, store_config
-    from ingest.collection import Collection
+    from agentlab.library import embedder_name, open_keeping_embedder, store_config, with_embedder
+    from ingest.collection import Collection, made_by
     from ingest.stores import open_store
 
-    embedder = LateEmbedder(
-        embedder_name(settings), lambda: open_keeping_embedder(settings, progress=tell)
-    )
-    return Collection(open_store(store_config(settings)), embedder, alpha=settings.alpha)
+    store = open_store(store_config(settings))
+    name = (made_by(store) if as_made else None) or embedder_name(settings)
+    chosen = with_embedder(settings, name)
+    embedder = LateEmbedder(name, lambda: open_keeping_embedder(chosen, progress=tell))
+    return Collection(store, embedder, alpha=settings.alpha)
 
 
 def ray_engine(settings: "Settings") -> "RayEngine":

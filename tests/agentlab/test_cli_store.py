@@ -130,17 +130,17 @@ def test_the_compose_files_start_a_server_that_is_new_enough(capsys):
 def test_a_library_is_embedded_anew_and_the_next_ingest_finds_it_unchanged(
     papers, monkeypatch, capsys
 ):
-    named = {"library": "words"}
-    monkeypatch.setattr(library, "embedder_name", lambda _: named["library"])
+    monkeypatch.setattr(library, "embedder_name", lambda settings: settings.embedder)
     monkeypatch.setattr(
-        library, "open_keeping_embedder", lambda *_, **__: WordEmbedder(named["library"])
+        library, "open_keeping_embedder", lambda settings, **_: WordEmbedder(settings.embedder)
     )
+    monkeypatch.setenv("AGENTLAB_EMBEDDER", "words")
     capsys.readouterr()
     assert run(["store", "reembed"]) == 0
     assert capsys.readouterr().out.startswith("nothing to do: 2 documents, 2 passages")
-    named["library"] = "other"
+    monkeypatch.setenv("AGENTLAB_EMBEDDER", "other")
     assert run(["ingest", "papers"]) == 6
-    assert "agentlab store reembed" in capsys.readouterr().err
+    assert "agentlab store reembed" in " ".join(capsys.readouterr().err.split())
     assert run(["store", "reembed", "--dry-run"]) == 0
     said = "2 documents, 2 passages: from words to other; nothing was changed\n"
     assert capsys.readouterr().out == said
@@ -148,5 +148,15 @@ def test_a_library_is_embedded_anew_and_the_next_ingest_finds_it_unchanged(
     assert json.loads(capsys.readouterr().out)["written"] == 2
     assert run(["ingest", "papers", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["unchanged"] == 2
+    monkeypatch.setenv("AGENTLAB_EMBEDDER", "words")
     assert run(["store", "reembed", "--embedder", "other", "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["needed"] is False
+
+    # What is removed is removed under the embedder that the library has.
+    assert run(["docs", "rm", "boats"]) == 0
+    monkeypatch.setenv("AGENTLAB_EMBEDDER", "other")
+    assert run(["ingest", "papers/trains.md", "--json"]) == 0
+    capsys.readouterr()
+    assert run(["store", "reembed", "--dry-run"]) == 0
+    said = "nothing to do: 1 documents, 1 passages are embedded with other\n"
+    assert capsys.readouterr().out == said
