@@ -231,17 +231,17 @@ def _said(report: "CopyReport", place: "StoreConfig") -> str:
 
 
 def _planned(plan: "ReembedPlan") -> str:
-    what = f"{plan.documents:,} documents, {plan.chunks:,} passages"
+    what = _amount(plan)
     if not plan.needed:
-        return f"nothing to do: {what} are embedded with {plan.embedder}\n"
+        return f"nothing to do: {what} embedded with {plan.embedder}\n"
     there = f"; {plan.there:,} are there from a run that broke off" if plan.there else ""
     return f"{what}: from {plan.before} to {plan.embedder}{there}; nothing was changed\n"
 
 
 def _reembedded(report: "ReembedReport", *, named: bool) -> str:
-    what = f"{report.documents:,} documents, {report.chunks:,} passages"
+    what = _amount(report)
     if report.before == report.embedder:
-        return f"nothing to do: {what} are embedded with {report.embedder}\n"
+        return f"nothing to do: {what} embedded with {report.embedder}\n"
     there = report.chunks - report.written
     lines = [
         f"{what}: from {report.before} to {report.embedder} ({report.seconds:.1f} s)",
@@ -249,7 +249,7 @@ def _reembedded(report: "ReembedReport", *, named: bool) -> str:
     ]
     if report.cut_anew:
         lines.append(
-            f"{len(report.cut_anew):,} documents have passages that are longer than it reads: the "
+            f"{len(report.cut_anew):,} of the documents have passages longer than it reads: the "
             "next agentlab ingest of their folder cuts them anew"
         )
     if named:
@@ -257,6 +257,12 @@ def _reembedded(report: "ReembedReport", *, named: bool) -> str:
             "agentlab ingest goes by the settings: name the same embedder there (agentlab.toml)"
         )
     return "".join(f"{line}\n" for line in lines)
+
+
+def _amount(of: "ReembedPlan | ReembedReport") -> str:
+    from agentlab.ingest_report import count
+
+    return f"{count(of.documents, 'document')}, {count(of.chunks, 'passage')}"
 
 
 def _as_json(value: dict[str, Any]) -> str:

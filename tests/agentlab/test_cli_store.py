@@ -158,5 +158,5 @@ def test_a_library_is_embedded_anew_and_the_next_ingest_finds_it_unchanged(
     assert run(["ingest", "papers/trains.md", "--json"]) == 0
     capsys.readouterr()
     assert run(["store", "reembed", "--dry-run"]) == 0
-    said = "nothing to do: 1 documents, 1 passages are embedded with other\n"
+    said = "nothing to do: 1 document, 1 passage embedded with other\n"
     assert capsys.readouterr().out == said
