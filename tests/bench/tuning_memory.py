@@ -55,7 +55,7 @@ def child(given: dict[str, object], folder: Path) -> None:
     texts = [{"text": " ".join(draw.choices(WORDS, k=2000))} for _ in range(4)]
     data = folder / "texts.jsonl"
     data.write_text("".join(json.dumps(text) + "\n" for text in texts), encoding="utf-8")
-    run = {"data": data, "out": folder / "out", "batch": 2, "max_steps": 2, "effects": False}
+    run = {"data": data, "out": folder / "out", "batch": 1, "max_steps": 2, "effects": False}
     peaks = [
         event.memory
         for event in train(load_config("cpt", None, run | given))
