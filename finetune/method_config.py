@@ -198,8 +198,9 @@ class RagConfig(TuneConfig):
     """Retriever and generator together: RAG-sequence (Lewis et al. 2020) on a frozen index.
 
     `encoder` names the embedder of the index, whose copy for questions learns at a rate of its own;
-    0 leaves it as it is. A step weighs the best `passages` of a row by their cosines divided by
-    `temperature`. `prompt` is the template by which passage, question and answer are written.
+    0 leaves it as it is. A step weighs the best `passages` of a row's first `candidates` by their
+    cosines divided by `temperature`. `prompt` is the template by which passage, question and answer
+    are written.
     """
 
     method: ClassVar[str] = "rag"
@@ -209,13 +210,19 @@ class RagConfig(TuneConfig):
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2"
     encoder_learning_rate: float = Field(2e-5, ge=0)
     passages: int = Field(4, ge=2)
+    candidates: int = Field(8, ge=2)
     temperature: float = Field(0.05, gt=0)
     prompt: str = "chat"
 
     @model_validator(mode="after")
-    def _an_adapter(self) -> Self:
+    def _of_candidates_by_an_adapter(self) -> Self:
         if self.tuner == "full":
             msg = "rag trains an adapter beside the encoder: leave tuner=full out"
+            raise ValueError(msg)
+        if self.passages > self.candidates:
+            msg = (
+                f"passages={self.passages} are weighed of candidates={self.candidates}: raise those"
+            )
             raise ValueError(msg)
         return self
 

@@ -38,7 +38,8 @@ Examples:
   agentlab finetune retriever --data rows.jsonl --out embedders/mine --resume
 
 \b
-The result is an embedder: set embedder = "embedders/mine". A library must be ingested with it.
+The result is an embedder. The library is embedded anew with it while it is searched as before:
+  agentlab store reembed --embedder embedders/mine
 """
 
 app = typer.Typer(

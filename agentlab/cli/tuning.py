@@ -94,7 +94,9 @@ PAGES = {
         "The index stays as it is: the encoder of questions learns which passages help the model, "
         "and the model to answer from them. Rows are written by mine --for rag. encoder is the "
         "embedder that the library was read with; its rate is encoder_learning_rate, 0 leaves it. "
-        "The encoder of questions is written into the folder query_encoder of the result.",
+        "The encoder of questions is written into the result's folder query_encoder. The agent "
+        "embeds questions and passages alike, so it searches by it after "
+        "`agentlab store reembed --embedder OUT/query_encoder`.",
         '{"question": "...", "answer": "...", "passages": [{"text": "...", "vector": "..."}, ...]}',
         (
             "mine --questions asked.jsonl --for rag --out lookups.jsonl",

@@ -185,7 +185,7 @@ class Rag(Preference[RagConfig]):
     def _encode(self, lookup: Lookup) -> Asked:
         told: list[Completed] = []
         places: list[int] = []
-        for place, passage in enumerate(lookup.passages):
+        for place, passage in enumerate(lookup.passages[: self.config.candidates]):
             row = Instruction(lookup.question, passage, lookup.answer)
             *prompt, answer = fill(self.prompt, row).messages
             completed = self.complete(tuple(prompt), (answer,), None)

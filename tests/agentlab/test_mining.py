@@ -219,19 +219,34 @@ def test_without_any_questions_the_command_says_how_to_give_some(
 
 
 @pytest.mark.slow
-def test_the_command_mines_the_demos_handbooks(
+def test_a_library_is_mined_and_embedded_anew_by_what_was_tuned_on_it(
     tmp_path: Path, minilm_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from agentlab.demo import HANDBOOKS
 
     home, out = ["--home", str(tmp_path)], tmp_path / "rows.jsonl"
-    assert run(["ingest", str(HANDBOOKS), *home]) == 0
+    assert run(["ingest", str(HANDBOOKS / "travel-and-expenses.pdf"), *home]) == 0
     capsys.readouterr()
-    assert run(["finetune", "mine", "--made", "30", "--out", str(out), *home]) == 0
+    assert run(["finetune", "mine", "--made", "12", "--out", str(out), *home]) == 0
     heard = capsys.readouterr()
     assert heard.out == f"{out}\n"
-    assert "30 questions, " in heard.err
+    assert "12 questions, " in heard.err
     rows = lines(out)
-    assert len(rows) > 20
-    assert sum(len(row["negatives"]) for row in rows) > 60
+    assert len(rows) > 9
+    assert sum(len(row["negatives"]) for row in rows) > 20
     assert all(row["positive"] not in row["negatives"] for row in rows)
+
+    from agentlab.library import open_collection
+
+    tuned = str(tmp_path / "embedder")
+    few = ["--set", "max_steps=3", "--set", "batch=4", "--set", "max_length=64"]
+    given = ["--data", str(out), "--model", str(minilm_folder), "--out", tuned, *few]
+    assert run(["finetune", "retriever", *given]) == 0
+    assert run(["store", "reembed", "--embedder", tuned, "--quiet", *home]) == 0
+    collection = open_collection(Settings(home=tmp_path))
+    try:
+        assert collection.embedder.name == tuned
+        hits = collection.search("What is the hotel limit for technicians?", limit=3)
+        assert any("hotel" in hit.chunk.text.lower() for hit in hits)
+    finally:
+        collection.close()

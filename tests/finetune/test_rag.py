@@ -261,6 +261,10 @@ def test_rows_that_do_not_hold_are_named_with_their_reason(
     assert ":3: `right` is [1], which names no passages" in said
 
 
-def test_a_whole_model_is_not_tuned_so(settings: Callable[..., RagConfig]) -> None:
+def test_settings_that_contradict_each_other_are_refused(
+    settings: Callable[..., RagConfig],
+) -> None:
     with pytest.raises(ConfigError, match="leave tuner=full out"):
         settings(tuner="full")
+    with pytest.raises(ConfigError, match="passages=9 are weighed of candidates=8"):
+        settings(passages=9)
