@@ -53,8 +53,10 @@ def settle(raw: str, sources: Sequence[Source], *, choice: Choice = "shown") -> 
     """Put right the quotes of a final message that do not stand in the sources they name.
 
     A quote from another source gets its number, and one that is nearly a shown sentence becomes
-    that sentence; the marks of the answer follow. A quote far from every sentence stays.
+    that sentence; the marks of the answer follow. A quote far from every sentence stays. A lone
+    quotation mark in the answer goes.
     """
+    raw = "".join(map(_paired, raw.splitlines(keepends=True)))
     lines = raw.splitlines()
     quotes = {at: found for at, line in enumerate(lines) if (found := _quote_in(line))}
     known = {source.number: source for source in sources}
@@ -143,8 +145,14 @@ def _renumbered(line: str, moved: Mapping[int, int]) -> str:
     return _MARK.sub(lambda mark: f"[{moved.get(int(mark[1]), mark[1])}]", line)
 
 
+def _paired(line: str) -> str:
+    """Drop the one quotation mark of a short answer that has no other."""
+    lone = line.startswith("Answer:") and line.count('"') == 1
+    return line.replace('"', "") if lone else line
+
+
 def _without_quotes(text: str) -> list[str]:
     return [
-        "" if _quote_in(line) else _MARK.sub("[]", line).strip()
+        "" if _quote_in(line) else _MARK.sub("[]", _paired(line)).strip()
         for line in text.strip().splitlines()
     ]

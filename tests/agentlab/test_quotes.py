@@ -140,3 +140,10 @@ def test_only_quotes_and_numbers_count_as_put_right() -> None:
     assert differ_in_quotes_only(raw + " ", answered(DIVERS, 2))
     assert not differ_in_quotes_only(raw, answered(DIVERS, answer="that"))
     assert not differ_in_quotes_only("Let me look.", raw)
+
+
+def test_a_lone_quotation_mark_in_an_answer_goes_and_pairs_stay() -> None:
+    raw = '"It is 46 euros." [1]\nAnswer: it is 46 euros." [1]\nSee "Meals" there.'
+    settled = settle(raw, ())
+    assert settled == '"It is 46 euros." [1]\nAnswer: it is 46 euros. [1]\nSee "Meals" there.'
+    assert differ_in_quotes_only(raw, settled)
