@@ -220,6 +220,7 @@ def draw_training(events: Iterator[training.Event]) -> Path:
     """Draw a training run; return the folder of its adapter."""
     folder = Path()
     with Bar(make_console(stderr=True)) as bar:
+        bar.show("preparing", 0, None, "rows, model, and what there is before")
         for event in events:
             if isinstance(event, training.Finished):
                 folder = event.folder
