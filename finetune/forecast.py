@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from finetune.amounts import duration, gigabytes
 from finetune.data.files import files_in
 from finetune.duration import Speed, speed_of
 from finetune.estimate import Estimate, estimate, memory_of
@@ -14,8 +15,6 @@ from finetune.workload import Device, Workload, workload_of
 
 BYTES_A_TOKEN = 4.0
 """What a token takes of a file of rows: about four letters of English, names of fields included."""
-
-GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,11 @@ class Forecast:
     def __str__(self) -> str:
         """Say it in a few lines."""
         memory = self.estimate.memory
-        parts = ", ".join(f"{name} {size / GB:.1f}" for name, size in memory.parts[:4])
-        has = self.hardware.device_memory / GB
-        takes = _duration(self.estimate.seconds)
+        parts = ", ".join(f"{name} {gigabytes(size)}" for name, size in memory.parts[:4])
+        has = gigabytes(self.hardware.device_memory)
+        takes = duration(self.estimate.seconds)
         lines = [
-            f"memory: about {memory.total / GB:.1f} GB of {has:.0f} GB ({parts})",
+            f"memory: about {gigabytes(memory.total)} of {has} ({parts})",
             f"time: about {takes} for some {self.tokens:,} tokens ({self.speed.source})",
         ]
         if not self.estimate.fits(self.hardware.device_memory):
@@ -77,7 +76,7 @@ def less_memory(work: Workload, shape: ModelShape) -> tuple[str, ...]:
     for said, changed in _changes(work):
         saved = now - memory_of(changed, shape).total
         if saved > 0:
-            found.append((saved, f"{said} (about {saved / GB:.1f} GB less)"))
+            found.append((saved, f"{said} (about {gigabytes(saved)} less)"))
     return tuple(said for _, said in sorted(found, reverse=True))
 
 
@@ -103,10 +102,3 @@ def _answers(config: TuneConfig) -> int:
 
 def _size(paths: Iterable[Path]) -> int:
     return sum(path.stat().st_size for path in files_in(paths))
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    if minutes < 1:
-        return "a minute"
-    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"

@@ -21,7 +21,7 @@ def settings(tmp_path: Path, **more: Any) -> TuneConfig:
 
 def test_a_run_that_does_not_fit_says_what_would_help_the_most_first(tmp_path: Path) -> None:
     told = str(forecast(settings(tmp_path), SHAPE, SMALL_GPU))
-    assert "of 8 GB" in told
+    assert "of 8.0 GB" in told
     assert "That does not fit. What would help: quantize_4bit=true (about" in told
 
 
