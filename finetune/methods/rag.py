@@ -25,6 +25,7 @@ from finetune.lookup_rows import Lookup, read_lookups
 from finetune.method_config import RagConfig
 from finetune.methods.common import QuietTrainer, arrange, steps
 from finetune.methods.encoder import embed, load_encoder, pools_first, write_encoder
+from finetune.methods.marginal import answer_likelihood, marginal_loss
 from finetune.methods.method import Model, Rows, model_of, ready
 from finetune.methods.preference import Preference
 
@@ -282,39 +283,3 @@ class RagTrainer(QuietTrainer):
         if kept.exists():
             encoder = cast("torch.nn.Module", model_of(self).query_encoder)
             encoder.load_state_dict(load_file(kept))
-
-
-def marginal_loss(found: torch.Tensor, answered: torch.Tensor) -> torch.Tensor:
-    """Return -log sum_z p(z|x) p(y|x,z), of the logarithms of both, each of shape (passages,)."""
-    return -torch.logsumexp(found + answered, dim=-1)
-
-
-def answer_likelihood(
-    model: torch.nn.Module, told: Sequence[Completed], *, pad: int
-) -> torch.Tensor:
-    """Return log p(answer | prompt) of each, the sum over the answer's tokens, shape (told,).
-
-    The rows are padded on the left, so that all answers stand at the end, and the vocabulary is
-    projected there alone.
-    """
-    device = next(model.parameters()).device
-    longest = max(map(len, told))
-    ids = torch.full((len(told), longest), pad)
-    mask = torch.zeros_like(ids)
-    for row, each in enumerate(told):
-        ids[row, longest - len(each) :] = torch.tensor(each.ids)
-        mask[row, longest - len(each) :] = 1
-    ids, mask = ids.to(device), mask.to(device)
-    last = max(len(each.completion_ids) for each in told)
-    outputs = model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
-        use_cache=False,
-        logits_to_keep=last + 1,
-    )
-    shares = outputs.logits[:, :-1].float().log_softmax(dim=-1)
-    likely = shares.gather(-1, ids[:, -last:, None]).squeeze(-1)
-    lengths = torch.tensor([len(each.completion_ids) for each in told], device=device)
-    own = torch.arange(last, device=device) >= last - lengths[:, None]
-    return likely.masked_fill(~own, 0.0).sum(dim=1)

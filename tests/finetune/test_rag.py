@@ -24,7 +24,8 @@ from finetune.errors import ConfigError, ExampleError
 from finetune.events import Evaluated, Finished, Progress, Started
 from finetune.lookup_rows import read_lookups
 from finetune.method_config import RagConfig, load_config
-from finetune.methods.rag import Rag, answer_likelihood, marginal_loss
+from finetune.methods.marginal import answer_likelihood, marginal_loss
+from finetune.methods.rag import Rag
 from finetune.training import train
 from ingest.embedding.pytorch import TorchEmbedder
 
