@@ -13,6 +13,7 @@ FinetuneError
 |-- WorkerError           one of the processes of a run ended by itself (RuntimeError)
 |-- OutOfMemoryError  the device has too little memory for the run (MemoryError)
 |-- DivergedError   the loss is no number any more (ArithmeticError)
+|-- CollapsedError  the rewards or the policy left all reason (ArithmeticError)
 `-- StoppedError    the person stopped the run, which can be continued (KeyboardInterrupt)
 """
 
@@ -67,6 +68,10 @@ class OutOfMemoryError(FinetuneError, MemoryError):
 
 class DivergedError(FinetuneError, ArithmeticError):
     """The loss or the gradient is no finite number any more."""
+
+
+class CollapsedError(FinetuneError, ArithmeticError):
+    """A reward is no number, or the policy went too far from its reference."""
 
 
 class StoppedError(FinetuneError, KeyboardInterrupt):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from finetune.answer_rewards import Rewards
 from finetune.config import RunConfig, build, read_recipe
 from finetune.errors import ConfigError
 
@@ -227,6 +228,74 @@ class RagConfig(TuneConfig):
         return self
 
 
+class PpoConfig(TuneConfig):
+    """Proximal policy optimisation (Schulman et al. 2017) of answers that the model writes itself.
+
+    Of each `rollout` answers (4 batches unless it is set), at most `completion_length` tokens long,
+    steps of `batch` learn in `passes` passes. `rewards` say how good an answer is; one that was not
+    ended loses `unended_penalty`. `kl` is what a nat away from the reference costs, which
+    `kl_target`, nats an answer, adapts (Ziegler et al. 2019); beyond `kl_limit`, nats a token, the
+    run stops.
+    """
+
+    method: ClassVar[str] = "ppo"
+
+    rewards: Rewards | None = None
+    rollout: int | None = Field(None, ge=1)
+    passes: int = Field(2, ge=1)
+    completion_length: int = Field(64, ge=1)
+    temperature: float = Field(1.0, gt=0)
+    unended_penalty: float = Field(1.0, ge=0)
+
+    learning_rate: float = Field(5e-5, gt=0)
+    batch: int = Field(16, ge=1)
+    micro_batch: int = Field(4, ge=1)
+    kl: float = Field(0.05, ge=0)
+    kl_target: float | None = Field(None, gt=0)
+    kl_limit: float = Field(1.0, gt=0)
+    gamma: float = Field(1.0, gt=0, le=1)
+    lam: float = Field(0.95, ge=0, le=1)
+    clip: float = Field(0.2, gt=0, lt=1)
+    value_clip: float = Field(0.2, gt=0)
+    value_weight: float = Field(0.1, ge=0)
+    entropy_weight: float = Field(0.0, ge=0)
+    keep_value_head: bool = False
+
+    @property
+    def answers(self) -> int:
+        """Return how many answers a rollout has."""
+        return self.rollout or 4 * self.batch
+
+    @model_validator(mode="after")
+    def _fit_the_rollout(self) -> Self:
+        if self.tuner == "full":
+            msg = (
+                "ppo holds the model to the one that it was, which is the base with its adapter "
+                "switched off: tuner=full has none. Use lora"
+            )
+            raise ValueError(msg)
+        if self.lora_dropout:
+            msg = (
+                "ppo compares the model with itself a moment earlier, and dropout would make the "
+                "two differ: leave lora_dropout out"
+            )
+            raise ValueError(msg)
+        if self.answers % self.batch:
+            msg = f"batch={self.batch} does not divide rollout={self.answers}"
+            raise ValueError(msg)
+        if self.completion_length >= self.max_length:
+            msg = f"completion_length={self.completion_length} leaves no room in max_length"
+            raise ValueError(msg)
+        if self.kl_target and not self.kl:
+            msg = "kl_target adapts kl, which is 0: set kl to where it begins"
+            raise ValueError(msg)
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """Return every setting as plain data, derived ones filled in."""
+        return super().resolved() | {"rollout": self.answers}
+
+
 METHODS: dict[str, type[TuneConfig]] = {
     kind.method: kind
     for kind in (
@@ -236,6 +305,7 @@ METHODS: dict[str, type[TuneConfig]] = {
         KtoConfig,
         OrpoConfig,
         RewardConfig,
+        PpoConfig,
         GrpoConfig,
         RagConfig,
     )

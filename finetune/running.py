@@ -185,7 +185,7 @@ def summary(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Sum up the lines of a run."""
     tenth = max(1, len(lines) // 10)
     last = lines[-1]
-    return {
+    summed = {
         "steps": last["step"],
         "tokens": last["tokens"],
         "seconds": last["seconds"],
@@ -194,3 +194,10 @@ def summary(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "last_loss": sum(line["loss"] for line in lines[-tenth:]) / tenth,
         "memory": max(line["memory"] for line in lines),
     }
+    if measures := lines[0].get("measures"):
+        summed["first_measures"] = measures
+        summed["last_measures"] = {
+            name: sum(line["measures"].get(name, 0.0) for line in lines[-tenth:]) / tenth
+            for name in measures
+        }
+    return summed

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from finetune.answer_rewards import Model as RewardModelAt
 from finetune.config import explain, read_recipe
 from finetune.errors import ConfigError, RunChangedError
-from finetune.method_config import TuneConfig, load_config
+from finetune.method_config import PpoConfig, TuneConfig, load_config
 
 Between = Literal["continue", "merge"]
 
@@ -111,8 +112,8 @@ def _settle(stage: Stage, plan: Plan, *, model: str, adapter: Path | None) -> St
             )
         changed["adapter"] = adapter
     judges = [each for each in plan.stages[: stage.number - 1] if each.config.method == "reward"]
-    if judges and getattr(config, "reward_model", "") is None:
-        changed["reward_model"] = judges[-1].config.out
+    if judges and isinstance(config, PpoConfig) and config.rewards is None:
+        changed["rewards"] = (RewardModelAt(folder=judges[-1].config.out),)
     return Stage(stage.number, config.model_copy(update=changed))
 
 

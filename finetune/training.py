@@ -92,6 +92,7 @@ class _TuneRun(Run):
         if config.eval_data:
             self.held_out = method.read(config.eval_data)
         record = _lineage(config, method.template, earlier)
+        record |= {str(path): sha256(path) for path in method.files}
         checkpoint = self._open(config, record)
         set_seed(config.seed)
         self.model = method.load(self.base, earlier)

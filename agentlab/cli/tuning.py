@@ -118,6 +118,23 @@ PAGES = {
             "reward --data rated.jsonl --model smollm2-135m --out r --set margins=true",
         ),
     ),
+    "ppo": Page(
+        "Let a model answer prompts, and make likelier what a reward says is good.\n\n"
+        "kl holds it to what it was, which is the model with its adapter switched off; a run that "
+        "leaves that (kl_limit) stops. Begin from an adapter of sft: ppo makes good answers more "
+        "frequent, it does not teach new ones.",
+        '{"prompt": "what is asked", "gold": "what a rule may look for"}\n'
+        "Rewards, one or a list in [], each rule with a weight if wanted:\n"
+        "  rewards/mine                             the folder of a reward model\n"
+        "  {reward: contains, text: euros}          or field: gold, a field of the row\n"
+        "  {reward: length, words: 40}              the nearer the better\n"
+        "  {reward: form, pattern: 'Answer: .+'}    a regular expression",
+        (
+            "ppo --recipe ppo --data asked.jsonl -m smollm2-135m -o a --set rewards=rewards/mine",
+            "ppo --data ask.jsonl -m smollm2-135m -o b --set 'rewards={reward: length, words: 9}'",
+            "ppo --data more.jsonl -m smollm2-135m -o c --set rewards=r --set adapter=a",
+        ),
+    ),
 }
 
 

@@ -53,6 +53,9 @@ class Method(ABC, Generic[Settings]):
     template: str | None = None
     """The chat template that the rows are rendered by, where they are."""
 
+    files: tuple[Path, ...] = ()
+    """Files beside the data that decide what is learned, such as those of a reward model."""
+
     def __init__(self, config: Settings, tokenizer: PreTrainedTokenizerBase) -> None:
         self.config, self.tokenizer = config, tokenizer
 

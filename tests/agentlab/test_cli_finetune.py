@@ -63,6 +63,51 @@ def test_ctrl_c_in_a_training_says_how_to_go_on_and_ends_with_130(
     assert "Stopped after step 4" in said
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("rewards=rewards/mine", [("model", {"folder": Path("rewards/mine")})]),
+        (
+            "rewards=[rewards/mine, {reward: length, words: 9, weight: 0.5}]",
+            [("model", {"folder": Path("rewards/mine")}), ("length", {"words": 9, "weight": 0.5})],
+        ),
+    ],
+)
+def test_the_rewards_of_ppo_are_folders_or_rules_on_the_command_line(
+    change: str,
+    expected: list[tuple[str, dict[str, Any]]],
+    command: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Any] = []
+
+    def trained(config: Any, **_: Any) -> Iterator[events.Event]:
+        told.append(config)
+        yield events.Finished(tmp_path / "out", {})
+
+    monkeypatch.setattr("finetune.training.train", trained)
+    assert run(command("ppo", "--recipe", "ppo", "--set", change, "--set", "batch=8")) == 0
+    (config,) = told
+    assert (config.rollout, config.batch, config.kl_limit) == (64, 8, 1.0)
+    for reward, (name, fields) in zip(config.rewards, expected, strict=True):
+        assert reward.reward == name
+        assert {field: getattr(reward, field) for field in fields} == fields
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("reward", '"completions": ["the best"'), ("ppo", "{reward: contains, text: euros}")],
+)
+def test_the_help_of_rewards_shows_rows_and_examples(
+    name: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["finetune", name, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert shown in said
+    assert f"agentlab finetune {name} --recipe {name} --data" in said
+
+
 def test_a_reader_is_trained_by_its_recipe_with_what_the_command_sets(
     command: Callable[..., list[str]],
     base: Path,

@@ -26,7 +26,9 @@ def test_the_starter_recipe_needs_only_data_model_and_place() -> None:
 
 
 def test_every_shipped_recipe_is_valid() -> None:
-    assert {"agent", "reader", "retriever", "reward", "router", "starter"} <= {*recipes()}
+    assert {"agent", "ppo", "reader", "retriever", "reward", "router", "starter"} <= {*recipes()}
+    for method in ("reward", "ppo"):
+        assert load_config(method, method, NEEDED).method == method
     load_config("sft", "starter", NEEDED)
     assert load_reader_config("reader", NEEDED).crop_words == (40, 105)
     assert load_router_config("router", NEEDED).layers == 2

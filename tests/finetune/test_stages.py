@@ -90,6 +90,23 @@ def test_a_tuned_model_becomes_the_base_of_the_next(
     assert settings["base_model_name_or_path"] == str(tmp_path / "out" / "1-sft")
 
 
+def test_ppo_asks_the_reward_model_of_the_stage_before(
+    plan_file: Callable[..., Path], template: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    path = plan_file()
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text('{"prompt": "1?"}\n', encoding="utf-8")
+    plan = yaml.safe_load(path.read_text(encoding="utf-8"))
+    judge = plan["stages"][1] | {"method": "reward"}
+    learner = judge | {"method": "ppo", "data": str(asked), "micro_batch": 2}
+    plan["stages"][1:] = [judge, learner | {"completion_length": 4, "kl_limit": 9}]
+    path.write_text(yaml.safe_dump(plan), encoding="utf-8")
+    assert run(read_plan(path), tiny_base) == ["1-sft", "2-reward", "3-ppo"]
+    metrics = json.loads((tmp_path / "out" / "3-ppo" / "metrics.json").read_text())
+    assert str(tmp_path / "out" / "2-reward" / "adapter_model.safetensors") in metrics["lineage"]
+    assert metrics["continued"]["adapter"]
+
+
 def test_a_finished_stage_with_other_settings_is_refused(
     plan_file: Callable[..., Path], tiny_base: Path
 ) -> None:
