@@ -1,5 +1,7 @@
 """Tune a language model or an embedder, or train a reader or a router; keep what each adds.
 
+from pathlib import Path
+
 from finetune.method_config import load_config
 from finetune.training import train
 
@@ -10,6 +12,10 @@ for event in train(config):
 from finetune.export import merge
 
 merge("base", "adapter", "models", chat_template=None)
+
+from finetune.delivery import Order, deliver
+
+print(deliver(Order(run=Path("adapter"), out=Path("export"), engine="vllm")).servability)
 
 from finetune.config import load_reader_config
 from finetune.reader_training import train_reader

@@ -6,7 +6,7 @@ YAML head that the model hub reads.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ HIDDEN = frozenset({"lineage", "versions", "adapter_sha256", "model_sha256", "co
 
 @dataclass(frozen=True)
 class Facts:
-    """What a card tells; `licences` are as they were given, by what they are of."""
+    """What a card tells; `licences` are as they were given, by what they are of.
+
+    `gguf` is the name of the file, where the model lies in one.
+    """
 
     name: str
     base: str
@@ -29,19 +32,19 @@ class Facts:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     licences: Mapping[str, str] = field(default_factory=dict)
+    max_lora_rank: int | None = None
+    gguf: str | None = None
 
 
-def read_facts(
-    run: Path, *, name: str, base: str, form: Form, notes: tuple[str, ...], licences: dict[str, str]
-) -> Facts:
-    """Read what a run's folder says of itself; an adapter of another trainer says less."""
+def read_facts(run: Path, facts: Facts) -> Facts:
+    """Add what a run's folder says of itself; an adapter of another trainer says less."""
     try:
         metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         metrics = {}
     except ValueError as error:
         raise ModelError(f"{run / 'metrics.json'} is no valid JSON: {error}. Mend it.") from error
-    return Facts(name, base, form, recipe_of(run), metrics, notes, licences)
+    return replace(facts, recipe=recipe_of(run), metrics=metrics)
 
 
 def licence_of(folder: Path) -> str | None:
@@ -63,10 +66,11 @@ def licence_of(folder: Path) -> str | None:
 def write_card(facts: Facts) -> str:
     """Return the card as Markdown."""
     how = f" by {facts.metrics['method']}" if "method" in facts.metrics else ""
+    packed = ", as a GGUF" if facts.gguf else ""
     parts = [
         f"---\n{yaml.safe_dump(_head(facts), sort_keys=False)}---",
         f"# {facts.name}",
-        f"{facts.base}, tuned{how}; this folder is {FORMS[facts.form]}.",
+        f"{facts.base}, tuned{how}; this folder is {FORMS[facts.form]}{packed}.",
         "\n".join(f"- {note}" for note in facts.notes),
         "## Use",
         _use(facts),
@@ -94,11 +98,13 @@ def _head(facts: Facts) -> dict[str, Any]:
 
 
 def _use(facts: Facts) -> str:
-    if facts.form in ("merged", "model"):
+    if facts.gguf:
+        lines = "ollama create tuned -f Modelfile\nollama run tuned"
+    elif facts.form in ("merged", "model"):
         lines = "vllm serve . --served-model-name tuned --chat-template chat_template.jinja"
     else:
         lines = (
-            f"vllm serve {facts.base} --enable-lora --max-lora-rank RANK \\\n"
+            f"vllm serve {facts.base} --enable-lora --max-lora-rank {facts.max_lora_rank} \\\n"
             "  --lora-modules tuned=. --chat-template chat_template.jinja"
         )
     return f"```text\n{lines}\n```"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from finetune.card import licence_of, read_facts, write_card
+from finetune.card import Facts, licence_of, read_facts, write_card
 from finetune.continuing import ADAPTER_WEIGHTS
 from finetune.conversion import ENERGY, Converted, Done, convert, pad
 from finetune.errors import ConversionError, ModelError, RunExistsError
@@ -56,6 +56,19 @@ class Delivery:
     servability: Servability
     converted: Converted | None = None
     gguf: Path | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return why it has this form, and what a conversion kept."""
+        notes = self.servability.reasons if self.form == self.servability.served_as else ()
+        if self.converted is None or self.form != "converted":
+            return notes
+        made = self.converted
+        kept = (
+            f"rank {made.rank} keeps {made.kept:.2%} of the update's energy "
+            f"({made.lowest:.2%} in the worst layer, {made.layer})"
+        )
+        return (*notes, kept)
 
     @property
     def max_lora_rank(self) -> int | None:
@@ -201,19 +214,18 @@ def _to_gguf(order: Order, part: Path, converter: Path) -> Path:
 def _describe(order: Order, delivery: Delivery, part: Path) -> None:
     """Write the card, and in export.json what was made of which weights."""
     base, form, converted = base_name(order), delivery.form, delivery.converted
-    notes = list(delivery.servability.reasons)
-    if converted and form == "converted":
-        notes.append(f"rank {converted.rank} keeps {converted.kept:.2%} of the update's energy")
     licences = {"model": order.licence, "data": order.data_licence}
     licences["base"] = licence_of(order.base) if order.base else None
-    facts = read_facts(
-        order.run,
-        name=order.out.name,
-        base=base,
-        form=form,
-        notes=tuple(notes),
+    facts = Facts(
+        order.out.name,
+        base,
+        form,
+        notes=delivery.notes,
         licences={what: text for what, text in licences.items() if text},
+        max_lora_rank=delivery.max_lora_rank,
+        gguf=delivery.gguf.name if delivery.gguf else None,
     )
+    facts = read_facts(order.run, facts)
     write(part / "README.md", write_card(facts))
     weights = order.run / (MODEL_WEIGHTS if form == "model" else ADAPTER_WEIGHTS)
     record = {

@@ -109,12 +109,7 @@ def _tell(delivery: "Delivery") -> None:
     """Say on stderr what was made and what it kept, and print the folder."""
     from finetune.servability import FORMS
 
-    lines = [FORMS[delivery.form], *delivery.servability.reasons]
-    if delivery.form == "converted" and (made := delivery.converted):
-        lines.append(
-            f"rank {made.rank} keeps {made.kept:.2%} of the update's energy "
-            f"({made.lowest:.2%} in the worst layer, {made.layer})"
-        )
+    lines = [FORMS[delivery.form], *delivery.notes]
     if delivery.max_lora_rank:
         lines.append(f"vLLM: --enable-lora --max-lora-rank {delivery.max_lora_rank}")
     sys.stderr.write("".join(f"{line}\n" for line in lines))

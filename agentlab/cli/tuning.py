@@ -53,6 +53,7 @@ PAGES = {
             "sft --recipe starter --data talks.jsonl --out adapters/mine",
             "sft --recipe starter --data talks.jsonl --out adapters/mine --resume",
             "sft --data talks.jsonl --model smollm2-135m --out a --set lora_rank=8",
+            "sft --data talks.jsonl --model smollm2-135m --out c --set tuner=neural",
             "sft --data more.jsonl --model smollm2-135m --out b --set adapter=a",
         ),
     ),

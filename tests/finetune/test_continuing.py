@@ -184,3 +184,22 @@ def test_a_folder_without_a_lora_is_named(first: Path, tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(ModelError, match=r"adapter_config\.json is no valid JSON"):
         read_earlier(first)
+
+
+def test_a_neural_adapter_is_continued_as_one_with_its_own_frequency(
+    settings: Callable[..., SftConfig], tmp_path: Path
+) -> None:
+    begun = tmp_path / "neural"
+    sine = {"tuner": "neural", "frequency": 50.0, "compare": False}
+    list(train(settings(out=begun, lora_rank=4, max_steps=12, **sine)))
+    before = json.loads((begun / "metrics.json").read_text())
+    events = list(train(settings(adapter=begun)))
+    progress = [event.loss for event in events if isinstance(event, Progress)]
+    assert progress[0] < 0.95 * before["first_loss"]
+    written = json.loads((tmp_path / "second" / "adapter_config.json").read_text())
+    assert (written["peft_type"], written["frequency"], written["r"]) == ("NEURAL", 50.0, 4)
+    assert events[-1].metrics["tuner"] == "neural"
+    with pytest.raises(ConfigError, match=r"frequency is 9\.0, the adapter's 50\.0"):
+        list(train(settings(adapter=begun, frequency=9.0, out=tmp_path / "third")))
+    with pytest.raises(ConfigError, match="tuner is lora, the adapter's neural"):
+        list(train(settings(adapter=begun, tuner="lora", out=tmp_path / "fourth")))

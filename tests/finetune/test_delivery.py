@@ -134,6 +134,7 @@ def test_the_card_tells_data_training_scores_and_licences(
     assert "| held_out_loss | 1.25 |" in card
     assert "| effects base self_bleu | 0.5 |" in card
     assert "tuner: neural" in card
+    assert f"--enable-lora --max-lora-rank {made.max_lora_rank} " in card
     assert f"keeps {made.converted.kept:.2%} of the update's energy" in card
     assert "- data: cc-by-4.0" in card
     assert "- base: not given" in card
@@ -197,6 +198,9 @@ def test_a_gguf_comes_with_ollamas_modelfile(
         "README.md",
         "export.json",
     }
+    card = (made.folder / "README.md").read_text()
+    assert "ollama create tuned -f Modelfile" in card
+    assert "vllm" not in card
     text = (made.folder / "Modelfile").read_text()
     assert "FROM ./model-q8_0.gguf" in text
     assert "<|im_start|>{{ .Role }}" in text
