@@ -27,6 +27,7 @@ import torch
 from peft.peft_model import PeftModel
 
 from agentlab.asked import Asked
+from agentlab.estimates import paired_points
 from agentlab.mining import Miner, mine, says
 from agentlab.starter.questions import Article, held_out_articles, training_articles
 from agentlab.starter.texts import Text, fill
@@ -48,6 +49,7 @@ WORDS = 75  # of a passage
 ANSWER_WORDS = 5
 WRITTEN = 16  # tokens
 DEPTH = 5
+HIT_AT = (1, 3, 5)
 TEMPLATE = Path(__file__).resolve().parents[2] / "agentlab" / "chat_template.jinja"
 
 
@@ -117,16 +119,30 @@ def once(path: Path, make: Callable[[], Iterator[Any]]) -> None:
     print(f"# {path}: {time.perf_counter() - begun:.0f} s", flush=True)
 
 
-def hits(
+def places_of(
     collection: Collection, asked: Sequence[Asked], query: Embedder, alpha: float
-) -> list[str]:
-    """Give hit@1, hit@3 and hit@5 of the passage that answers."""
+) -> np.ndarray:
+    """Give the place at which each question finds its passage, beyond `DEPTH` where it does not."""
     places = []
     for each, vector in zip(asked, query.encode([each.question for each in asked]), strict=True):
         found = collection.store.hybrid(each.question, vector, alpha=alpha, limit=DEPTH)
         right = (n for n, hit in enumerate(found, 1) if hit.chunk.text == each.passage)
         places.append(next(right, DEPTH + 1))
-    return [f"{(np.array(places) <= depth).mean():.3f}" for depth in (1, 3, 5)]
+    return np.array(places)
+
+
+def cells_of(places: Sequence[np.ndarray]) -> list[str]:
+    """Give hit@1, hit@3 and hit@5 of each search."""
+    return [f"{(each <= depth).mean():.3f}" for each in places for depth in HIT_AT]
+
+
+def gains(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> str:
+    """Give by how many points each hit rate changed, question by question, with its interval."""
+    return "; ".join(
+        str(paired_points(list(zip(new <= depth, old <= depth, strict=True))))
+        for old, new in zip(before, after, strict=True)
+        for depth in HIT_AT
+    )
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -190,19 +206,18 @@ def main() -> None:
 
     untuned = Way("none", given.embedder, given.embedder, None)
     reindexed = Way("retriever", retriever.out, retriever.out, None)
-    found: dict[Way, list[str]] = {}
+    found: dict[Way, list[np.ndarray]] = {}
 
     def search(way: Way) -> None:
         index = work / ("index" if way.index == given.embedder else "tuned-index")
         with library(unseen, index, TorchEmbedder(way.index, name="index")) as collection:
             query = TorchEmbedder(way.asking, name="asking")
-            found[way] = [
-                cell for alpha in (1.0, 0.5) for cell in hits(collection, asked, query, alpha)
-            ]
+            found[way] = [places_of(collection, asked, query, alpha) for alpha in (1.0, 0.5)]
             rows = index.with_suffix(".jsonl")
             some = asked[: given.answered]
             once(rows, partial(mine, some, Miner(collection).lookups, rows, about="lookups"))
-        print(f"# {way.name}: {' '.join(found[way])}", flush=True)
+        print(f"# {way.name}: {' '.join(cells_of(found[way]))}")
+        print(f"#   less none, in points: {gains(found[untuned], found[way])}", flush=True)
 
     search(untuned)
     search(reindexed)
@@ -265,7 +280,7 @@ def main() -> None:
         if way.asking != way.index:
             model.query_encoder = TorchEmbedder(way.asking, name="asking")._model.encoder
         model.eval()
-        cells = [*found[way], *generated(method, model, work / f"{name}-shared.jsonl")]
+        cells = [*cells_of(found[way]), *generated(method, model, work / f"{name}-shared.jsonl")]
         print(f"| {way.name} | {' | '.join(cells)} |", flush=True)
 
 
