@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from agentlab.cli import options
+from agentlab.cli import options, synthesise
 from agentlab.errors import FAILED
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+app.command(epilog=synthesise.EXAMPLES)(synthesise.synthesise)
 
 
 @app.command(epilog=CHECK_EXAMPLES)

@@ -9,6 +9,7 @@ from rich.text import Text
 from agentlab.console import clean, draw_rows, make_console
 
 if TYPE_CHECKING:
+    from agentlab.synthesis.running import Synthesised, Wrote
     from finetune.data.converting import Converted
     from finetune.data.curation import Curated, Looked
     from finetune.data.measuring import Checked, Measures
@@ -104,6 +105,36 @@ def show_curated(done: "Curated", out: Path) -> None:
     make_console().print(Text(said, style="good"), soft_wrap=True)
     show_reasons("dropped", done.dropped)
     show_reasons("masked", done.masked)
+
+
+def draw_synthesis(events: "Iterator[Wrote | Synthesised]") -> "Synthesised":
+    """Draw a synthesis while it runs; return what it did."""
+    from agentlab.progress import Bar
+    from agentlab.synthesis.running import Synthesised
+
+    with Bar(make_console(stderr=True)) as bar:
+        for event in events:
+            if isinstance(event, Synthesised):
+                return event
+            note = f"{event.passages:,} passages, {event.refused:,} refused"
+            bar.show("rows", min(event.rows, event.wanted), event.wanted, note)
+    raise RuntimeError("The synthesis ended without a result.")
+
+
+def show_synthesised(done: "Synthesised", out: Path, *, made: str, cost: float) -> None:
+    """Show how many rows were made, by what, and what was refused."""
+    console = make_console()
+    by = "by rules from the sentences, without a model" if made == "sentences" else f"by {made}"
+    said = f"  {done.rows:,} rows of {done.passages:,} passages in {out}, questions made {by}"
+    console.print(Text(said, style="good"), soft_wrap=True)
+    if done.resumed:
+        console.print(Text(f"  {done.resumed:,} passages were done before", style="step"))
+    if done.usage.calls:
+        used = done.usage
+        taken = f"  {used.calls:,} calls, {used.input_tokens:,} tokens read, "
+        taken += f"{used.output_tokens:,} written"
+        console.print(Text(taken + (f", cost {cost:,.4f}" if cost else ""), style="step"))
+    show_reasons("refused", done.refused)
 
 
 def show_reasons(what: str, reasons: Mapping[str, int]) -> None:

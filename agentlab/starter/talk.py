@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from agentlab import prompts
+from agentlab.answer import Source
 from agentlab.probing import Wording, leans_on_earlier, probe, worded
 from agentlab.tools.documents import find_pages, read_pages, tell_pages
 from agentlab.tools.providers.base import WebResult
@@ -135,6 +136,11 @@ class Talk:
                 self.say(prompts.cited_answer(quote, answer, source.number))
                 return True
         return False
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """List what the searches have shown."""
+        return self._book.sources
 
     def say(self, text: str) -> None:
         """Add a last message."""
