@@ -336,6 +336,7 @@ def draw_hits(
         scores = [f"score {hit.score:.2f}", f"cosine {hit.cosine:.2f}", f"BM25 {hit.keyword:.1f}"]
         scores += [f"holds {', '.join(why.held)}"] if why.held else []
         scores += [f"lacks {', '.join(why.missing)}"] if why.missing else []
+        scores += hit.why
         width = len(chunk.text) if full else SNIPPET
         piece = snippet(clean_inside(chunk.text), why.spans, width=width)
         text = Text(piece.text)

@@ -15,6 +15,7 @@ from ingest.config import StoreConfig
 from ingest.embedding import Embedder
 from ingest.likelihood import QueryLikelihood
 from ingest.reader import Reader, base_of
+from ingest.reranking import CrossEncoder, LateReranker, Reranker
 from ingest.stores import open_store
 from serve.models import folder_name, new_folder, resolve
 
@@ -66,7 +67,15 @@ def open_collection(
     reader = open_reader(settings, progress=progress)
     rater = open_rater(settings, progress=progress)
     return Collection(
-        store, embedder, alpha=settings.alpha, reader=reader, rater=rater, reopen=open_named
+        store,
+        embedder,
+        alpha=settings.alpha,
+        reader=reader,
+        rater=rater,
+        two_step=settings.two_step,
+        reranker=open_reranker(settings, embedder, progress=progress),
+        parents=settings.parents,
+        reopen=open_named,
     )
 
 
@@ -179,6 +188,18 @@ def open_rater(
     if not (settings.reader and settings.likelihood):
         return None
     return QueryLikelihood(starter_base(settings, progress=progress))
+
+
+def open_reranker(
+    settings: Settings, embedder: Embedder, *, progress: Callable[[str], None] | None = None
+) -> Reranker | None:
+    """Open what orders the found passages anew, or nothing where it is off."""
+    if settings.rerank == "off":
+        return None
+    if settings.rerank == "late":
+        return LateReranker(embedder)
+    folder = resolve(settings.rerank, cache=settings.models_folder, progress=progress)
+    return CrossEncoder(folder)
 
 
 def load_reader(

@@ -106,6 +106,22 @@ class Settings(BaseModel):
         description="Hybrid search: 1 is meaning only, 0 is words only; `auto` is what the "
         "collection was tuned to, else 0.5.",
     )
+    two_step: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Search for documents first, then within them: `always`, `never`, or `auto`: "
+        "from 20 documents with 2,000 passages on.",
+    )
+    rerank: str = Field(
+        "off",
+        min_length=1,
+        description="Order what a search found anew: `late` compares by sentences with the same "
+        "embedder; else name a cross-encoder, or its folder; `off` is neither.",
+    )
+    parents: Literal["none", "neighbours", "page"] = Field(
+        "none",
+        description="What a found passage is widened to: its `neighbours` on the page, the whole "
+        "`page`, or `none`.",
+    )
     model: str = Field("starter", description="Language model: `starter`, a name or a folder.")
     engine: Literal["auto", "transformers", "vllm", "openai"] = Field(
         "auto", description="What runs the model; `openai` is any OpenAI-compatible endpoint."

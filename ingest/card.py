@@ -46,6 +46,7 @@ class CardEntry:
     chunks: int
     sections: tuple[str, ...]
     phrases: tuple[str, ...]
+    document: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,9 @@ def build_card(store: Store) -> CollectionCard:
             chunks=tally.chunks,
             sections=tally.top_sections(),
             phrases=_telling(tally.counts, spread, len(tallies)),
+            document=document,
         )
-        for (source, _), tally in sorted(tallies.items())
+        for (source, document), tally in sorted(tallies.items())
     )
     return CollectionCard(
         documents=len(entries),

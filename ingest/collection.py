@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Literal
 
 from ingest.card import CollectionCard
@@ -16,9 +17,13 @@ from ingest.evidence import (
     calibrate,
     titles_of,
 )
+from ingest.parents import Parents, widen
+from ingest.profiles import Only, Profiles
 from ingest.reading import AnswerReader, Passage, Rater, Reading, mark
+from ingest.reranking import RERANKED, Reranker
 from ingest.stores.base import Hit, Store, Where
 from ingest.tuning import EVEN, LEAST_PASSAGES, Tuning, tune
+from ingest.two_step import LARGE, LEAST_DOCUMENTS, TwoStep, search_in_steps
 
 Alpha = float | Literal["auto"]
 NOTE = "state"
@@ -33,8 +38,11 @@ class Collection:
 
     `alpha` weighs the vector arm: 1 is vectors only, 0 words only, "auto" what the collection was
     tuned to, else 0.5. Without a `reader`, passages are read by their likeness to the question
-    alone; a `rater` has a say in the passages' order. `reopen` gives the embedder of a name, where
-    another process has the collection embedded anew while it is searched here.
+    alone; a `rater` has a say in the passages' order. `two_step` "auto" searches for documents
+    first where there are many, a `reranker` orders what was found anew, and `parents` widens it to
+    its neighbours on the page or to the whole page.
+    `reopen` gives the embedder of a name, where another process has the collection embedded anew
+    while it is searched here.
     """
 
     def __init__(
@@ -46,6 +54,9 @@ class Collection:
         reader: AnswerReader | None = None,
         rater: Rater | None = None,
         reopen: Callable[[str], Embedder] | None = None,
+        two_step: TwoStep = "auto",
+        reranker: Reranker | None = None,
+        parents: Parents = "none",
     ) -> None:
         self.store = store
         self.embedder = embedder
@@ -53,6 +64,10 @@ class Collection:
         self.reader = reader
         self.rater = rater
         self._reopen = reopen
+        self.reranker = reranker
+        self._two_step = two_step
+        self._parents = parents
+        self._profiles: Profiles | None = None
         self._calibration: Calibration | None = None
         self._tuning: tuple[Tuning | None] | None = None
 
@@ -79,22 +94,54 @@ class Collection:
         return self._tuning[0]
 
     def search(
-        self, query: str, *, limit: int = 5, where: Where = Where(), mmr: float | None = None
+        self,
+        query: str,
+        *,
+        limit: int = 5,
+        where: Where = Where(),
+        only: Only = Only(),
+        mmr: float | None = None,
     ) -> list[Hit]:
         """Find the best passages by words and meaning, best first.
 
-        With `mmr`, the lambda of maximal marginal relevance (0..1), passages that repeat better
-        ones make room for others. Raises StoreMismatchError where the collection is of another
+        `only` narrows the search to documents by date and metadata. With `mmr`, the lambda of
+        maximal marginal relevance (0..1), passages that repeat better ones make room for others.
+        Raises UnknownFilterError, and StoreMismatchError where the collection is of another
         embedder that cannot be reopened.
         """
+        if only:
+            fitting = self.profiles.select(only)
+            named = where.sources
+            where = replace(where, sources=tuple(x for x in fitting if x in named or not named))
+            if not where.sources:
+                return []
         depth = limit if mmr is None else max(limit, CANDIDATES)
+        if self.reranker:
+            depth = max(depth, RERANKED)
         try:
             hits = self._find(query, depth, where)
         except StoreMismatchError:
             if not self._follow():
                 raise
             hits = self._find(query, depth, where)
-        return hits if mmr is None else diverse(hits, relevance=mmr, limit=limit)
+        if self.reranker:
+            hits = self.reranker.rerank(query, hits)
+        hits = hits[:limit] if mmr is None else diverse(hits, relevance=mmr, limit=limit)
+        return hits if self._parents == "none" else widen(hits, self.store, self._parents)
+
+    @property
+    def steps(self) -> Literal[1, 2]:
+        """Tell whether a search takes one step, or two: documents first."""
+        if self._two_step == "auto":
+            return 2 if self._large and len(self.profiles) >= LEAST_DOCUMENTS else 1
+        return 2 if self._two_step == "always" else 1
+
+    @property
+    def profiles(self) -> Profiles:
+        """Read what is known of the documents as a whole; it is read once."""
+        if self._profiles is None:
+            self._profiles = Profiles.of(self.store)
+        return self._profiles
 
     def beside(self, generation: int) -> "Collection":
         """Give another generation of the collection, under this one's embedder."""
@@ -105,7 +152,7 @@ class Collection:
 
     def forget(self) -> None:
         """Have tuning and calibration read again: the collection was embedded anew."""
-        self._calibration = self._tuning = None
+        self._calibration = self._tuning = self._profiles = None
 
     def read(
         self,
@@ -182,9 +229,32 @@ class Collection:
         """Close the store."""
         self.store.close()
 
+    @cached_property
+    def _large(self) -> bool:
+        return self.store.count() >= LARGE
+
     def _find(self, query: str, limit: int, where: Where) -> list[Hit]:
+        if self.steps == 1:
+            return self._direct(query, limit, where)
+        return self._checked(
+            search_in_steps(
+                self.store,
+                self.embedder,
+                query,
+                alpha=self.alpha,
+                limit=limit,
+                where=where,
+                profiles=self.profiles,
+            )
+        )
+
+    def _direct(self, query: str, limit: int, where: Where) -> list[Hit]:
         vector = self.embedder.encode([query])[0]
-        hits = self.store.hybrid(query, vector, alpha=self.alpha, limit=limit, where=where)
+        return self._checked(
+            self.store.hybrid(query, vector, alpha=self.alpha, limit=limit, where=where)
+        )
+
+    def _checked(self, hits: list[Hit]) -> list[Hit]:
         made = hits[0].chunk.embedder if hits else self.embedder.name
         if made != self.embedder.name:
             raise StoreMismatchError(

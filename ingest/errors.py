@@ -6,6 +6,7 @@ IngestError
 ├── CollectionBusyError       (BlockingIOError)    another process is changing the collection
 ├── RemovalsHeldError         (ValueError)         a sync would remove too much
 ├── UnknownDocumentError      (LookupError)        no document has that name
+├── UnknownFilterError        (ValueError)         a filter names no date, or unknown metadata
 ├── DocumentError             (ValueError)         one file cannot be read; `reason` is its slug
 │   ├── UnsupportedError                           not of its kind, or an empty file
 │   ├── EncryptedError        (PermissionError)    locked by a password
@@ -14,6 +15,7 @@ IngestError
 │   ├── TooLargeError                              beyond the limits of bytes, pages or memory
 │   ├── TooSlowError          (TimeoutError)       not read within its time
 │   └── GoneError             (PathMissingError)   it was there when the files were listed
+├── RerankerError             (ValueError)         a model cannot compare a question with passages
 ├── OcrError                  (RuntimeError)       OCR is asked for and cannot be done
 ├── ClusterMissingError       (ImportError)        Ray is asked for and not installed
 ├── ClusterError              (RuntimeError)       the Ray cluster failed
@@ -50,6 +52,10 @@ class RemovalsHeldError(IngestError, ValueError):
 
 class UnknownDocumentError(IngestError, LookupError):
     """No document of the collection has that name, or several have."""
+
+
+class UnknownFilterError(IngestError, ValueError):
+    """A filter is no date, or names metadata that no document has."""
 
 
 class DocumentError(IngestError, ValueError):
@@ -121,6 +127,10 @@ class GoneError(DocumentError, PathMissingError):
 
     reason = "missing"
     remedy = "check whether it was moved"
+
+
+class RerankerError(IngestError, ValueError):
+    """The model that is named cannot re-rank."""
 
 
 class OcrError(IngestError, RuntimeError):

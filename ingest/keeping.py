@@ -1,5 +1,6 @@
 """Keeping: documents are embedded, written, read back, and rid of what is stale of them."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from ingest.cutting import Cut
 from ingest.documents import Chunk
 from ingest.errors import StoreWriteError
 from ingest.events import Embedded, Skipped, Written
+from ingest.facts import kept_metadata
 from ingest.manifest import Manifest
 from ingest.plan import failed
 from ingest.state import begin
@@ -117,6 +119,7 @@ class Keeper:
             remedy="",
             attempts=0,
             at=time.time(),
+            facts=json.dumps(kept_metadata(cut.document.metadata), ensure_ascii=False),
         )
         self._manifest.save([verified])
         if before and before.path != record.path:

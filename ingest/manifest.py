@@ -17,7 +17,7 @@ from ingest.stores.base import StoredDocument
 State = Literal[
     "pending", "parsed", "embedded", "written", "verified", "duplicate", "failed", "quarantined"
 ]
-VERSION = 1
+VERSION = 2  # 2 has `facts`
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Record:
     `size`, `mtime_ns` and `sha256` tell what it was when it was looked at (at `looked_ns`), and
     `pipeline` by what it was then read; `state` tells what became of that. `held` is the sha256 of
     what the store keeps of it, in `chunks` chunks: a version that cannot be read leaves the one
-    before. `same_as` is the path of the file whose chunks serve for this one too.
+    before. `same_as` is the path of the file whose chunks serve for this one too. `facts` is the
+    metadata of what is held, as JSON.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Record:
     remedy: str = ""
     attempts: int = 0
     at: float = 0.0
+    facts: str = ""
 
 
 _NAMES = [each.name for each in fields(Record)]
@@ -183,6 +185,8 @@ def _open(path: Path | None) -> sqlite3.Connection:
         _refuse_newer(path, database.execute("PRAGMA user_version").fetchone()[0])
         with database:
             database.execute(f"CREATE TABLE IF NOT EXISTS sources ({_COLUMNS}, PRIMARY KEY (path))")
+            if "facts" not in _columns(database):
+                database.execute("ALTER TABLE sources ADD COLUMN facts TEXT NOT NULL DEFAULT ''")
             database.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         database.close()
@@ -199,6 +203,11 @@ def _refuse_newer(path: Path | None, version: int) -> None:
 
 
 def _read(database: sqlite3.Connection) -> dict[str, Record]:
-    columns = ", ".join(_NAMES)
+    columns = ", ".join(name for name in _NAMES if name in _columns(database))
     rows = database.execute(f"SELECT {columns} FROM sources ORDER BY path")  # noqa: S608 - names
     return {row[0]: Record(*row) for row in rows}
+
+
+def _columns(database: sqlite3.Connection) -> set[str]:
+    """List the columns; a manifest of the first format that is only looked into lacks the last."""
+    return {row[1] for row in database.execute("PRAGMA table_info(sources)")}

@@ -1,5 +1,6 @@
 """The state of a collection: its embedder, its files, and whether it is finished."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -7,6 +8,8 @@ from ingest.card import build_card
 from ingest.collection import LEDGER, NOTE, Collection, made_by, state_of
 from ingest.errors import StoreMismatchError
 from ingest.manifest import Manifest, Record, peek, reconcile, renamed
+from ingest.profiles import NOTE as PROFILES
+from ingest.profiles import refresh_profiles
 from ingest.stores.base import Store, StoredDocument
 
 CUT_ANEW = "cut_anew"  # the documents whose passages are too long for a later embedder
@@ -79,12 +82,20 @@ def finish(collection: Collection) -> None:
     store = collection.store
     store.finish()
     if store.count():
-        store.put_note("card", build_card(store).to_dict())
+        card = build_card(store)
+        store.put_note("card", card.to_dict())
+        refresh_profiles(store, card, _metadata(store))
         collection.calibrate()
     else:
-        for name in _MADE:
+        for name in (*_MADE, PROFILES):
             store.put_note(name, {})
     store.put_note(NOTE, {"embedder": collection.embedder.name, "finished": True})
+
+
+def _metadata(store: Store) -> dict[str, dict[str, str]]:
+    """Give what the files of this machine say of themselves, by source."""
+    records = peek(store.place).values()
+    return {each.source: json.loads(each.facts) for each in records if each.facts}
 
 
 def _accounted(records: Mapping[str, Record], chunks: int) -> list[StoredDocument] | None:

@@ -39,6 +39,7 @@ def exit_code(error: BaseException) -> int:
         StoreAccessError,
         StoreError,
         UnknownDocumentError,
+        UnknownFilterError,
     )
     from serve.errors import ServerFailedError, ServerTimeoutError
 
@@ -46,7 +47,7 @@ def exit_code(error: BaseException) -> int:
         return error.exit_code
     kinds: list[tuple[tuple[type[BaseException], ...], int]] = [
         ((KeyboardInterrupt,), INTERRUPTED),
-        ((ConfigError, PathMissingError, UnknownDocumentError), USAGE),
+        ((ConfigError, PathMissingError, UnknownDocumentError, UnknownFilterError), USAGE),
         ((ServerFailedError, ServerTimeoutError, ConnectionError), BACKEND_DOWN),
         ((TimeoutError,), OUT_OF_TIME),
         ((StoreAccessError,), NO_KEY),

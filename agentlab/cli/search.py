@@ -21,6 +21,9 @@ Examples:
   agentlab search "notice period" -n 10 --json
   agentlab search "hotel nights" --source "Travel Handbook" --page 3 --page 4
   agentlab search "hotel nights" --kind pdf --mmr 0.7
+  agentlab search "hotel nights" --since 2023 --meta author=Weber
+  agentlab search "capital expenditure of Acme in 2018" --two-step always
+  agentlab search "hotel nights" --rerank late --parents page --full
 
 \b
 What you see:
@@ -29,6 +32,13 @@ What you see:
   cosine   the likeness in meaning of passage and query, at most 1
   BM25     the weight of the query's words in the passage, 0 where none was found
   holds    the query's words in the passage or its heading, whatever their ending
+  its document  why the passage's document is preferred, in a search of two steps
+
+\b
+Dates and metadata are those of the documents: from the file's own metadata
+(PDF, Word, a Markdown file's front matter), its name, its title and its first
+lines. `agentlab docs show NAME` lists them. The values of --meta fit whatever
+the case, and one word of a list or a sentence is enough.
 """
 _ORIGINS = {
     "setting": ", as the setting alpha says",
@@ -61,6 +71,32 @@ def search(
     kind: Annotated[
         list[Kind] | None, typer.Option("--kind", help="Only files of this kind.")
     ] = None,
+    date: Annotated[
+        str | None,
+        typer.Option("--date", metavar="DATE", help="Only documents of a day, month or year."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DATE", help="Only documents from then on.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="Only documents up to then.")
+    ] = None,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option("--meta", metavar="KEY=VALUE", help="Only documents with this metadata."),
+    ] = None,
+    two_step: Annotated[
+        str | None,
+        typer.Option("--two-step", metavar="WHEN", help="Documents first: auto, always or never."),
+    ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option("--rerank", metavar="HOW", help="off, late, or the name of a cross-encoder."),
+    ] = None,
+    parents: Annotated[
+        str | None,
+        typer.Option("--parents", metavar="WHAT", help="Widen to: none, neighbours or page."),
+    ] = None,
     mmr: Annotated[
         float | None,
         typer.Option(
@@ -78,14 +114,17 @@ def search(
 ) -> None:
     """Show the passages of the library that match, best first, with their scores and why.
 
-    --source, --page and --kind may be repeated. How well the library matches is told of the whole
-    library, whatever the filter.
+    --source, --page, --kind and --meta may be repeated. How well the library matches is told of
+    the whole library, whatever the filter.
     """
-    settings = options.resolve(config, home=home).settings
+    settings = options.resolve(
+        config, home=home, two_step=two_step, rerank=rerank, parents=parents
+    ).settings
     from agentlab.cli.models import tell
     from agentlab.console import draw_hits, make_console
     from agentlab.library import open_collection
     from agentlab.settings import with_changes
+    from ingest.profiles import Only
     from ingest.stores.base import Where
 
     text = " ".join(query)
@@ -93,7 +132,12 @@ def search(
     try:
         sources = _sources(collection.store, source or (), kind or ())
         where = Where(tuple(sources or ()), tuple(page or ()))
-        hits = [] if sources == [] else collection.search(text, limit=limit, where=where, mmr=mmr)
+        only = Only(since or "", until or "", date or "", _meta(meta or ()))
+        hits = (
+            []
+            if sources == []
+            else collection.search(text, limit=limit, where=where, only=only, mmr=mmr)
+        )
         evidence = collection.probe(text)
         empty = not hits and collection.store.count() == 0
         alpha, origin = collection.alpha, collection.alpha_from
@@ -125,6 +169,17 @@ def _sources(store: "Store", names: Sequence[str], kinds: Sequence[str]) -> list
     named = [find_document(entries, name) for name in names] or entries
     chosen = [each.record for each in named if each.kind in kinds or not kinds]
     return sorted({each.same_as or each.source for each in chosen})
+
+
+def _meta(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Collect the values of each key."""
+    meta: dict[str, tuple[str, ...]] = {}
+    for each in pairs:
+        key, equals, value = (part.strip() for part in each.partition("="))
+        if not (key and equals and value):
+            raise typer.BadParameter(f"{each!r}: write KEY=VALUE", param_hint="--meta")
+        meta[key] = (*meta.get(key, ()), value)
+    return meta
 
 
 def _plain(
@@ -168,4 +223,5 @@ def _passage(query: str, hit: "Hit") -> dict[str, object]:
         "holds": why.held,
         "lacks": why.missing,
         "spans": why.spans,
+        "why": hit.why,
     }

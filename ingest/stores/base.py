@@ -20,12 +20,16 @@ class Where:
 
 @dataclass(frozen=True)
 class Hit:
-    """A chunk that was found: fused score in 0..1, cosine in -1..1, raw BM25 (0 if unmatched)."""
+    """A chunk that was found: fused score in 0..1, cosine in -1..1, raw BM25 (0 if unmatched).
+
+    `why` tells what else than these brought it, in words for people.
+    """
 
     chunk: Chunk
     score: float
     cosine: float
     keyword: float
+    why: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,192 @@
+"""Facts: what a document says of itself beside its text, with its dates, years and type made plain.
+
+They come from the file's metadata, its name, its title and its first lines, in that order of trust.
+"""
+
+import calendar
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import PurePath
+
+MOST_FACTS = 30
+LONGEST_FACT = 300
+OPENING = 600
+"""The characters of a document's beginning that may tell its date and type."""
+
+_MONTHS = {
+    name: number
+    for names in (calendar.month_name, calendar.month_abbr)
+    for number, name in enumerate(map(str.lower, names))
+    if name
+}
+_MONTH = r"(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"
+_YEAR = r"(?P<year>(?:19|20)\d\d)"
+_DATES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(?<!\d)D?:?{_YEAR}(?P<sep>[-/.]?)(?P<m>0[1-9]|1[0-2])(?P=sep)(?P<d>[0-2]\d|3[01])(?!\d\d?\b)",
+        rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th)?[ .]+{_MONTH},?[ .]+{_YEAR}(?!\d)",
+        rf"\b{_MONTH} +(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? +{_YEAR}(?!\d)",
+        rf"(?<![\d.])(?P<d>[0-2]?\d|3[01])\.(?P<m>0?[1-9]|1[0-2])\.{_YEAR}(?!\d)",
+        rf"\b{_MONTH},? +{_YEAR}(?!\d)",
+        rf"(?<!\d){_YEAR}-(?P<m>0[1-9]|1[0-2])(?!\d)",
+    )
+)
+_YEARS = re.compile(r"(?<![\d.,-])(?:fy)?((?:19|20)\d\d)(?!\d|[.,]\d)", re.IGNORECASE)
+_ASKED_YEARS = re.compile(
+    r"(?<![\d.,$€£])((?:19|20)\d\d)(?!\d|[.,]\d|\s*%)|\b(?:FY|Q[1-4])\s?['’]?(\d\d)\b"
+)
+_PERIOD = re.compile(
+    r"(?:year|period|quarter|months|date|dated|as of)\W+(?:\w+\W+){0,4}?$", re.IGNORECASE
+)
+_TYPES = {
+    "10-K": r"10-?k(?:405)?|annual reports?",
+    "10-Q": r"10-?q|quarterly reports?",
+    "8-K": r"8-?k|current reports?",
+    "20-F": r"20-?f",
+    "proxy statement": r"def ?14a|proxy statements?",
+    "earnings release": r"earnings(?: (?:release|report|call)s?)?",
+    "minutes": r"minutes of",
+    "agreement": r"agreements?|contracts?",
+    "policy": r"polic(?:y|ies)",
+    "handbook": r"handbooks?",
+    "manual": r"manuals?",
+    "guide": r"guides?|guidelines?",
+    "memorandum": r"memo(?:randum|s)?",
+    "invoice": r"invoices?",
+    "price list": r"price lists?",
+    "specification": r"specifications?|data ?sheets?",
+    "presentation": r"presentations?|slides?",
+    "report": r"reports?",
+}
+_TYPE = {
+    name: re.compile(rf"(?<![^\W_])(?:{p})(?![^\W_])", re.IGNORECASE) for name, p in _TYPES.items()
+}
+_TOLD_BY_THE_OPENING = ("10-K", "10-Q", "8-K", "20-F", "proxy statement", "minutes", "memorandum")
+_WRITTEN = ("date", "published", "created", "modified")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of days, both ends inclusive, in ISO form."""
+
+    first: str
+    last: str
+
+
+def kept_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Keep a file's metadata under lower-cased keys, bounded in number and length."""
+    kept = {
+        key.strip().lower(): " ".join(str(value).split())[:LONGEST_FACT]
+        for key, value in list(metadata.items())[:MOST_FACTS]
+    }
+    return {key: value for key, value in kept.items() if key and value}
+
+
+def gather(
+    metadata: Mapping[str, str], *, source: str, title: str, opening: str
+) -> tuple[dict[str, str], tuple[int, ...]]:
+    """Give a document's facts, with `date` and `type` where they are known, and its years."""
+    name = re.sub(r"[_]+", " ", PurePath(source).stem)
+    facts = dict(metadata)
+    written = {key: iso_date(metadata[key]) for key in _WRITTEN if key in metadata}
+    said = next(filter(None, map(iso_date, (name, title))), "")
+    period = _period(opening[:OPENING])
+    day = written.get("date", "") or said or period
+    years = _years(name) or _years(title) or _years(day)
+    stamped = "" if years else next(filter(None, written.values()), "")
+    facts.pop("date", None)
+    if found := day or stamped:
+        facts["date"] = found
+    if kind := _type(name, title, opening[:OPENING]):
+        facts.setdefault("type", kind)
+    return facts, tuple(sorted(years))
+
+
+def iso_date(text: str) -> str:
+    """Read the first date in a text as `YYYY-MM-DD` or `YYYY-MM`; "" where there is none."""
+    for pattern in _DATES:
+        for match in pattern.finditer(text):
+            if day := _iso(match.groupdict()):
+                return day
+    return ""
+
+
+def span_of(text: str) -> Span | None:
+    """Give the days that `2021`, `2021-05` or `2021-05-07` names, or None where it names none."""
+    match = re.fullmatch(r"(\d{4})(?:-(\d\d?))?(?:-(\d\d?))?", text.strip())
+    if not match:
+        day = iso_date(text)
+        return span_of(day) if day else None
+    year, month, day_number = (int(each) if each else 0 for each in match.groups())
+    try:
+        first = date(year, month or 1, day_number or 1)
+        last_month = month or 12
+        last = date(year, last_month, day_number or calendar.monthrange(year, last_month)[1])
+    except ValueError:
+        return None
+    return Span(first.isoformat(), last.isoformat())
+
+
+def asked_years(question: str) -> dict[int, tuple[int, int]]:
+    """Find the years that a question names, also as FY22, and where each stands."""
+    found: dict[int, tuple[int, int]] = {}
+    for match in _ASKED_YEARS.finditer(question):
+        whole, short = match.groups()
+        found.setdefault(int(whole) if whole else 2000 + int(short), match.span())
+    return found
+
+
+def asked_types(question: str) -> dict[str, tuple[int, int]]:
+    """Find the types of documents that a question names, and where each stands."""
+    found: dict[str, tuple[int, int]] = {}
+    taken: list[tuple[int, int]] = []
+    for name, pattern in _TYPE.items():
+        match = pattern.search(question)
+        if match and not any(a < match.end() and match.start() < b for a, b in taken):
+            found[name] = match.span()
+            taken.append(match.span())
+    return found
+
+
+def is_type_word(word: str) -> bool:
+    """Tell whether a word names a type of document, and no document."""
+    return any(pattern.fullmatch(word) for pattern in _TYPE.values()) or word in {
+        "annual", "quarterly", "form", "release"
+    }  # fmt: skip
+
+
+def _iso(parts: Mapping[str, str | None]) -> str:
+    month = int(parts.get("m") or 0) or _MONTHS[str(parts["month"]).lower()[:3]]
+    day = int(parts.get("d") or 0)
+    try:
+        date(int(parts["year"] or 0), month, day or 1)
+    except ValueError:
+        return ""
+    return f"{parts['year']}-{month:02d}" + (f"-{day:02d}" if day else "")
+
+
+def _period(opening: str) -> str:
+    """Find the date that the first lines give as that of the document or of its period."""
+    for pattern in _DATES:
+        for match in pattern.finditer(opening):
+            if _PERIOD.search(opening[: match.start()]) and (day := _iso(match.groupdict())):
+                return day
+    return ""
+
+
+def _type(name: str, title: str, opening: str) -> str:
+    told: Iterator[str] = (
+        kind for text in (name, title) for kind, pattern in _TYPE.items() if pattern.search(text)
+    )
+    begun = (kind for kind in _TOLD_BY_THE_OPENING if _TYPE[kind].search(opening))
+    return next(told, "") or next(begun, "")
+
+
+def _years(text: str) -> set[int]:
+    return {
+        int(match.group(1))
+        for match in _YEARS.finditer(re.sub(r"q[1-4]", " ", text, flags=re.IGNORECASE))
+    }

@@ -1,0 +1,287 @@
+"""Profiles: what is known of each document as a whole, kept in one note beside the chunks.
+
+A profile holds a document's facts, the words of its title, file name, headings and first lines, and
+the mean of its chunks' vectors. All profiles of a collection are read at once: some 1.5 kB each.
+"""
+
+import base64
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from ingest.card import CollectionCard
+from ingest.documents import Chunk
+from ingest.errors import UnknownFilterError
+from ingest.facts import OPENING, gather, is_type_word, span_of
+from ingest.stores.base import Store
+from ingest.words import content_words, word_spans
+
+NOTE = "profiles"
+MOST_WORDS = 120
+_SCALE = 127.0
+_SHORTEST_PREFIX = 3
+_PERIOD = re.compile(r"(?:fy)?\d{2,8}(?:[a-z]{0,2}\d?)?|q[1-4]|fy")
+
+
+@dataclass(frozen=True)
+class Only:
+    """A filter by what documents say of themselves; an empty field does not filter.
+
+    `since` and `until` are inclusive, `date` is a day, month or year (`2021`, `2021-05`). Of
+    `meta`, every key must fit, in any of the values given for it, whatever the case.
+    """
+
+    since: str = ""
+    until: str = ""
+    date: str = ""
+    meta: Mapping[str, tuple[str, ...]] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.since or self.until or self.date or self.meta)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One document. `vector` is the mean of its chunks', normalised, in 8 bits a number."""
+
+    source: str
+    document: str
+    title: str
+    facts: Mapping[str, str]
+    years: tuple[int, ...]
+    words: tuple[str, ...]
+    vector: bytes
+
+    @cached_property
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """Give the words by which a question may name it: of its title, and of its file's name."""
+        stem = PurePath(self.source).stem.replace("_", " ")
+        return tuple(filter(None, (_naming(self.title), _naming(stem))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return {
+            "document": self.document,
+            "title": self.title,
+            "facts": dict(self.facts),
+            "years": list(self.years),
+            "words": " ".join(self.words),
+            "vector": base64.b85encode(self.vector).decode("ascii"),
+        }
+
+    @classmethod
+    def from_dict(cls, source: str, value: Mapping[str, Any]) -> "Profile":
+        """Read what `to_dict` wrote."""
+        return cls(
+            source=source,
+            document=value["document"],
+            title=value["title"],
+            facts=value["facts"],
+            years=tuple(value["years"]),
+            words=tuple(value["words"].split()),
+            vector=base64.b85decode(value["vector"]),
+        )
+
+
+def make_profile(
+    rows: Sequence[tuple[Chunk, np.ndarray]],
+    *,
+    metadata: Mapping[str, str],
+    sections: Iterable[str] = (),
+) -> Profile:
+    """Make the profile of a document of its chunks with their vectors, at least one."""
+    ordered = sorted(rows, key=lambda row: (row[0].page, row[0].start))
+    first = ordered[0][0]
+    opening = " ".join(chunk.text for chunk, _ in ordered[:3] if chunk.page == first.page)
+    facts, years = gather(metadata, source=first.source, title=first.title, opening=opening)
+    told = [PurePath(first.source).stem.replace("_", " "), first.title, *facts.values()]
+    told += [*map(str, years), opening[:OPENING], *sections]
+    words = dict.fromkeys(word for text in told for _, _, word in word_spans(text))
+    mean = np.mean([vector for _, vector in ordered], axis=0)
+    mean = mean / max(float(np.linalg.norm(mean)), 1e-9)
+    return Profile(
+        source=first.source,
+        document=first.document,
+        title=first.title,
+        facts=facts,
+        years=years,
+        words=tuple(islice(words, MOST_WORDS)),
+        vector=np.round(mean * _SCALE).astype(np.int8).tobytes(),
+    )
+
+
+def refresh_profiles(
+    store: Store, card: CollectionCard, metadata: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Bring the note of the profiles up to date: only new and changed documents are read.
+
+    `metadata` is what the files of this machine say of themselves, by source.
+    """
+    before = (store.note(NOTE) or {}).get("documents", {})
+    now: dict[str, dict[str, Any]] = {}
+    for entry in card.entries:
+        known = before.get(entry.source)
+        fresh = metadata.get(entry.source, {})
+        if known and known["document"] == entry.document and known["facts"].items() >= _same(fresh):
+            now[entry.source] = known
+        elif rows := store.rows(entry.source):
+            profile = make_profile(rows, metadata=fresh, sections=entry.sections)
+            now[entry.source] = profile.to_dict()
+    if now != before:
+        store.put_note(NOTE, {"documents": now})
+
+
+def _same(fresh: Mapping[str, str]) -> Any:
+    """Give the part of a file's metadata that its facts hold as it stands."""
+    return {key: value for key, value in fresh.items() if key != "date"}.items()
+
+
+class Profiles:
+    """All profiles of a collection, searched and filtered in memory."""
+
+    def __init__(self, profiles: Sequence[Profile]) -> None:
+        self.all = list(profiles)
+        self._namesakes: dict[str, set[int]] = {}
+        for place, profile in enumerate(self.all):
+            for word in {word for name in profile.names for word in name}:
+                self._namesakes.setdefault(word, set()).add(place)
+
+    @classmethod
+    def of(cls, store: Store) -> "Profiles":
+        """Read the profiles of a collection; none where it was made before there were any."""
+        note = (store.note(NOTE) or {}).get("documents", {})
+        return cls([Profile.from_dict(source, value) for source, value in note.items()])
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def select(self, only: Only) -> list[str]:
+        """List the sources that a filter lets through; raise UnknownFilterError for a bad one."""
+        first, last = _ends(only)
+        known = {key for profile in self.all for key in profile.facts}
+        for key in only.meta or ():
+            if key.lower() not in known:
+                told = f"known are {', '.join(sorted(known))}" if known else "none is known"
+                raise UnknownFilterError(f"No document has metadata {key!r}: {told}.")
+        return [each.source for each in self.all if _fits(each, only, first, last)]
+
+    def rarity(self, word: str) -> float:
+        """Weigh a word of names by how few documents bear it: 0 where all do, 1 where one does."""
+        count = len(self._namesakes.get(word, ()))
+        if len(self.all) < 2 or not count:
+            return 0.0
+        return math.log(len(self.all) / count) / math.log(len(self.all))
+
+    def bearing(self, words: Mapping[str, Any]) -> dict[int, set[str]]:
+        """Find the documents whose names hold some of the words: place to the names' words held.
+
+        A longer word of a name is held where it begins with a capitalised word (`MGM Resorts` of
+        `MGMRESORTS`); such words have a true value in the mapping.
+        """
+        held: dict[int, set[str]] = {}
+        for word, capital in words.items():
+            for name in {word, *(self._longer(word) if capital else ())}:
+                for place in self._namesakes.get(name, ()):
+                    held.setdefault(place, set()).add(name)
+        return held
+
+    def likeness(self, vector: np.ndarray) -> np.ndarray:
+        """Give each document's cosine with a vector, roughly, shape (documents,).
+
+        It is 0 where the vector is of another length: the collection is being embedded anew.
+        """
+        if vector.shape != self._vectors.shape[1:]:
+            return np.zeros(len(self.all), dtype=np.float32)
+        result: np.ndarray = self._vectors @ vector.astype(np.float32)
+        return result
+
+    def wording(self, words: Iterable[str]) -> np.ndarray:
+        """Give the idf-weighted share of the words that each profile holds, shape (documents,)."""
+        scores = np.zeros(len(self.all), dtype=np.float32)
+        total = 0.0
+        for word in set(words):
+            places = self._postings.get(word, [])
+            weight = math.log(1 + (len(self.all) - len(places) + 0.5) / (len(places) + 0.5))
+            total += weight
+            scores[places] += weight
+        return scores / total if total else scores
+
+    def _longer(self, word: str) -> list[str]:
+        if len(word) < _SHORTEST_PREFIX:
+            return []
+        start = bisect_left(self._sorted, word)
+        end = bisect_left(self._sorted, f"{word}\uffff")
+        return self._sorted[start:end]
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self._namesakes)
+
+    @cached_property
+    def _vectors(self) -> np.ndarray:
+        rows = [np.frombuffer(each.vector, dtype=np.int8) for each in self.all]
+        return np.stack(rows).astype(np.float32) / _SCALE
+
+    @cached_property
+    def _postings(self) -> dict[str, list[int]]:
+        postings: dict[str, list[int]] = {}
+        for place, profile in enumerate(self.all):
+            for word in profile.words:
+                postings.setdefault(word, []).append(place)
+        return postings
+
+
+def _naming(text: str) -> tuple[str, ...]:
+    """List the words of a name, without years, types of documents and bare numbers."""
+    words = dict.fromkeys(plain(text[start:end]) for start, end, _ in word_spans(text))
+    return tuple(
+        word
+        for word in words
+        if any(map(str.isalpha, word)) and not is_type_word(word) and not _PERIOD.fullmatch(word)
+    )
+
+
+def plain(word: str) -> str:
+    """Write a word as names are compared: lower-cased letters and digits, without a genitive."""
+    word = word.lower().replace("’", "'").removesuffix("'s")
+    return "".join(filter(str.isalnum, word))
+
+
+def _ends(only: Only) -> tuple[str, str]:
+    """Give the first and the last day that a filter lets through."""
+    spans = {}
+    for name in ("since", "until", "date"):
+        if text := getattr(only, name):
+            spans[name] = span_of(text)
+            if spans[name] is None:
+                raise UnknownFilterError(f"{text!r} is no date: write 2021, 2021-05 or 2021-05-07.")
+    since, until, day = (spans.get(name) for name in ("since", "until", "date"))
+    first = max(since.first if since else "", day.first if day else "")
+    last = min(until.last if until else "9999", day.last if day else "9999")
+    return first, last
+
+
+def _fits(profile: Profile, only: Only, first: str, last: str) -> bool:
+    for key, values in (only.meta or {}).items():
+        held = profile.facts.get(key.lower(), "").casefold()
+        if not any(_holds(held, value.casefold()) for value in values):
+            return False
+    if not (only.since or only.until or only.date):
+        return True
+    dated = profile.facts.get("date", "")
+    spans = [span_of(dated)] if dated else []
+    spans += [span_of(str(year)) for year in profile.years]
+    return any(span and span.first <= last and span.last >= first for span in spans)
+
+
+def _holds(held: str, value: str) -> bool:
+    """Tell whether a fact is the value, or a list or a sentence that has all of its words."""
+    return held == value or (bool(held) and content_words(value) <= content_words(held))
