@@ -10,6 +10,7 @@ from ingest.diversity import CANDIDATES, diverse
 from ingest.embedding import Embedder
 from ingest.errors import StoreMismatchError
 from ingest.evidence import (
+    SAMPLE,
     TOP,
     Calibration,
     Evidence,
@@ -118,12 +119,7 @@ class Collection:
         depth = limit if mmr is None else max(limit, CANDIDATES)
         if self.reranker:
             depth = max(depth, RERANKED)
-        try:
-            hits = self._find(query, depth, where)
-        except StoreMismatchError:
-            if not self._follow():
-                raise
-            hits = self._find(query, depth, where)
+        hits = self._reopened(lambda: self._find(query, depth, where))
         if self.reranker:
             hits = self.reranker.rerank(query, hits)
         hits = hits[:limit] if mmr is None else diverse(hits, relevance=mmr, limit=limit)
@@ -177,7 +173,7 @@ class Collection:
 
     def probe(self, question: str) -> Evidence:
         """Tell how well the collection matches a question; "none" for an empty collection."""
-        return self.grade(question, self.search(question, limit=TOP))
+        return self.grade(question, self._best(question))
 
     def grade(self, question: str, hits: Sequence[Hit]) -> Evidence:
         """Tell how well the hits of a search match.
@@ -200,22 +196,31 @@ class Collection:
 
     def answers(self, question: str) -> float:
         """Tell how sure the reader is, 0..1, that a passage answers; 0 without a reader."""
-        return self._sureness(question, self.search(question, limit=TOP)) if self.reader else 0.0
+        return self._sureness(question, self._best(question)) if self.reader else 0.0
 
     def _sureness(self, question: str, hits: Sequence[Hit]) -> float:
         passages = [Passage(hit.chunk.header, hit.chunk.text) for hit in hits[:TOP]]
         return mark(question, passages, self.embedder, self.reader, limit=1, words=1).score
 
     def calibrate(self) -> None:
-        """Tune the search where that is due, then measure it against the background questions."""
+        """Tune the search where that is due, then measure it against the background questions.
+
+        A large collection is measured anew when a tenth of it has come or gone.
+        """
+        before = self.alpha
         self._tune()
+        size, name = self.store.count(), self.embedder.name
+        known = self._calibrated()
+        if known and known.fits(size, name) and self.alpha == before:
+            return
         questions = background_questions()
         vectors = dict(zip(questions, self.embedder.encode(questions), strict=True))
 
         def search(question: str) -> list[Hit]:
             return self.store.hybrid(question, vectors[question], alpha=self.alpha, limit=TOP)
 
-        calibration = calibrate((chunk.embedded for chunk in self.store.chunks()), search)
+        passages = (chunk.embedded for chunk in self.store.sample(SAMPLE))
+        calibration = calibrate(passages, search, size=size, embedder=name)
         self.store.put_note("calibration", calibration.to_dict())
         self._calibration = calibration
 
@@ -232,6 +237,18 @@ class Collection:
     @cached_property
     def _large(self) -> bool:
         return self.store.count() >= LARGE
+
+    def _best(self, question: str) -> list[Hit]:
+        """Find what the evidence is graded by: the search that it was calibrated on."""
+        return self._reopened(lambda: self._direct(question, TOP, Where()))
+
+    def _reopened(self, find: Callable[[], list[Hit]]) -> list[Hit]:
+        try:
+            return find()
+        except StoreMismatchError:
+            if not self._follow():
+                raise
+            return find()
 
     def _find(self, query: str, limit: int, where: Where) -> list[Hit]:
         if self.steps == 1:

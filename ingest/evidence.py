@@ -26,6 +26,9 @@ MEANING: Mapping[Strength, str] = {
 }
 COVERAGE_WEIGHT = 0.45
 TOP = 5
+SAMPLE = 5_000
+"""The passages whose words are counted, where there are more: so its cost does not grow."""
+_CHANGED = 0.1
 _VOCABULARY = 200_000
 _PERCENTILES = {"weak": 0.90, "good": 0.97}
 
@@ -43,8 +46,10 @@ class Evidence:
 class Calibration:
     """What a probe needs to know of a collection: word counts and the background's scores.
 
-    `weak` and `good` are the 90th and 97th percentile of the background's scores; `strong` lies
-    as far above `good` as makes a chance match implausible: at least the background's maximum.
+    `passages` and `frequencies` are of a sample where the collection is large; `size` counts all of
+    its passages, and `embedder` names its vectors, when it was measured. `weak` and `good` are the
+    90th and 97th percentile of the background's scores; `strong` lies as far above `good` as makes
+    a chance match implausible: at least the background's maximum.
     """
 
     passages: int
@@ -52,6 +57,13 @@ class Calibration:
     weak: float
     good: float
     strong: float
+    size: int = 0
+    embedder: str = ""
+
+    def fits(self, size: int, embedder: str) -> bool:
+        """Tell whether a collection is still much as it was: measured anew where it is small."""
+        changed = abs(size - self.size)
+        return size > SAMPLE and embedder == self.embedder and changed <= _CHANGED * self.size
 
     def idf(self, word: str) -> float:
         """Weigh a word by how few passages hold it (BM25's inverse document frequency)."""
@@ -109,10 +121,17 @@ def background_questions() -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def calibrate(passages: Iterable[str], search: Callable[[str], list[Hit]]) -> Calibration:
-    """Measure how unrelated questions score against a collection.
+def calibrate(
+    passages: Iterable[str],
+    search: Callable[[str], list[Hit]],
+    *,
+    size: int = 0,
+    embedder: str = "",
+) -> Calibration:
+    """Measure how unrelated questions score against a collection of `size` passages.
 
-    `passages` are the embedded texts of its chunks; `search` finds the hits of one question.
+    `passages` are the embedded texts of its chunks, or of a sample of them; `search` finds the hits
+    of one question.
     """
     counts: Counter[str] = Counter()
     total = 0
@@ -124,7 +143,7 @@ def calibrate(passages: Iterable[str], search: Callable[[str], list[Hit]]) -> Ca
     scores = sorted(blank.score(each, search(each)) for each in background_questions())
     weak, good = (_quantile(scores, share) for share in _PERCENTILES.values())
     strong = max(scores[-1], good + 0.10)
-    return Calibration(passages=total, frequencies=words, weak=weak, good=good, strong=strong)
+    return Calibration(total, words, weak, good, strong, size=size or total, embedder=embedder)
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

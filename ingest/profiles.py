@@ -173,6 +173,14 @@ class Profiles:
                 raise UnknownFilterError(f"No document has metadata {key!r}: {told}.")
         return [each.source for each in self.all if _fits(each, only, first, last)]
 
+    def facts_of(self, source: str) -> dict[str, str]:
+        """Give the facts of one document, with its years; nothing where none are known."""
+        found = next((each for each in self.all if each.source == source), None)
+        if found is None:
+            return {}
+        years = {"years": " ".join(map(str, found.years))} if found.years else {}
+        return dict(found.facts) | years
+
     def rarity(self, word: str) -> float:
         """Weigh a word of names by how few documents bear it: 0 where all do, 1 where one does."""
         count = len(self._namesakes.get(word, ()))

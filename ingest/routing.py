@@ -18,6 +18,7 @@ from ingest.words import STOP, content_words
 
 _WORD = re.compile(r"[^\W_]+(?:['’&-][^\W_]+)*")
 _LONGEST_NAME = 4  # words of a question that are one in a name: "best buy" in BESTBUY_2023
+_OPENING_WORD = 4  # letters: a short first word is capitalised whatever it is
 _NAMED = 0.6  # of the weight of a name's words
 _RARE = 0.15  # a word that half of many documents bear names none of them
 _OTHER_YEAR, _OTHER_TYPE = 0.5, 0.85
@@ -108,7 +109,9 @@ def _asked_words(question: str) -> dict[str, tuple[bool, tuple[int, int]]]:
             # A stop word at either end is no part of a name, and alone none at all.
             ends = (question[slice(*spans[place])].lower() for place in (first, last))
             if not any(word in STOP for word in ends):
-                capital = first == last and run[:1].isupper() and first > 0
+                capital = (
+                    first == last and run[:1].isupper() and (first > 0 or len(run) > _OPENING_WORD)
+                )
                 found.setdefault(plain(run), (capital, (start, end)))
     return found
 

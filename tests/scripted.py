@@ -72,6 +72,9 @@ class MemoryStore:
     def chunks(self) -> Iterator[Chunk]:
         return iter(self._chunks)
 
+    def sample(self, limit: int) -> list[Chunk]:
+        return self._chunks[:limit]
+
     def count(self) -> int:
         return len(self._chunks)
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from textwrap import shorten
@@ -67,6 +68,7 @@ def show(
     settings = options.resolve(config, home=home, weaviate_tenant=tenant).settings
     from agentlab.library import store_config
     from ingest.catalog import find_document, list_documents
+    from ingest.profiles import Profiles
     from ingest.stores import open_store
 
     store = open_store(store_config(settings))
@@ -76,6 +78,7 @@ def show(
             (chunk.page, chunk.start, chunk.heading)
             for chunk, _ in (store.rows(entry.record.source) if entry.chunks else ())
         )
+        facts = Profiles.of(store).facts_of(entry.record.source)
     finally:
         store.close()
     first: dict[str, int] = {}
@@ -84,9 +87,9 @@ def show(
     headings = [(heading, page) for heading, page in first.items() if heading]
     if as_json:
         listed = [{"heading": heading, "page": page} for heading, page in headings]
-        _write({**entry.to_dict(), "headings": listed})
+        _write({**entry.to_dict(), "headings": listed, "metadata": facts})
     else:
-        _draw(entry, headings)
+        _draw(entry, headings, facts)
 
 
 @app.command()
@@ -156,7 +159,7 @@ def _when(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M") if at else "-"
 
 
-def _draw(entry: "Entry", headings: list[tuple[str, int]]) -> None:
+def _draw(entry: "Entry", headings: list[tuple[str, int]], metadata: Mapping[str, str]) -> None:
     from agentlab.console import clean
     from ingest.documents import place
 
@@ -178,6 +181,8 @@ def _draw(entry: "Entry", headings: list[tuple[str, int]]) -> None:
         "tried": f"{record.attempts} times" if record.attempts else "",
     }
     lines = [f"{name:<9} {value}" for name, value in facts.items() if value]
+    told = {key: value for key, value in metadata.items() if key != "title"}
+    lines += [f"{'metadata':<9} {key}={value}" for key, value in told.items()]
     if headings:
         more = len(headings) - MANY_HEADINGS
         lines += [

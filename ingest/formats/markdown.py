@@ -22,7 +22,7 @@ MAX_BRACKETS = 100_000  # without a blank line: its time grows with the square o
 _FRONT = re.compile(r"---[ \t]*\n(.{0,20000}?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _BLANK_LINES = re.compile(r"\n[ \t]*\r?\n")
 _ALIAS = re.compile(r"(?:^|[\s\[{,:-])[*&]\w", re.MULTILINE)
-_METADATA = ("title", "author", "date", "description", "keywords")
+_MOST_KEYS = 30
 
 
 def read_markdown(path: Path, *, max_bytes: int, max_pages: int) -> Document:
@@ -63,10 +63,14 @@ def split_front_matter(text: str) -> tuple[dict[str, str], str]:
         return {}, text
     if not isinstance(front, dict):
         return {}, text
-    values = {name: front.get(name) for name in _METADATA}
-    told = {name: str(value) for name, value in values.items() if value and _is_plain(value)}
-    return told, text[match.end() :]
+    told = {str(key).lower(): _plain(value) for key, value in list(front.items())[:_MOST_KEYS]}
+    if isinstance(front.get("title"), list):
+        del told["title"]
+    return {key: value for key, value in told.items() if value}, text[match.end() :]
 
 
-def _is_plain(value: object) -> bool:
-    return not isinstance(value, dict | list)
+def _plain(value: object) -> str:
+    """Write a value on one line; a list by its items, anything deeper not at all."""
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_plain, value)))
+    return "" if value is None or isinstance(value, dict) else str(value)

@@ -35,6 +35,7 @@ HEADING_LEVELS = 9
 STYLE_STEPS = 12  # how far a style is followed to those that it is based on
 
 _OLD_WORD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_PROPERTIES = ("title", "author", "subject", "keywords", "category", "comments")
 _PROTECTED = "EncryptedPackage".encode("utf-16-le")
 _SKIPPED = {"del", "moveFrom", "Fallback", "txbxContent", "pPr", "rPr", "instrText", "delText"}
 _CONTAINERS = {"sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag"}
@@ -52,7 +53,9 @@ def read_word(path: Path, *, max_bytes: int, max_pages: int) -> Document:
         body = _Body(opened)
         blocks = list(body.blocks(opened.element.body))
         properties = opened.core_properties
-        author, title = properties.author or "", properties.title or ""
+        metadata = {name: str(getattr(properties, name) or "") for name in _PROPERTIES}
+        dates = {name: getattr(properties, name) for name in ("created", "modified")}
+        metadata |= {name: day.date().isoformat() for name, day in dates.items() if day}
     except (DocumentError, MemoryError):
         raise
     except Exception as error:  # a broken package makes the readers of zip and XML raise anything
@@ -60,8 +63,8 @@ def read_word(path: Path, *, max_bytes: int, max_pages: int) -> Document:
         raise CorruptError(source, detail, "get a fresh copy, or save it again in Word") from error
     content = Content(
         blocks,
-        title=usable_title(body.title) or title,
-        metadata={name: value for name, value in (("title", title), ("author", author)) if value},
+        title=usable_title(body.title) or metadata["title"],
+        metadata={name: value for name, value in metadata.items() if value},
         no_text="if it holds pictures of pages, save it as PDF and add a text layer (ocrmypdf)",
     )
     return to_document(path, data, content, max_pages=max_pages)

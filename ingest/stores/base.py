@@ -96,6 +96,9 @@ class Store(Protocol):
     def chunks(self) -> Iterator[Chunk]:
         """Iterate over all chunks."""
 
+    def sample(self, limit: int) -> list[Chunk]:
+        """Draw about `limit` chunks, by their ids and so the same ones of the same content."""
+
     def count(self) -> int:
         """Count the chunks."""
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,10 @@ class WeaviateStore:
         """Iterate over all chunks, in pages read by cursor."""
         for each in self._scan(self._chunks, FIELDS):
             yield _chunk(each)
+
+    def sample(self, limit: int) -> list[Chunk]:
+        """Draw the first chunks in the order of their ids, which are as good as chance."""
+        return list(islice(self.chunks(), limit))
 
     def count(self) -> int:
         """Count the chunks."""

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from datetime import UTC, datetime
 
 import fpdf
 import pytest
@@ -24,6 +25,8 @@ def library(tmp_path_factory, minilm_folder):
     papers.mkdir()
     pdf = fpdf.FPDF()
     pdf.set_title("Travel Handbook")
+    pdf.set_author("Ada Weber")
+    pdf.set_creation_date(datetime(2021, 3, 1, tzinfo=UTC))
     pdf.add_page()
     pdf.set_font("helvetica", size=11)
     pdf.multi_cell(0, 6, f"{SENTENCE} Longer stays need the consent of the desk in Tarn.")
@@ -109,6 +112,19 @@ def test_a_library_is_filled_filled_again_and_searched(inside, capsys):
     assert "Did you mean 'Travel Handbook'?" in capsys.readouterr().err
     assert run(["search", "hotel nights", "--page", "2"]) == 5
     assert "No match." in capsys.readouterr().err
+
+    fitting = ["--since", "2021", "--until", "2021-03", "--meta", "author=weber"]
+    wide = ["--two-step", "always", "--rerank", "late", "--parents", "page"]
+    assert run(["search", "hotel nights of the Travel Handbook", "--json", *fitting, *wide]) == 0
+    hit = json.loads(capsys.readouterr().out)["passages"][0]
+    assert hit["why"][0] == "its document: like the question as a whole"
+    assert hit["why"][1].startswith("its best sentences: ")
+    assert run(["search", "hotel nights", "--date", "2020"]) == 5
+    assert run(["search", "hotel nights", "--meta", "colour=red"]) == 2
+    assert "No document has metadata 'colour': known are author, " in capsys.readouterr().err
+    assert run(["search", "hotel nights", "--two-step", "perhaps"]) == 2
+    assert run(["docs", "show", "Travel Handbook"]) == 0
+    assert "metadata  author=Ada Weber" in capsys.readouterr().out
 
 
 @pytest.mark.slow

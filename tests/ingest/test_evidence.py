@@ -1,7 +1,12 @@
+<<<<<<< HEAD
 from typing import Any
+=======
+import uuid
+>>>>>>> da71acc (Keep the evidence calibrated at a cost that does not grow with the collection)
 
 import numpy as np
 import pytest
+from ingest_fakes import WordEmbedder
 
 from ingest.documents import Chunk
 from ingest.evidence import Calibration, background_questions, calibrate
@@ -69,6 +74,47 @@ def test_the_words_for_evidence_follow_the_percentiles() -> None:
 def test_a_calibration_survives_json() -> None:
     calibration = calibrate(PASSAGES, lambda _: [])
     assert Calibration.from_dict(calibration.to_dict()) == calibration
+
+
+def test_a_large_collection_is_measured_anew_when_a_tenth_of_it_or_its_embedder_changed() -> None:
+    calibration = calibrate(PASSAGES, lambda _: [], size=10_000, embedder="one")
+    assert calibration.fits(10_900, "one")
+    assert not calibration.fits(11_100, "one")
+    assert not calibration.fits(8_900, "one")
+    assert not calibration.fits(10_000, "two")
+    assert not calibrate(PASSAGES, lambda _: [], embedder="one").fits(20, "one")
+
+
+def test_a_calibration_counts_the_words_of_a_sample_only(tmp_path, monkeypatch) -> None:
+    from ingest.collection import Collection
+    from ingest.stores.embedded import LanceStore
+
+    monkeypatch.setattr("ingest.collection.SAMPLE", 50)
+    monkeypatch.setattr("ingest.evidence.SAMPLE", 50)
+    monkeypatch.setattr("ingest.collection.background_questions", lambda: ["who", "where"])
+    monkeypatch.setattr("ingest.evidence.background_questions", lambda: ["who", "where"])
+    embedder = WordEmbedder()
+    store = LanceStore(tmp_path, collection="many")
+    chunks = [
+        Chunk(str(uuid.uuid5(uuid.NAMESPACE_URL, str(n))), f"rule {n}", "d", "a.pdf", "A", n, 0, 9,
+              "", "words") for n in range(300)
+    ]  # fmt: skip
+    store.write(chunks, embedder.encode([chunk.embedded for chunk in chunks]))
+    store.finish()
+    collection = Collection(store, embedder)
+    collection.calibrate()
+    note = store.note("calibration")
+    assert (note["size"], note["embedder"]) == (300, "words")
+    assert 20 < note["passages"] < 100
+    embedder.encoded.clear()
+    collection.calibrate()
+    store.delete([chunk.id for chunk in chunks[:20]])
+    collection.calibrate()
+    assert embedder.encoded == []
+    store.delete([chunk.id for chunk in chunks[:40]])
+    collection.calibrate()
+    assert embedder.encoded == ["who", "where"]
+    assert store.note("calibration")["size"] == 260
 
 
 def test_there_are_enough_background_questions_and_none_twice() -> None:

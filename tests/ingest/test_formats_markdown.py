@@ -83,9 +83,10 @@ def test_what_only_looks_like_front_matter_is_text(text: str) -> None:
     assert split_front_matter(text) == ({}, text)
 
 
-def test_values_that_are_not_plain_are_not_taken(tmp_path: Path) -> None:
-    told, body = split_front_matter("---\ntitle: [a, b]\ndate: 2031-05-02\n---\ntext")
-    assert (told, body) == ({"date": "2031-05-02"}, "text")
+def test_lists_are_taken_by_their_items_and_what_is_deeper_not_at_all(tmp_path: Path) -> None:
+    front = "title: [a, b]\ndate: 2031-05-02\nTags: [pumps, cranes]\nof: {a: 1}\nnone:"
+    told, body = split_front_matter(f"---\n{front}\n---\ntext")
+    assert (told, body) == ({"date": "2031-05-02", "tags": "pumps, cranes"}, "text")
 
 
 def test_what_the_parser_takes_forever_for_is_refused(

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from weaviate_fake import running
 
+from ingest.card import build_card
+from ingest.collection import Collection
 from ingest.config import StoreConfig
 from ingest.copying import CopyReport, copy_library
 from ingest.documents import Chunk, chunk_id
 from ingest.errors import StoreMismatchError
+from ingest.profiles import Only, refresh_profiles
 from ingest.stores import Hit, Store, StoredDocument, Where, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +27,18 @@ TRAVEL = np.array([0.0, 1.0, 0.0, 0.0], dtype=np.float32)
 DOGS = np.array([0.0, 0.0, 1.0, 0.0], dtype=np.float32)
 
 Opener = Callable[..., Store]
+
+
+class Fixed:
+    """An embedder to which all questions are one."""
+
+    name = "test"
+
+    def __init__(self, vector: np.ndarray) -> None:
+        self._vector = vector
+
+    def encode(self, texts: list[str], progress: object = None) -> np.ndarray:
+        return np.tile(self._vector, (len(texts), 1))
 
 
 def passage(text: str, *, source: str = "leave.pdf", page: int = 1, start: int = 0) -> Chunk:
@@ -305,6 +320,28 @@ def test_what_was_deleted_can_be_written_again(filled: Store) -> None:
     filled.write(CHUNKS, VECTORS)
     filled.finish()
     assert by_id(list(filled.chunks())) == by_id(CHUNKS)
+
+
+def test_a_sample_is_drawn_by_chance_and_is_all_where_little_is_there(store: Store) -> None:
+    chunks = [passage(f"Rule {page}.", page=page) for page in range(1, 401)]
+    store.write(chunks, np.tile(DOGS, (len(chunks), 1)))
+    assert by_id(store.sample(400)) == by_id(chunks)
+    drawn = store.sample(100)
+    assert 60 <= len(drawn) <= 140
+    assert 150 < np.mean([chunk.page for chunk in drawn]) < 250
+    assert by_id(store.sample(100)) == by_id(drawn)
+
+
+def test_documents_are_profiled_filtered_searched_first_and_widened(filled: Store) -> None:
+    card = build_card(filled)
+    refresh_profiles(filled, card, {"leave.pdf": {"author": "Weber", "date": "2021-03-01"}})
+    collection = Collection(filled, Fixed(LEAVE), two_step="always", parents="page")  # type: ignore[arg-type]
+    hit, *_ = collection.search("dogs fridays pets 2021", limit=5)
+    assert hit.chunk == CHUNKS[3]
+    assert hit.why == ("its document: name pets",)
+    only = Only(since="2021", meta={"author": ("weber",)})
+    hits = collection.search("leave", limit=5, only=only)
+    assert [each.chunk.page for each in hits] == [1, 2]
 
 
 def test_chunks_of_a_second_batch_are_found_by_their_words(filled: Store) -> None:
