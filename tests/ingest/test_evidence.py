@@ -1,8 +1,5 @@
-<<<<<<< HEAD
-from typing import Any
-=======
 import uuid
->>>>>>> da71acc (Keep the evidence calibrated at a cost that does not grow with the collection)
+from typing import Any
 
 import numpy as np
 import pytest
