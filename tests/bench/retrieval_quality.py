@@ -145,7 +145,7 @@ def main() -> None:
     default = Path(tempfile.gettempdir()) / "agentlab-retrieval-quality.sqlite"
     parser.add_argument("--cache", type=Path, default=default)
     given = parser.parse_args()
-    model = TorchEmbedder(given.model, name=given.model.name)
+    model = TorchEmbedder(given.model, name="bench")
     embedder = CachedEmbedder(model, DiskVectors(given.cache, limit_bytes=2**31), space="bench")
     folder, asked = given.questions, given.asked
     sets: dict[str, Callable[[], tuple[list[Chunk], list[Asked]]]] = {

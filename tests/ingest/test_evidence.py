@@ -144,7 +144,7 @@ def test_real_vectors_tell_a_covered_question_from_an_uncovered_one(minilm, tmp_
         "The harbour crane may lift at most nine tonnes in a calm sea.",
     ]
     chunks = [
-        Chunk(str(i), text, "d", "guide.pdf", "Guide", i, 0, len(text), "", "minilm")
+        Chunk(str(i), text, "d", "guide.pdf", "Guide", i, 0, len(text), "", minilm.name)
         for i, text in enumerate(texts, start=1)
     ]
     store = LanceStore(tmp_path, collection="guide")
