@@ -392,9 +392,9 @@ def test_the_real_starter_base_learns_from_a_reward_model_of_its_own(
     judge = {"data": pairs, "out": tmp_path / "reward", "max_steps": 3, "batch": 4}
     list(train(load_config("reward", None, common | judge), base=starter_base))
     config = settings(
-        **common, rewards=tmp_path / "reward", bf16=True, max_steps=4, learning_rate=1e-4
+        **common, rewards=tmp_path / "reward", bf16=True, passes=1, max_steps=3, learning_rate=1e-3
     )
     told = measures(list(train(config, base=starter_base)))
     assert told[1]["kl"] == 0
     assert all(math.isfinite(value) for seen in told.values() for value in seen.values())
-    assert 0 < abs(told[4]["kl"]) < 5
+    assert 0 < abs(told[3]["kl"]) < 20  # of the second rollout
