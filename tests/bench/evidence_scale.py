@@ -27,7 +27,6 @@ from ingest.stores.embedded import LanceStore
 
 PASSAGES = {2: 10, 20: 10, 200: 5, 2000: 1}  # of a document, by the number of documents
 ASKED = 150
-LONGEST = 40  # pieces, of which few documents are drawn
 Row = tuple[str, str, list[str]]  # title, passage, its questions
 
 
@@ -53,7 +52,7 @@ def group(
         for found in articles.values()
         for start in range(0, len(found), passages)
     ]
-    long_first = sorted(pieces, key=len, reverse=True)[: max(documents, LONGEST)]
+    long_first = sorted(pieces, key=len, reverse=True)[: max(documents, len(pieces) // 2)]
     chosen = dice.permutation(len(long_first))[:documents]
     return [row for place in chosen for row in long_first[place]]
 
