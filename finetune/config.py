@@ -207,9 +207,15 @@ def build(
 def explain(error: ValidationError, kind: type[BaseModel]) -> str:
     """Say which settings do not hold, each with its value, and which there are."""
     lines = []
-    for fault in error.errors(include_url=False):
+    faults = error.errors(include_url=False)
+    for fault in faults:
         name = ".".join(str(part) for part in fault["loc"]) or "settings"
-        value = "" if fault["type"] in ("missing", "value_error") else f" (got {fault['input']!r})"
+        if fault["type"] == "missing":
+            lines.append(f"{name} is not set: give --{name}, or write it into the recipe")
+            continue
+        value = "" if fault["type"] == "value_error" else f" (got {fault['input']!r})"
         lines.append(f"{name}: {fault['msg']}{value}")
-    known = ", ".join(kind.model_fields)
-    return "These settings do not hold:\n  " + "\n  ".join(lines) + f"\nKnown settings: {known}."
+    told = "These settings do not hold:\n  " + "\n  ".join(lines)
+    if any(fault["type"] == "extra_forbidden" for fault in faults):
+        told += f"\nKnown settings: {', '.join(kind.model_fields)}."
+    return told

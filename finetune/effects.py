@@ -97,6 +97,8 @@ def _write(
         do_sample=True,
         temperature=1.0,
         top_k=0,
+        top_p=1.0,
+        repetition_penalty=1.0,
         max_new_tokens=TOKENS_WRITTEN,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -9,7 +9,7 @@ from finetune.data.files import files_in
 from finetune.duration import Speed, speed_of
 from finetune.estimate import Estimate, estimate, memory_of
 from finetune.hardware import Hardware
-from finetune.method_config import TuneConfig
+from finetune.method_config import SftConfig, TuneConfig
 from finetune.shape import ModelShape
 from finetune.workload import Device, Workload, workload_of
 
@@ -44,6 +44,7 @@ class Forecast:
 
 def forecast(config: TuneConfig, shape: ModelShape, hardware: Hardware) -> Forecast:
     """Estimate a run on a machine; its tokens are guessed from the size of its files."""
+    hardware = replace(hardware, gpus=hardware.gpus[: config.processes])
     work = workload(config, hardware)
     tokens = tokens_of(config)
     speed = speed_of(hardware)
@@ -66,6 +67,8 @@ def tokens_of(config: TuneConfig) -> int:
     """Guess how many tokens the run goes over, by its files, or by its steps where they are set."""
     if config.max_steps:
         return config.max_steps * config.batch * config.max_length
+    if isinstance(config, SftConfig) and config.max_tokens:
+        return config.max_tokens
     return round(_size(config.data) / BYTES_A_TOKEN * config.epochs)
 
 

@@ -51,7 +51,7 @@ class TuneConfig(RunConfig):
     def compares(self) -> bool:
         """Return whether other adapters are trained beside: for a neural one unless it is set."""
         if self.compare is None:
-            return self.tuner == "neural" and self.adapter is None
+            return self.tuner == "neural" and self.adapter is None and self.processes == 1
         return self.compare
 
     @property
@@ -82,6 +82,9 @@ class TuneConfig(RunConfig):
         if self.batch % (self.micro_batch * self.processes):
             shares = "" if self.processes == 1 else f" times processes={self.processes}"
             msg = f"micro_batch={self.micro_batch}{shares} does not divide batch={self.batch}"
+            raise ValueError(msg)
+        if self.processes > 1 and self.compare:
+            msg = "compare trains the others in one process: leave it out with processes"
             raise ValueError(msg)
         if self.processes > 1 and self.method in ALONE:
             msg = f"{self.method} writes while it learns, in one process: leave processes out"

@@ -2,11 +2,14 @@
 
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from finetune.worker import heard
 
 LAST_LINES = 20
 PATIENCE_S = 120.0
+"""How long the workers may take to save and leave, once they are asked to."""
+LOOK_EVERY_S = 1.0
 
 
 def train_in_processes(config: TuneConfig, *, base: Path | None, resume: bool) -> Iterator[Event]:
@@ -28,16 +33,20 @@ def train_in_processes(config: TuneConfig, *, base: Path | None, resume: bool) -
         folder = Path(scratch)
         described = {
             "method": config.method,
-            "config": config.resolved(),
+            # what was not set stays so: an earlier adapter may decide it
+            "config": config.model_dump(mode="json", exclude_unset=True),
             "base": str(base) if base else None,
             "resume": resume,
         }
         (folder / "task.json").write_text(json.dumps(described), encoding="utf-8")
         workers = _start(folder, config.processes)
         try:
-            yield from _events(workers[0])
+            yield from _events(workers)
+        except BaseException:
+            _ask_to_stop(workers)
+            raise
         finally:
-            _end(workers)
+            _wait(workers)
         if any(worker.returncode for worker in workers):
             raise WorkerError(
                 f"A process of the run in {config.out} ended by itself. Its last words:\n"
@@ -74,46 +83,73 @@ def _start(folder: Path, count: int) -> "list[subprocess.Popen[str]]":
     return workers
 
 
-def _events(first: "subprocess.Popen[str]") -> Iterator[Event]:
+def _events(workers: "list[subprocess.Popen[str]]") -> Iterator[Event]:
     """Yield what the first worker tells; after Ctrl-C, let it save, and raise what it raises."""
-    ended = False
-    while not ended:
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    reader = threading.Thread(target=_read, args=(workers[0], lines), daemon=True)
+    reader.start()
+    while True:
         try:
-            yield from _told(first)
-            ended = True
-        except StoppedError:
-            raise
+            line = _next(lines, workers)
         except KeyboardInterrupt:
-            first.send_signal(signal.SIGINT)
-
-
-def _told(first: "subprocess.Popen[str]") -> Iterator[Event]:
-    assert first.stdout is not None  # noqa: S101 - it is a pipe
-    for line in first.stdout:
+            _ask_to_stop(workers)
+            continue
+        if line is None:
+            return
         item = heard(line)
+        if isinstance(item, KeyboardInterrupt) and not isinstance(item, StoppedError):
+            raise StoppedError("Stopped before the first step. Run the same command again.")
         if isinstance(item, BaseException):
             raise item
         if item is not None:
             yield item
 
 
-def _end(workers: "list[subprocess.Popen[str]]") -> None:
-    """Let the workers save and leave; who does not is killed."""
-    first = workers[0]
-    if first.poll() is None:
-        first.send_signal(signal.SIGINT)
-    if first.stdout:
-        first.stdout.read()
-        first.stdout.close()
-    for worker in workers:
+def _read(first: "subprocess.Popen[str]", lines: "queue.SimpleQueue[str | None]") -> None:
+    assert first.stdout is not None  # noqa: S101 - it is a pipe
+    with first.stdout:
+        for line in first.stdout:
+            lines.put(line)
+    lines.put(None)
+
+
+def _next(
+    lines: "queue.SimpleQueue[str | None]", workers: "list[subprocess.Popen[str]]"
+) -> str | None:
+    """Return the next line, or None at the end; a worker that died is the end of all of them."""
+    while True:
         try:
-            worker.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
+            return lines.get(timeout=LOOK_EVERY_S)
+        except queue.Empty:
+            if any(worker.poll() for worker in workers[1:]):  # the first would wait for it for long
+                for worker in workers:
+                    worker.kill()
+                return None
+
+
+def _ask_to_stop(workers: "list[subprocess.Popen[str]]") -> None:
+    if workers[0].poll() is None:
+        workers[0].send_signal(signal.SIGINT)
+
+
+def _wait(workers: "list[subprocess.Popen[str]]") -> None:
+    """Wait for the workers to save and leave; who has not within the time is killed."""
+    until = time.monotonic() + PATIENCE_S
+    try:
+        for worker in workers:
+            worker.wait(max(0.1, until - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        pass  # killed below
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
 
 
 def _last_words(folder: Path, workers: "list[subprocess.Popen[str]]") -> list[str]:
-    rank = next(rank for rank, worker in enumerate(workers) if worker.returncode)
-    text = (folder / f"log-{rank}").read_text(encoding="utf-8", errors="replace")
+    """Return the end of the log of the worker that failed: one that was killed only followed."""
+    failed = [rank for rank, worker in enumerate(workers) if worker.returncode]
+    failed.sort(key=lambda rank: workers[rank].returncode == -signal.SIGKILL)
+    text = (folder / f"log-{failed[0]}").read_text(encoding="utf-8", errors="replace")
     return text.splitlines()[-LAST_LINES:]

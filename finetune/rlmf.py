@@ -22,7 +22,7 @@ from finetune.curve import draw_measures
 from finetune.data.rows import Label
 from finetune.diversity import distinct
 from finetune.encoding import require_template
-from finetune.errors import RunBusyError
+from finetune.errors import RunBusyError, RunChangedError
 from finetune.events import Event
 from finetune.method_config import load_config
 from finetune.methods.reward import auc
@@ -37,7 +37,7 @@ from finetune.rlmf_rows import (
     read_answers,
     write_rows,
 )
-from finetune.run_folder import sha256, write
+from finetune.run_folder import data_hashes, write
 from finetune.training import train
 from finetune.writer import Writer
 
@@ -98,6 +98,7 @@ class _Rounds:
 
     def run(self) -> Iterator[Event | Round]:
         """Do the rounds that are not done yet."""
+        self._check_same()
         adapter, done = self.config.adapter, []
         for number in range(1, self.config.rounds + 1):
             folder = self.config.out / f"round-{number}"
@@ -111,6 +112,20 @@ class _Rounds:
             if found.stopped:
                 break
         self._finish(done, adapter)
+
+    def _check_same(self) -> None:
+        """Refuse to go on with rounds that were begun on other data or otherwise."""
+        settings = self.config.model_dump(mode="json", exclude={"out", "rounds"})
+        data = data_hashes((*self.config.data, *self.config.eval_data))
+        now = json.dumps({"config": settings, "data": data}, indent=2, sort_keys=True)
+        path = self.config.out / "rounds.json"
+        if not path.is_file():
+            write(path, now)
+        elif path.read_text(encoding="utf-8") != now:
+            raise RunChangedError(
+                f"The rounds in {self.config.out} were begun with other data or settings ({path}). "
+                "Go on as they were, or give another `out`."
+            )
 
     def _round(
         self, number: int, folder: Path, adapter: Path | None
@@ -127,7 +142,8 @@ class _Rounds:
             return replace(
                 kept,
                 stopped=f"the discriminator agrees with people in {kept.auc_people:.0%} of pairs "
-                f"only (min_auc is {self.config.min_auc}): label more answers",
+                f"only (min_auc is {self.config.min_auc}): label more answers, "
+                "and give another `out`",
             )
         pairs = generator_pairs(answers, judge, margin=self.config.min_margin)
         if not pairs:
@@ -259,7 +275,7 @@ class _Rounds:
         metrics = {
             "method": "rlmf",
             "rounds": [asdict(each) for each in done],
-            "lineage": {str(path): sha256(path) for path in self.config.data},
+            "lineage": data_hashes((*self.config.data, *self.config.eval_data)),
         }
         write(out / "metrics.json", json.dumps(metrics, indent=2))
 

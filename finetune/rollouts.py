@@ -165,8 +165,14 @@ class Roller:
             input_ids=torch.tensor(rows, device=device),
             attention_mask=torch.tensor(seen, device=device),
             generation_config=GenerationConfig(
+                # all of it, since what is left out here comes from the model's own settings
                 do_sample=heat > 0,
-                **({"temperature": heat, "top_k": 0} if heat > 0 else {}),
+                temperature=heat or 1.0,
+                top_k=0,
+                top_p=1.0,
+                min_p=None if heat == 0 else 0.0,
+                repetition_penalty=1.0,
+                no_repeat_ngram_size=0,
                 max_new_tokens=self.sampling.tokens,
                 pad_token_id=pad,
                 eos_token_id=end,

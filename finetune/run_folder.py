@@ -138,8 +138,8 @@ def _check_unchanged(before: dict[str, Any], now: dict[str, Any], folder: Path) 
     ]
     changed += [
         f"{path} has other content"
-        for path, sha in now["data"].items()
-        if before["data"].get(path) != sha
+        for path in before["data"] | now["data"]
+        if before["data"].get(path) != now["data"].get(path)
     ]
     if changed:
         raise RunChangedError(

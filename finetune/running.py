@@ -79,8 +79,12 @@ class Run(ABC):
         )
         if self.tensorboard and company().leads:
             trainer.add_callback(_board(self.folder.path / "tensorboard"))
-        if self.stop.is_set():
+        if company().any(self.stop.is_set()):
             return False
+        if checkpoint and step_of(checkpoint) >= trainer.args.max_steps:
+            # All steps are done and only the end is missing; `train` would take one more.
+            trainer._load_from_checkpoint(str(checkpoint))  # noqa: SLF001 - what train does first
+            return True
         with no_bars():  # of the checkpoints
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         return trainer.state.global_step >= trainer.args.max_steps

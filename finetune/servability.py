@@ -113,7 +113,10 @@ def adaptation_of(folder: Path) -> Adaptation:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelError(f"{folder} is no folder of an adapter: {path.name} is missing.") from error
+        raise ModelError(
+            f"{folder} is no folder of an adapter: {path.name} is missing. Give the folder of a "
+            "finished run."
+        ) from error
     except ValueError as error:
         raise ModelError(f"{path} is no valid JSON: {error}. Give an undamaged adapter.") from error
     modules = settings.get("target_modules") or ()

@@ -117,8 +117,8 @@ def shape_of(model: str | Path) -> ModelShape:
     known = find_model(str(model))
     if known is None:
         raise ModelError(
-            f"Nothing is known of the size of {str(model)!r}: give the model's folder, or a name "
-            "of finetune/known_models.csv."
+            f"Nothing is known of the size of {str(model)!r}: give the model's folder, or a known "
+            "name such as Qwen/Qwen3-4B."
         )
     return known.shape
 

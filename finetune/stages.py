@@ -134,7 +134,11 @@ def _check_same(stage: Stage) -> None:
     now = stage.config.learned()
     changed = [name for name, value in now.items() if name in before and before[name] != value]
     # an adapter that a run goes on from decides these itself
-    taken = {"lora_rank", "lora_alpha", "target_modules"} if stage.config.adapter else set()
+    taken = (
+        {"lora_rank", "lora_alpha", "target_modules", "tuner", "frequency"}
+        if stage.config.adapter
+        else set()
+    )
     if set(changed) - taken:
         raise RunChangedError(
             f"Stage {stage.number} is finished in {stage.config.out}, but was run with other "

@@ -47,9 +47,10 @@ def main(task: Path) -> int:
         for event in train(config, base=base, resume=given["resume"]):
             if company().leads:
                 lines.write(tell(event) + "\n")
-    except BaseException as error:  # noqa: BLE001 - raised again by whoever reads the lines
-        if company().leads or not isinstance(error, KeyboardInterrupt):
-            lines.write(tell(error) + "\n")
+    except BaseException as error:
+        if not company().leads:
+            raise  # its traceback goes into the log
+        lines.write(tell(error) + "\n")
         return 1
     finally:
         lines.close()

@@ -45,7 +45,10 @@ class Writer:
                 try:
                     model = PeftModel.from_pretrained(model, str(self.adapter))
                 except (OSError, ValueError, RuntimeError) as error:
-                    raise ModelError(f"{self.adapter} does not fit {self.base}: {error}") from error
+                    raise ModelError(
+                        f"{self.adapter} does not fit {self.base}: {error}. "
+                        "Give the model that it was trained on."
+                    ) from error
         if torch.cuda.is_available():
             model.to("cuda")
         self.model = model.eval()

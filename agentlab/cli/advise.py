@@ -104,9 +104,11 @@ def advise(
     if out and not advice.stages:
         sys.stderr.write(f"agentlab: {out} is not written: there is nothing to tune.\n")
     elif out:
+        from agentlab.cli.training import template_for
         from finetune.advised_plan import write_plan
 
-        write_plan(advice, out, out=Path("runs") / out.stem, chat_template=_template(advice.model))
+        runs, template = Path("runs") / out.stem, template_for(advice.model)
+        write_plan(advice, out, out=runs, chat_template=template)
         sys.stderr.write(f"{out}: agentlab finetune run {out}\n")
 
 
@@ -177,15 +179,6 @@ def _probed() -> Any:
     from finetune.probing import probe_cpu
 
     return probe_cpu()
-
-
-def _template(model: str) -> Path | None:
-    """Return agentlab's own template for models of ChatML whose own marks no assistant."""
-    from importlib import resources
-
-    if "smollm2" not in model.casefold():
-        return None
-    return Path(str(resources.files("agentlab") / "chat_template.jinja"))
 
 
 def _draw(situation: "Situation", advice: "Advice") -> None:

@@ -45,6 +45,8 @@ def rlmf(
     given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
     plan = load_rlmf_config(recipe, given | training.values(change))
     base = training.folder_of(plan.model, config)
+    if plan.chat_template is None:
+        plan = plan.model_copy(update={"chat_template": training.template_for(plan.model)})
     plan = plan.model_copy(update={"model": training.whole_name(plan.model)})
     try:
         from finetune.rlmf import rounds

@@ -109,6 +109,7 @@ def search(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Whole passages, not snippets.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write all of it as JSON.")] = False,
+    tenant: options.Tenant = None,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
@@ -118,7 +119,12 @@ def search(
     the whole library, whatever the filter.
     """
     settings = options.resolve(
-        config, home=home, two_step=two_step, rerank=rerank, parents=parents
+        config,
+        home=home,
+        weaviate_tenant=tenant,
+        two_step=two_step,
+        rerank=rerank,
+        parents=parents,
     ).settings
     from agentlab.cli.models import tell
     from agentlab.console import draw_hits, make_console

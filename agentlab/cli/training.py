@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -40,7 +41,12 @@ Folder = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the result.")
 ]
 Change = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other setting, as a recipe has it (may be repeated); --dry-run lists them.",
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
 
@@ -71,6 +77,24 @@ def with_encoder(plan: Plan, config: Path | None) -> Plan:
 
     folder = resolve(whole_name(encoder), cache=settings.models_folder, progress=tell)
     return plan.model_copy(update={"encoder": str(folder)})
+
+
+def template_for(model: str) -> Path | None:
+    """Return agentlab's own template for a model whose own shows no tools and marks no assistant.
+
+    It is what the agent itself writes by; other models keep theirs.
+    """
+    if "smollm2" not in model.casefold():
+        return None
+    return Path(str(resources.files("agentlab") / "chat_template.jinja"))
+
+
+def with_template(plan: Plan) -> Plan:
+    """Return the settings with that template, where they name none and the method takes one."""
+    named = getattr(plan, "chat_template", "none taken")
+    if named is not None or getattr(plan, "method", "") == "cpt":
+        return plan
+    return plan.model_copy(update={"chat_template": template_for(plan.model)})
 
 
 def whole_name(model: str) -> str:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ from agentlab.cli import options, training
 if TYPE_CHECKING:
     from agentlab.tuning_world import AgentWorld
     from finetune.method_config import TuneConfig
+    from finetune.stages import Plan
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ PAGES = {
         '{"messages": [{"role": "user", "content": "..."}, ...], "tools": [...]}\n'
         '{"instruction": "...", "context": "...", "response": "..."}',
         (
-            "sft --recipe starter --data talks.jsonl --out adapters/mine",
-            "sft --recipe starter --data talks.jsonl --out adapters/mine --resume",
+            "sft --recipe starter --data talks.jsonl --model smollm2-135m --out adapters/mine",
+            "sft --recipe gpu-8gb --data talks.jsonl --out adapters/mine --resume",
             "sft --data talks.jsonl --model smollm2-135m --out a --set lora_rank=8",
             "sft --data talks.jsonl --model smollm2-135m --out c --set tuner=neural",
             "sft --data more.jsonl --model smollm2-135m --out b --set adapter=a",
@@ -241,7 +242,7 @@ def _tune(
 ) -> None:
     from finetune.method_config import load_config
 
-    plan = load_config(method, recipe, given)
+    plan = training.with_template(load_config(method, recipe, given))
     if dry_run:
         _print_plan(plan)
         return
@@ -267,7 +268,7 @@ def run(
     from agentlab.cli.models import tell
     from finetune.stages import read_plan, stages_to_run
 
-    plan = read_plan(file, {"model": model, "out": out})
+    plan = _settled(read_plan(file, {"model": model, "out": out}))
     if dry_run:
         for stage in plan.stages:
             sys.stdout.write(f"# stage {stage.number}{', finished' * stage.finished}\n")
@@ -277,8 +278,21 @@ def run(
     for stage, folder in stages_to_run(plan, base):
         tell(f"stage {stage.number} of {len(plan.stages)}: {stage.config.method}")
         _foretell(stage.config, folder)
-        _train(stage.config, folder, config, resume=True)
+        _train(training.with_encoder(stage.config, config), folder, config, resume=True)
         sys.stdout.write(f"{stage.config.out}\n")
+
+
+def _settled(plan: "Plan") -> "Plan":
+    """Give the model its whole name, and each stage the template that it needs."""
+    whole = training.whole_name(plan.model)
+    stages = tuple(
+        replace(
+            stage,
+            config=training.with_template(stage.config.model_copy(update={"model": whole})),
+        )
+        for stage in plan.stages
+    )
+    return replace(plan, model=whole, stages=stages)
 
 
 def _train(plan: "TuneConfig", base: Path, config: Path | None, *, resume: bool) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from peft.peft_model import PeftModel
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
 from finetune.config import RunConfig
+from finetune.processes import company
 from finetune.telling import diverged
 
 SHOWN = 80
@@ -21,7 +22,14 @@ POOL = 40
 
 
 class FiniteTrainer(Trainer):
-    """Transformers' trainer, stopped by the first loss that is no number."""
+    """Transformers' trainer on one device, stopped by the first loss that is no number."""
+
+    def __init__(self, **given: Any) -> None:
+        args: TrainingArguments = given["args"]
+        # On a machine with several GPUs a process would else take all of them, and as many times
+        # the batch, in torch's DataParallel; `processes` is how several are used.
+        args._n_gpu = min(args.n_gpu, 1)  # noqa: SLF001 - as Trainer itself does for split models
+        super().__init__(**given)
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Take one batch's gradient; raise DivergedError where its loss is no number."""
@@ -51,9 +59,9 @@ class QuietTrainer(FiniteTrainer):
         TRL's own count begins anew in a run that is resumed.
         """
         if isinstance(inputs, Mapping):  # GRPO gets bare rows, and counts its own tokens
-            self.state.num_input_tokens_seen += sum(
-                int(mask.sum()) for name, mask in inputs.items() if name.endswith("attention_mask")
-            )
+            masks = [mask for name, mask in inputs.items() if name.endswith("attention_mask")]
+            seen = sum(int(mask.sum()) for mask in masks)
+            self.state.num_input_tokens_seen += seen * company().size  # about, of all processes
         return super().training_step(model, inputs, *args, **kwargs)
 
     def _load_from_checkpoint(

@@ -15,7 +15,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from finetune.data.reading import read_examples
 from finetune.encoding import IGNORED, Encoded, encode_all, read_template
 from finetune.method_config import SftConfig, TuneConfig
-from finetune.methods.common import QuietTrainer, arguments, steps
+from finetune.methods.common import QuietTrainer, arguments, arrange, steps
 from finetune.methods.method import Method, Model, Rows, model_of, ready
 
 
@@ -149,10 +149,14 @@ def make_label_trainer(
         per_device_train_batch_size=config.micro_batch,
         gradient_accumulation_steps=config.accumulation,
         gradient_checkpointing=torch.cuda.is_available(),
-        train_sampling_strategy="random" if config.micro_batch == 1 else "group_by_length",
+        train_sampling_strategy="random" if config.micro_batch == 1 else "sequential",
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+    if config.micro_batch > 1:  # rows of like length together, which are then padded least
+        lengths = [len(row.input_ids) for row in rows]
+        order = arrange(lengths, batch=config.batch, total=total, seed=config.seed)
+        rows = [rows[at] for at in order]
     dataset = Dataset.from_list(
         [{"input_ids": list(row.input_ids), "labels": list(row.labels)} for row in rows]
     )

@@ -12,7 +12,7 @@ from finetune.advised_plan import plan_of, plan_text, write_plan
 from finetune.advisor import advise
 from finetune.errors import ConfigError
 from finetune.hardware import Gpu, Hardware
-from finetune.method_config import METHODS, load_config
+from finetune.method_config import load_config
 from finetune.situation import Advice, Found, Goal, Situation
 from finetune.stages import read_plan
 
@@ -71,9 +71,8 @@ def test_whatever_is_advised_can_be_loaded(situation: Situation) -> None:
     assert list(plan) == ["model", "out", "between", "stages"]
     for stage in plan["stages"]:
         given = {key: value for key, value in stage.items() if key != "method"}
-        if stage["method"] in METHODS:  # ppo is not yet there
-            placed = {"model": plan["model"], "out": "runs/a"}
-            assert load_config(stage["method"], None, given | placed).method == stage["method"]
+        placed = {"model": plan["model"], "out": "runs/a"}
+        assert load_config(stage["method"], None, given | placed).method == stage["method"]
 
 
 @given(situations())
