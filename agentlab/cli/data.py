@@ -26,6 +26,8 @@ Rows, one a line of JSONL (or a row of CSV, Parquet or a JSON list):
   {"prompt": ..., more fields for the rewards}                             ppo, grpo
   {"query": ..., "positive": ..., "negatives": [...]}                      retriever
   {"question": ..., "answer": ..., "passages": [...]}                      rag
+  {"question": ..., "title": ..., "passage": ..., "answer": [start, end]}  reader
+  {"text": ..., "label": ...}                                              router
 A prompt or an answer is a text or a list of messages. `run`, `document` and `source` say
 where a row comes from.
 """

@@ -61,10 +61,14 @@ def export(
         ),
     ] = None,
     licence: Annotated[
-        str | None, typer.Option("--license", metavar="NAME", help="Of the result, for its card.")
+        str | None,
+        typer.Option("--licence", "--license", metavar="NAME", help="Of the result, for its card."),
     ] = None,
     data_licence: Annotated[
-        str | None, typer.Option("--data-license", metavar="NAME", help="Of the training data.")
+        str | None,
+        typer.Option(
+            "--data-licence", "--data-license", metavar="NAME", help="Of the training data."
+        ),
     ] = None,
     config: options.Config = None,
 ) -> None:
