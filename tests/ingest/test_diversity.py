@@ -51,7 +51,7 @@ def test_two_versions_of_a_handbook_do_not_crowd_out_the_rest(tmp_path: Path, mi
         ("crane.pdf", "The harbour crane lifts at most nine tonnes in a calm sea."),
     ]
     chunks = [
-        Chunk(source, text, source, source, "Rules", 1, 0, len(text), "", "minilm")
+        Chunk(source, text, source, source, "Rules", 1, 0, len(text), "", minilm.name)
         for source, text in told
     ]
     store = LanceStore(tmp_path, collection="rules")
