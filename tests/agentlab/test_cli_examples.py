@@ -1,19 +1,18 @@
-"""Every `agentlab ...` line that a help text or the README shows names what there is."""
+"""Every `agentlab ...` line that a help text or a README shows names what there is."""
 
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+from readme_pages import PAGES, text_of
 from typer.core import TyperGroup
 
 from agentlab.cli.main import app
 
-ROOT = Path(__file__).resolve().parents[2]
-LINE = re.compile(r"^\s*(?:\$ )?(agentlab [a-z][^\n]*)$", re.MULTILINE)
+LINE = re.compile(r"^\s*(?:\$ )?(?:[A-Z_]+=\S+ )?(agentlab [a-z][^\n]*)$", re.MULTILINE)
 SPAN = re.compile(r"`(agentlab [a-z][^`]*)`")
 TREE: Any = typer.main.get_command(app)
 
@@ -30,8 +29,9 @@ def shown() -> list[str]:
     for command in commands(TREE):
         text = f"{command.help or ''}\n{command.epilog or ''}".replace("\\\n", " ")
         lines += LINE.findall(text)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return sorted({*lines, *LINE.findall(readme), *SPAN.findall(readme)})
+    for page in PAGES:
+        lines += [*LINE.findall(text_of(page)), *SPAN.findall(text_of(page))]
+    return sorted(set(lines))
 
 
 def words_of(line: str) -> list[str]:
