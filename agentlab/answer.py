@@ -15,7 +15,8 @@ class Source:
     `text` is the whole passage; `shown` the part the model saw, with its marks, and `sentences` the
     sentences of that part without marks; `best` is the one of them that answers best of all shown,
     else None; `score` is how likely the passage is to answer, 0..1, where a reader told. `location`
-    is the file's path or the page's address. `recorded` is the date of a recorded web result.
+    is the file's path or the page's address. `page_label` is what the page calls itself where that
+    is not its number. `recorded` is the date of a recorded web result.
     """
 
     number: int
@@ -32,12 +33,18 @@ class Source:
     sentences: tuple[str, ...] = ()
     best: str | None = None
     score: float | None = None
+    page_label: str = ""
+
+    @property
+    def place(self) -> str:
+        """Name the page or part, as it is cited; nothing else has one."""
+        return place(self.location, self.page, self.page_label) if self.page else ""
 
     @property
     def label(self) -> str:
         """Name the source as a person would: title and page or part, or title and site."""
         if self.kind == "page":
-            return f"{self.title}, {place(self.location, self.page or 0)}"
+            return ", ".join(filter(None, (self.title, self.place)))
         suffix = f" (recorded {self.recorded})" if self.recorded else ""
         return f"{self.title}{suffix}"
 

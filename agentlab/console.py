@@ -30,7 +30,6 @@ from agentlab.answer import (
 )
 from agentlab.health import Check
 from agentlab.prompts import parse_answer
-from ingest.documents import place
 from ingest.evidence import MEANING, Evidence
 from ingest.matching import match, snippet
 from ingest.stores.base import Hit
@@ -331,7 +330,7 @@ def draw_hits(
     for number, hit in enumerate(hits, 1):
         chunk = hit.chunk
         why = match(query, chunk)
-        where = f"{chunk.title}, {place(chunk.source, chunk.page)}"
+        where = f"{chunk.title}, {chunk.place}"
         where += f" · {chunk.heading}" if chunk.heading else ""
         scores = [f"score {hit.score:.2f}", f"cosine {hit.cosine:.2f}", f"BM25 {hit.keyword:.1f}"]
         scores += [f"holds {', '.join(why.held)}"] if why.held else []

@@ -64,6 +64,7 @@ def chunk_document(
             end=end,
             heading=heading,
             embedder=embedder,
+            page_label=page.label,
         )
         for page, start, end, heading in kept
     ]

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PARSERS = {
-    "pdf": "pdf-3",
+    "pdf": "pdf-4",
     "markdown": "markdown-1",
     "html": "html-1",
     "text": "text-1",

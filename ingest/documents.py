@@ -24,18 +24,31 @@ def kind_of(source: str) -> str:
     return KINDS.get(PurePath(source).suffix.lower(), "pdf")
 
 
-def place(source: str, page: int) -> str:
-    """Name a page as a citation does: only a PDF has pages, other files are read in parts."""
-    return f"p. {page}" if kind_of(source) == "pdf" else f"part {page}"
+def place(source: str, page: int, label: str = "") -> str:
+    """Name a page as a citation does: by its label and its number where they differ.
+
+    Only a PDF has pages, other files are read in parts.
+    """
+    if kind_of(source) != "pdf":
+        return f"part {page}"
+    return f"p. {label} ({_ordinal(page)} page)" if label else f"p. {page}"
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in {11, 12, 13} else ending}"
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page's text as it is stored; every offset of the project refers to it."""
+    """One page's text as it is stored; every offset of the project refers to it.
+
+    `label` is what the page calls itself, such as iv; "" where that is its number.
+    """
 
     number: int
     text: str
-    label: str | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +80,10 @@ class Document:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A passage of one page: `text == page_text[start:end]`, never across a page."""
+    """A passage of one page: `text == page_text[start:end]`, never across a page.
+
+    `page_label` is what the page calls itself where that is not its number, such as iv.
+    """
 
     id: str
     text: str
@@ -79,6 +95,12 @@ class Chunk:
     end: int
     heading: str
     embedder: str
+    page_label: str = ""
+
+    @property
+    def place(self) -> str:
+        """Name the page as a citation does."""
+        return place(self.source, self.page, self.page_label)
 
     @property
     def header(self) -> str:

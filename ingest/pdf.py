@@ -1,7 +1,7 @@
 """PDF files: read one into a Document, or say with a typed error why not.
 
-pypdfium2 reads first: it is fast and, on the whole, the most faithful. pypdf gives the metadata,
-reads what pdfium cannot open, and reads again the pages that pdfium garbles.
+pypdfium2 reads first: it is fast and, on the whole, the most faithful. pypdf gives the metadata and
+the pages' labels, reads what pdfium cannot open, and reads again the pages that pdfium garbles.
 """
 
 import ctypes
@@ -43,6 +43,7 @@ from ingest.layout import (
     title_line,
 )
 from ingest.ocr import Ocr
+from ingest.page_labels import page_labels
 from ingest.scans import read_images
 from ingest.tables import Cell, Row, cells_of, named_rows
 
@@ -60,10 +61,9 @@ _METADATA = ("author", "subject", "keywords", "creator", "producer")
 
 @dataclass(frozen=True)
 class _Reading:
-    """What a reader gave: lines by page, labels by page, outline as (page number, title)."""
+    """What a reader gave: lines by page, outline as (page number, title)."""
 
     pages: list[list[Line]]
-    labels: list[str]
     outline: list[tuple[int, str]]
 
 
@@ -87,16 +87,16 @@ def read_pdf(
     if ocr and not ocr.obstacle:
         lines, remark = read_images(data, password, lines, ocr)
     placed = [page_text(rows) for rows in mend_divisions(lines)]
+    metadata, labels = _described(data, password, len(placed))
     pages = tuple(
-        Page(number, text, label if label and label != str(number) else None)
-        for number, ((text, _), label) in enumerate(zip(placed, reading.labels, strict=True), 1)
+        Page(number, text, "" if label == str(number) else label)
+        for number, ((text, _), label) in enumerate(zip(placed, labels, strict=True), 1)
     )
     letters = sum(char.isalnum() for page in pages for char in page.text)
     if letters < LETTERS_PER_PAGE * len(pages):
         raise _no_text(source, len(pages), ocr, remark)
     lines = [rows for _, rows in placed]
     headings = find_headings(pages, lines, reading.outline)
-    metadata = _metadata(data, password)
     return Document(
         id=hashlib.sha256(data).hexdigest(),
         source=source,
@@ -181,8 +181,7 @@ def _read_with_pdfium(data: bytes, source: str, password: str | None, max_pages:
     with closing(pdf):
         _check_pages(len(pdf), source, max_pages)
         pages = [_pdfium_lines(pdf, index) for index in range(len(pdf))]
-        labels = [pdf.get_page_label(index) for index in range(len(pdf))]
-        return _Reading(pages, labels, _pdfium_outline(pdf))
+        return _Reading(pages, _pdfium_outline(pdf))
 
 
 def _forget_last_error() -> None:
@@ -336,14 +335,13 @@ def _read_with_pypdf(data: bytes, source: str, password: str | None, max_pages: 
             reader = _open_with_pypdf(data, password)
             _check_pages(len(reader.pages), source, max_pages)
             pages = [_pypdf_lines(page) for page in reader.pages]
-            labels = list(reader.page_labels)
     except (DocumentError, MemoryError):
         raise
     except (pypdf.errors.FileNotDecryptedError, pypdf.errors.WrongPasswordError) as error:
         raise EncryptedError(source, "locked by a password") from error
     except Exception as error:  # a broken file makes pypdf raise nearly anything
         raise CorruptError(source, f"neither reader can open it ({brief(error)})") from error
-    return _Reading(pages, labels, [])
+    return _Reading(pages, [])
 
 
 def _pypdf_lines(page: pypdf.PageObject) -> list[Line]:
@@ -377,17 +375,22 @@ def _best_of_both(data: bytes, password: str | None, reading: _Reading) -> list[
     return pages
 
 
-def _metadata(data: bytes, password: str | None) -> dict[str, str]:
-    """Give the metadata that has a value; a broken information dictionary gives none."""
-    try:
-        with _quiet():
-            info: Mapping[str, Any] = _open_with_pypdf(data, password).metadata or {}
-            values = {
-                name: str(info.get(f"/{name.title()}") or "") for name in ("title", *_METADATA)
-            }
-            values["created"] = str(info.get("/CreationDate") or "")
-    except Exception:  # noqa: BLE001 - metadata is a nicety, the text is what counts
-        return {}
+def _described(data: bytes, password: str | None, pages: int) -> tuple[dict[str, str], list[str]]:
+    """Give the metadata that has a value, and the pages' labels; what is broken gives none."""
+    metadata: dict[str, str] = {}
+    labels = [""] * pages
+    # Both are niceties, the text is what counts; a broken file makes pypdf raise nearly anything.
+    with suppress(Exception), _quiet():
+        reader = _open_with_pypdf(data, password)
+        with suppress(Exception):
+            metadata = _metadata(reader.metadata or {})
+        labels = page_labels(reader.root_object, pages)
+    return metadata, labels
+
+
+def _metadata(info: Mapping[str, Any]) -> dict[str, str]:
+    values = {name: str(info.get(f"/{name.title()}") or "") for name in ("title", *_METADATA)}
+    values["created"] = str(info.get("/CreationDate") or "")
     cleaned = {name: clean(value.replace("\n", " ")) for name, value in values.items()}
     return {name: value for name, value in cleaned.items() if value}
 

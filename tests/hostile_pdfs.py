@@ -12,6 +12,7 @@ _BOX = b"/MediaBox[0 0 600 800]"
 _PAGE = b"<</Type/Page/Parent 2 0 R%s/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>" % _BOX
 _FONT = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
 _OUTLINED = b"<</Type/Catalog/Pages 2 0 R/Outlines 6 0 R>>"
+_LABELLED = b"<</Type/Catalog/Pages 2 0 R/PageLabels 6 0 R>>"
 _DRAWN = b"BT /F 12 Tf 100 700 Td (%s) Tj ET" % TEXT.encode()
 
 
@@ -106,7 +107,15 @@ def write_hostile(folder: Path) -> dict[Path, str]:
             b"<</Title(A)/Parent 6 0 R/First 7 0 R/Last 7 0 R/Next 7 0 R/Dest[3 0 R /Fit]>>",
         ],
     }
+    labels = {
+        "page labels within themselves": b"<</Kids[6 0 R 6 0 R]>>",
+        "a label of a billion letters": b"<</Nums[0<</S/a/St 26000000000>>]>>",
+        "page labels that are none": b"<</Nums 7 /Kids[null 9]>>",
+    }
     expected = {whole: "ok"}
+    for name, tree in labels.items():
+        path = folder / f"{name}.pdf"
+        expected[_write(path, [_PAGE, text, _FONT, tree], catalog=_LABELLED)] = "ok"
     for name, entries in outlines.items():
         path = folder / f"{name}.pdf"
         expected[_write(path, [_PAGE, text, _FONT, *entries], catalog=_OUTLINED)] = "ok"

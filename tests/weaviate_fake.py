@@ -188,6 +188,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self._admitted():
             return
+        if added := re.fullmatch(r"/v1/schema/(\w+)/properties", self.path):
+            self.fake.schema[added.group(1)]["properties"].append(body)
+            self._answer(200, body)
+            return
         name = body["class"]
         if not re.fullmatch(r"[A-Z][_0-9A-Za-z]*", name):
             self._answer(422, _error(f"'{name}' is not a valid class name"))
@@ -250,6 +254,7 @@ class _Servicer(weaviate_pb2_grpc.WeaviateServicer):
     def Search(self, request: Any, context: Any) -> Any:  # noqa: N802 - names of the protocol
         self._enter("search", context)
         stored = self._class(request.collection, request.tenant, context)
+        self._check_properties(request, context)
         with self.fake.lock:
             allowed = [each for each in stored.values() if _matches(request, each)]
         allowed.sort(key=lambda each: each.uuid)
@@ -336,6 +341,12 @@ class _Servicer(weaviate_pb2_grpc.WeaviateServicer):
         if key not in self.fake.objects:
             context.abort(grpc.StatusCode.UNKNOWN, f'tenant not found: "{tenant}"')
         return self.fake.objects[key]
+
+    def _check_properties(self, request: Any, context: Any) -> None:
+        own = {each["name"] for each in self.fake.schema[request.collection]["properties"]}
+        for name in set(request.properties.non_ref_properties) - own:
+            reason = f"no such prop with name '{name}' found in class '{request.collection}'"
+            context.abort(grpc.StatusCode.UNKNOWN, f"{reason} in the schema")
 
     def _take(self, stored: dict[str, Stored], sent: Any) -> str:
         """Keep one object, or give the reason why not."""

@@ -75,18 +75,21 @@ def show(
     try:
         entry = find_document(list_documents(store), name)
         places = sorted(
-            (chunk.page, chunk.start, chunk.heading)
+            (chunk.page, chunk.start, chunk.heading, chunk.page_label)
             for chunk, _ in (store.rows(entry.record.source) if entry.chunks else ())
         )
         facts = Profiles.of(store).facts_of(entry.record.source)
     finally:
         store.close()
-    first: dict[str, int] = {}
-    for page, _, heading in places:
-        first.setdefault(heading, page)
-    headings = [(heading, page) for heading, page in first.items() if heading]
+    first: dict[str, tuple[int, str]] = {}
+    for page, _, heading, label in places:
+        first.setdefault(heading, (page, label))
+    headings = [(heading, *page) for heading, page in first.items() if heading]
     if as_json:
-        listed = [{"heading": heading, "page": page} for heading, page in headings]
+        listed = [
+            {"heading": heading, "page": page, "page_label": label}
+            for heading, page, label in headings
+        ]
         _write({**entry.to_dict(), "headings": listed, "metadata": facts})
     else:
         _draw(entry, headings, facts)
@@ -159,7 +162,9 @@ def _when(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M") if at else "-"
 
 
-def _draw(entry: "Entry", headings: list[tuple[str, int]], metadata: Mapping[str, str]) -> None:
+def _draw(
+    entry: "Entry", headings: list[tuple[str, int, str]], metadata: Mapping[str, str]
+) -> None:
     from agentlab.console import clean
     from ingest.documents import place
 
@@ -185,14 +190,14 @@ def _draw(entry: "Entry", headings: list[tuple[str, int]], metadata: Mapping[str
     lines += [f"{'metadata':<9} {key}={value}" for key, value in told.items()]
     if headings:
         more = len(headings) - MANY_HEADINGS
+        shown = headings[:MANY_HEADINGS]
+        places = [place(record.path, page, label) for _, page, label in shown]
+        width = max(9, *map(len, places))
         lines += [
             "",
-            *(
-                f"{place(record.path, page):>9}  {heading}"
-                for heading, page in headings[:MANY_HEADINGS]
-            ),
+            *(f"{at:>{width}}  {each[0]}" for at, each in zip(places, shown, strict=True)),
         ]
-        lines += [f"{'':>9}  and {more} more"] if more > 0 else []
+        lines += [f"{'':>{width}}  and {more} more"] if more > 0 else []
     sys.stdout.write("".join(f"{clean(line)}\n" for line in lines))
 
 

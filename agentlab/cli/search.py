@@ -13,13 +13,13 @@ from agentlab.errors import ABSTAINED
 
 if TYPE_CHECKING:
     from ingest.evidence import Evidence
-    from ingest.stores.base import Hit, Store
+    from ingest.stores.base import Hit, Store, Where
 
 EXAMPLES = """\b
 Examples:
   agentlab search "hotel nights"
   agentlab search "notice period" -n 10 --json
-  agentlab search "hotel nights" --source "Travel Handbook" --page 3 --page 4
+  agentlab search "hotel nights" --source "Travel Handbook" --page 3 --page iv
   agentlab search "hotel nights" --kind pdf --mmr 0.7
   agentlab search "hotel nights" --since 2023 --meta author=Weber
   agentlab search "capital expenditure of Acme in 2018" --two-step always
@@ -66,7 +66,8 @@ def search(
         typer.Option("--source", help="Only this document: path, title, file name or start of id."),
     ] = None,
     page: Annotated[
-        list[int] | None, typer.Option("--page", min=1, help="Only this page (may be repeated).")
+        list[str] | None,
+        typer.Option("--page", metavar="PAGE", help="Only this page of the file: 6; or label: iv."),
     ] = None,
     kind: Annotated[
         list[Kind] | None, typer.Option("--kind", help="Only files of this kind.")
@@ -116,7 +117,8 @@ def search(
     """Show the passages of the library that match, best first, with their scores and why.
 
     --source, --page, --kind and --meta may be repeated. How well the library matches is told of
-    the whole library, whatever the filter.
+    the whole library, whatever the filter. A number after --page counts the pages of the file,
+    from 1, whatever they call themselves; anything else is what a page calls itself.
     """
     settings = options.resolve(
         config,
@@ -131,13 +133,12 @@ def search(
     from agentlab.library import open_collection
     from agentlab.settings import with_changes
     from ingest.profiles import Only
-    from ingest.stores.base import Where
 
     text = " ".join(query)
     collection = open_collection(with_changes(settings, likelihood=False), progress=tell)
     try:
         sources = _sources(collection.store, source or (), kind or ())
-        where = Where(tuple(sources or ()), tuple(page or ()))
+        where = _where(sources or (), page or ())
         only = Only(since or "", until or "", date or "", _meta(meta or ()))
         hits = (
             []
@@ -175,6 +176,15 @@ def _sources(store: "Store", names: Sequence[str], kinds: Sequence[str]) -> list
     named = [find_document(entries, name) for name in names] or entries
     chosen = [each.record for each in named if each.kind in kinds or not kinds]
     return sorted({each.same_as or each.source for each in chosen})
+
+
+def _where(sources: Sequence[str], pages: Sequence[str]) -> "Where":
+    """Tell pages by their number where one is given, else by what they call themselves."""
+    from ingest.stores.base import Where
+
+    numbers = [int(each) for each in pages if each.isdecimal()]
+    labels = [each for each in pages if not each.isdecimal()]
+    return Where(tuple(sources), tuple(numbers), tuple(labels))
 
 
 def _meta(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -221,6 +231,7 @@ def _passage(query: str, hit: "Hit") -> dict[str, object]:
         "source": chunk.source,
         "title": chunk.title,
         "page": chunk.page,
+        "page_label": chunk.page_label,
         "heading": chunk.heading,
         "text": chunk.text,
         "score": hit.score,

@@ -7,7 +7,7 @@ from typing import Any
 from agentlab import prompts
 from agentlab.synthesis.items import Item, Refused, locate
 from ingest.collection import Collection
-from ingest.documents import Chunk, place
+from ingest.documents import Chunk
 
 Row = dict[str, Any]
 Builder = Callable[[Item, random.Random], Row]
@@ -92,7 +92,7 @@ def _distractors(collection: Collection, item: Item, wanted: int) -> list[Chunk]
 
 
 def _shown(number: int, chunk: Chunk) -> str:
-    header = prompts.page_header(chunk.title, place(chunk.source, chunk.page), chunk.heading)
+    header = prompts.page_header(chunk.title, chunk.place, chunk.heading)
     return f"[{number}] {header}: {' '.join(chunk.text.split())}"
 
 

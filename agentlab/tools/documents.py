@@ -9,7 +9,6 @@ from agentlab.probing import Wording
 from agentlab.prompts import SEARCH_DOCUMENTS, Shown, observation, page_header
 from agentlab.tools.searching import Found, search_tool
 from agentlab.tools.sources import SourceBook
-from ingest.documents import place
 from ingest.reading import Passage, Reading
 from ingest.stores.base import Hit
 
@@ -83,7 +82,7 @@ def tell_pages(reading: Reading, hits: Sequence[Hit], book: SourceBook) -> Found
     shown = [
         Shown(
             each.number,
-            page_header(each.title, place(each.location, each.page or 0), each.heading),
+            page_header(each.title, each.place, each.heading),
             each.shown,
         )
         for each in sources

@@ -49,6 +49,7 @@ class SourceBook:
                     location=chunk.source,
                     heading=chunk.heading,
                     page=chunk.page,
+                    page_label=chunk.page_label,
                     start=chunk.start,
                     end=chunk.end,
                 )

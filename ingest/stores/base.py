@@ -12,10 +12,14 @@ from ingest.documents import Chunk
 
 @dataclass(frozen=True)
 class Where:
-    """A filter; an empty field does not filter."""
+    """A filter; an empty field does not filter.
+
+    A page fits by its number or, where that is not what it calls itself, by its label.
+    """
 
     sources: tuple[str, ...] = ()
     pages: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -111,13 +111,7 @@ class LanceStore:
             if table is None:
                 return []
             found = table.search().where(f"source IN ({_quoted([source])})").to_list()
-        return [
-            (
-                Chunk(**{name: row[name] for name in _FIELDS}),
-                np.asarray(row["vector"], dtype=np.float32),
-            )
-            for row in found
-        ]
+        return [(_chunk(row), np.asarray(row["vector"], dtype=np.float32)) for row in found]
 
     def hybrid(
         self,
@@ -157,7 +151,7 @@ class LanceStore:
         best = sorted(fused, key=lambda key: (-fused[key], key))[:limit]
         return [
             Hit(
-                chunk=Chunk(**{name: rows[key][name] for name in _FIELDS}),
+                chunk=_chunk(rows[key]),
                 score=fused[key],
                 cosine=float(np.dot(vector, np.asarray(rows[key]["vector"], dtype=np.float32))),
                 keyword=by_words.get(key, 0.0),
@@ -191,10 +185,10 @@ class LanceStore:
         """Iterate over all chunks."""
         with self._explained("list chunks"):
             table = self._open()
-            batches = [] if table is None else table.search().select(_FIELDS).to_batches()
+            batches = [] if table is None else table.search().select(_there(table)).to_batches()
             for batch in batches:
                 for row in batch.to_pylist():
-                    yield Chunk(**row)
+                    yield _chunk(row)
 
     def sample(self, limit: int) -> list[Chunk]:
         """Draw chunks by the first digits of their ids, which are as good as chance."""
@@ -203,8 +197,9 @@ class LanceStore:
             return list(self.chunks())
         with self._explained("draw chunks"):
             bound = f"{limit * 16**8 // total:08x}"
-            found = self._open().search().where(f"id < '{bound}'").select(_FIELDS).to_list()
-        return [Chunk(**{name: row[name] for name in _FIELDS}) for row in found]
+            table = self._open()
+            found = table.search().where(f"id < '{bound}'").select(_there(table)).to_list()
+        return [_chunk(row) for row in found]
 
     def count(self) -> int:
         """Count the chunks."""
@@ -285,6 +280,8 @@ class LanceStore:
             schema = pa.schema([*texts, *numbers, pa.field("embedded", pa.string()), vector])
             name = self._named(self.generation)
             self._table = self._database.create_table(name, schema=schema, exist_ok=True)
+        if _LABEL not in self._table.schema.names:
+            self._table.add_columns(pa.field(_LABEL, pa.string()))
         return self._table
 
     def _check_dimension(self, table: Any, dimension: int) -> None:
@@ -311,7 +308,7 @@ class LanceStore:
         column = "vector" if kind == "vector" else "embedded"
         key = {"vector_column_name": column} if kind == "vector" else {"fts_columns": column}
         builder = table.search(query, query_type=kind, **key)
-        condition = _condition(where)
+        condition = _condition(where, labelled=_LABEL in table.schema.names)
         return builder.where(condition, prefilter=True) if condition else builder
 
     @staticmethod
@@ -323,6 +320,7 @@ class LanceStore:
 
 
 _NUMBERS = ("page", "start", "end")
+_LABEL = "page_label"  # a table made before pages had labels gets it with the next write
 _LARGE = {"vector": IvfRq(distance_type="cosine"), "source": BTree(), "id": BTree()}
 
 
@@ -353,16 +351,28 @@ def _remember(query: Any, rows: dict[str, dict[str, Any]]) -> list[dict[str, Any
     return found
 
 
+def _chunk(row: Mapping[str, Any]) -> Chunk:
+    return Chunk(**{name: row[name] for name in _FIELDS if row.get(name) is not None})
+
+
+def _there(table: Any) -> list[str]:
+    return [name for name in _FIELDS if name in table.schema.names]
+
+
 def _indexed(table: Any, column: str) -> bool:
     return any(column in index.columns for index in table.list_indices())
 
 
-def _condition(where: Where) -> str:
-    parts = []
+def _condition(where: Where, *, labelled: bool) -> str:
+    parts, pages = [], []
     if where.sources:
         parts.append(f"source IN ({_quoted(where.sources)})")
     if where.pages:
-        parts.append(f"page IN ({', '.join(str(int(page)) for page in where.pages)})")
+        pages.append(f"page IN ({', '.join(str(int(page)) for page in where.pages)})")
+    if where.labels:
+        pages.append(f"{_LABEL} IN ({_quoted(where.labels)})" if labelled else "false")
+    if pages:
+        parts.append(f"({' OR '.join(pages)})")
     return " AND ".join(parts)
 
 

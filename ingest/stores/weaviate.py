@@ -14,7 +14,11 @@ from typing import Any
 import numpy as np
 from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter, HybridFusion, MetadataQuery
-from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateInsertManyAllFailedError
+from weaviate.exceptions import (
+    UnexpectedStatusCodeError,
+    WeaviateInsertManyAllFailedError,
+    WeaviateInvalidInputError,
+)
 
 from ingest.documents import NAMESPACE, Chunk
 from ingest.errors import StoreMismatchError, StoreWriteError
@@ -23,11 +27,13 @@ from ingest.stores.generations import FIRST, POINTER, check_droppable, in_force,
 from ingest.stores.weaviate_schema import (
     FIELDS,
     NUMBERS,
+    PAGE_LABEL,
     chunk_schema,
     chunks_name,
     description,
     note_schema,
     notes_name,
+    page_label,
     spread,
 )
 from ingest.stores.weaviate_server import Server, refusal
@@ -87,6 +93,7 @@ class WeaviateStore:
             binaries=binaries,
         )
         self._known: set[str] = set()
+        self._unlabelled: set[str] = set()  # the classes made before pages had labels
 
     @property
     def generation(self) -> int:
@@ -170,21 +177,26 @@ class WeaviateStore:
             alpha=1.0 if wordless else float(alpha),
             query_properties=["embedded"],
             fusion_type=HybridFusion.RELATIVE_SCORE,
-            filters=_filters(where),
+            where=where,
             limit=limit,
             include_vector=True,
             return_metadata=MetadataQuery(score=True, explain_score=True),
-            return_properties=FIELDS,
         )
         found = steady(lambda: self.generation, search)
         share = alpha if wordless else 1.0
         return [_hit(each, vector, share) for each in found]
 
-    def _search(self, generation: int, query: str, **how: Any) -> list[Any]:
+    def _search(self, generation: int, query: str, where: Where, **how: Any) -> list[Any]:
         name = chunks_name(self._collection, generation)
         if not self._exists(name):
             return []
-        ask = partial(self._data(name).query.hybrid, query, **how)
+        ask = partial(
+            self._data(name).query.hybrid,
+            query,
+            filters=_filters(where, labelled=name not in self._unlabelled),
+            return_properties=self._there(name, FIELDS),
+            **how,
+        )
         return list(self._server.ask("search", ask).objects)
 
     def documents(self) -> list[StoredDocument]:
@@ -288,7 +300,7 @@ class WeaviateStore:
             self._data(name).query.fetch_objects,
             filters=same,
             limit=_PAGE,
-            return_properties=names,
+            return_properties=self._there(name, names),
             include_vector=vectors,
         )
         for start in range(0, total, _PAGE):
@@ -300,7 +312,7 @@ class WeaviateStore:
         fetch = partial(
             self._data(name).query.fetch_objects,
             limit=_PAGE,
-            return_properties=names,
+            return_properties=self._there(name, names),
             include_vector=vectors,
         )
         after: uuid.UUID | None = None
@@ -367,6 +379,8 @@ class WeaviateStore:
                 f" {self._collection!r}; choose another collection name"
             )
             raise StoreMismatchError(message)
+        if name != self._notes and PAGE_LABEL not in {each.name for each in config.properties}:
+            self._unlabelled.add(name)
         with_tenants = config.multi_tenancy_config.enabled
         if with_tenants != bool(self._tenant):
             raise StoreMismatchError(self._tenancy(with_tenants))
@@ -384,6 +398,7 @@ class WeaviateStore:
     def _create(self, name: str) -> None:
         """Create a class that is not there; its tenant comes into being with the first write."""
         if self._exists(name) or self._has_class(name):
+            self._add_labels(name)
             return
         make = partial(
             self._server.client.collections.create,
@@ -394,6 +409,19 @@ class WeaviateStore:
         )
         self._server.ask("create a collection", partial(_create_once, make))
         self._has_class(name)
+
+    def _add_labels(self, name: str) -> None:
+        """Let a class that was made before pages had labels keep them from now on."""
+        if name in self._unlabelled:
+            add = partial(
+                self._server.client.collections.use(name).config.add_property, page_label()
+            )
+            self._server.ask("add a property", partial(_create_once, add))
+            self._unlabelled.discard(name)
+
+    def _there(self, name: str, names: list[str]) -> list[str]:
+        """Leave out what a class does not keep: to ask for it is an error."""
+        return [each for each in names if each != PAGE_LABEL or name not in self._unlabelled]
 
 
 def _properties(chunk: Chunk) -> dict[str, Any]:
@@ -424,12 +452,16 @@ def _cosine(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.dot(one, other)) / length if length else 0.0
 
 
-def _filters(where: Where) -> Any:
-    parts = []
+def _filters(where: Where, *, labelled: bool) -> Any:
+    parts: list[Any] = []
     if where.sources:
         parts.append(Filter.by_property("source").contains_any(list(where.sources)))
-    if where.pages:
-        parts.append(Filter.by_property("page").contains_any([int(page) for page in where.pages]))
+    if where.pages or where.labels:
+        numbers = [int(page) for page in where.pages] or [0]  # no page has the number 0
+        pages = [Filter.by_property("page").contains_any(numbers)]
+        if where.labels and labelled:
+            pages.append(Filter.by_property(PAGE_LABEL).contains_any(list(where.labels)))
+        parts.append(Filter.any_of(pages))
     return Filter.all_of(parts) if parts else None
 
 
@@ -444,10 +476,10 @@ def _insert_many(data: Any, objects: list[DataObject[Any, Any]]) -> dict[int, st
 
 
 def _create_once(make: Any) -> None:
-    """Create a collection; another process may have been faster."""
+    """Create a collection or a property; another process may have been faster."""
     try:
         make()
-    except UnexpectedStatusCodeError as error:
+    except (UnexpectedStatusCodeError, WeaviateInvalidInputError) as error:
         if "already exists" not in str(error):
             raise
 

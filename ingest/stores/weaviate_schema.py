@@ -20,7 +20,9 @@ NUMBERS = ("page", "start", "end")
 FIELDS = [each.name for each in fields(Chunk) if each.name != "id"]
 ROTATIONAL_FROM = (1, 32)
 """The first server that compresses vectors by rotational quantisation."""
-_KEYS = ("document", "source")
+PAGE_LABEL = "page_label"
+"""The property that classes lack which were made before pages had labels."""
+_KEYS = ("document", "source", PAGE_LABEL)
 
 
 def class_name(collection: str) -> str:
@@ -63,6 +65,11 @@ def chunk_schema(version: str) -> dict[str, Any]:
             )
         ),
     }
+
+
+def page_label() -> Property:
+    """Describe the property that a class made before pages had labels gets with its next write."""
+    return _text(PAGE_LABEL, filterable=True)
 
 
 def note_schema() -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_a_library_is_filled_filled_again_and_searched(inside, capsys):
     assert found["alpha_from"] == "default"
     assert set(found["evidence"]) == {"strength", "score", "meaning"}
     hit = found["passages"][0]
-    assert (hit["page"], hit["source"]) == (1, "papers/travel.pdf")
+    assert (hit["page"], hit["page_label"], hit["source"]) == (1, "", "papers/travel.pdf")
     assert SENTENCE in hit["text"]
     assert (hit["holds"], hit["lacks"]) == (["hotel", "nights"], [])
     assert [hit["text"][start:end] for start, end in hit["spans"]] == ["hotel", "nights"]
@@ -110,8 +110,9 @@ def test_a_library_is_filled_filled_again_and_searched(inside, capsys):
     assert "The library holds no such file of kind docx." in capsys.readouterr().err
     assert run(["search", "hotel nights", "--source", "Travel Handbok"]) != 0
     assert "Did you mean 'Travel Handbook'?" in capsys.readouterr().err
-    assert run(["search", "hotel nights", "--page", "2"]) == 5
-    assert "No match." in capsys.readouterr().err
+    for elsewhere in ("2", "iv"):
+        assert run(["search", "hotel nights", "--page", elsewhere]) == 5
+        assert "No match." in capsys.readouterr().err
 
     fitting = ["--since", "2021", "--until", "2021-03", "--meta", "author=weber"]
     wide = ["--two-step", "always", "--rerank", "late", "--parents", "page"]

@@ -8,8 +8,9 @@ import sys
 import threading
 from pathlib import Path
 
+import pypdf
 import pytest
-from ingest_fakes import WordEmbedder, hurry
+from ingest_fakes import WordEmbedder, hurry, write_pdf
 
 from agentlab import library
 from agentlab.cli.ingest import concerns, keep_in_step
@@ -89,6 +90,21 @@ def test_a_sync_that_would_remove_much_ends_with_6_and_says_how_to_go_on(papers,
     assert "--allow-removals" in capsys.readouterr().err
     assert run(["ingest", "papers", "--sync", "--allow-removals"]) == 0
     assert "3 removed" in capsys.readouterr().out
+
+
+def test_headings_are_listed_under_the_labels_of_their_pages(papers, capsys):
+    plain = write_pdf(papers / "plain.pdf", [[("One", "First words.")], [("Two", "More words.")]])
+    writer = pypdf.PdfWriter(plain)
+    plain.unlink()
+    writer.set_page_label(0, 1, "/r", start=9)
+    writer.write(papers / "book.pdf")
+    run(["ingest", "papers"])
+    capsys.readouterr()
+    assert run(["docs", "show", "book.pdf", "--json"]) == 0
+    two = json.loads(capsys.readouterr().out)["headings"][-1]
+    assert two == {"heading": "Two", "page": 2, "page_label": "x"}
+    assert run(["docs", "show", "book.pdf"]) == 0
+    assert capsys.readouterr().out.endswith("p. x (2nd page)  Two\n")
 
 
 def test_documents_are_listed_shown_and_removed(papers, capsys):

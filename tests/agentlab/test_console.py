@@ -84,9 +84,16 @@ def test_only_a_pdf_is_cited_by_page():
     assert drawing.source_text(notes) == "Travel Handbook, part 7 · Hotels"
 
 
+def test_a_page_is_cited_by_the_label_that_a_reader_sees_and_its_number(screen):
+    preface = replace(PAGE, page_label="iv")
+    assert drawing.source_text(preface) == "Travel Handbook, p. iv (7th page) · Hotels"
+    drawing.draw_source(screen, preface)
+    assert "p. iv (7th page)" in shown(screen)
+
+
 def test_escape_sequences_of_a_document_do_not_reach_the_terminal(screen):
     evil = "a\x1b]0;owned\x07b\x9b31mc\rd"
-    source = replace(PAGE, title=evil, heading=evil, text=evil, location=evil)
+    source = replace(PAGE, title=evil, heading=evil, text=evil, location=evil, page_label=evil)
     given = answer(text=evil, citations=(replace(GOOD, source=source, quote=evil),))
     drawing.draw_answer(screen, given)
     drawing.draw_source(screen, source)
@@ -171,6 +178,12 @@ def test_a_found_passage_says_why_in_80_columns(narrow):
     ]
     assert lines[-1].endswith(" …")
     assert max(len(line) for line in lines) <= 80
+
+
+def test_a_found_passage_names_its_page_as_citations_do(narrow):
+    hit = replace(HIT, chunk=replace(HIT.chunk, page_label="A-1"))
+    drawing.draw_hits(narrow, "hotel", [hit], evidence=FOUND, alpha="")
+    assert "1. Travel Handbook, p. A-1 (7th page) · Hotels" in shown(narrow)
 
 
 def test_the_querys_words_are_marked_in_the_snippet_on_a_terminal():

@@ -142,6 +142,15 @@ def test_pages_are_numbered_marked_and_kept_whole_as_sources() -> None:
     assert library.asked == [("how many days of leave?", 4)]
 
 
+def test_a_page_with_a_label_is_shown_by_it_and_its_number() -> None:
+    library, book = Library(), SourceBook()
+    preface = replace(LEAVE_PAGE, page_label="ii")
+    reading = library.read("leave?", [Passage(preface.header, preface.text)], limit=1, words=45)
+    observed, (source,) = tell_pages(reading, [Hit(preface, 1.0, 1.0, 1.0)], book)
+    assert "[1] Handbook, p. ii (4th page), Leave: »Staff have" in observed
+    assert (source.page, source.page_label) == (4, "ii")
+
+
 def test_a_document_without_pages_is_shown_by_its_part() -> None:
     library, book = Library(), SourceBook()
     notes = replace(LEAVE_PAGE, source="/papers/handbook.docx")

@@ -59,7 +59,7 @@ def passage(text: str, *, source: str = "leave.pdf", page: int = 1, start: int =
 
 CHUNKS = [
     passage("Everyone gets twenty-five days of annual leave."),
-    passage("Unused vacation expires in March.", page=2),
+    replace(passage("Unused vacation expires in March.", page=2), page_label="iv"),
     passage("Book the train before the aeroplane.", source="travel.pdf"),
     passage("Dogs are welcome on Fridays.", source="pets.pdf", page=3),
 ]
@@ -245,6 +245,9 @@ def test_no_more_hits_than_the_limit_come_back(filled: Store, limit: int) -> Non
         (Where(pages=(2, 3)), {1, 3}),
         (Where(sources=("leave.pdf",), pages=(2,)), {1}),
         (Where(sources=("leave.pdf",), pages=(9,)), set()),
+        (Where(labels=("iv",)), {1}),
+        (Where(pages=(3,), labels=("iv", "v")), {1, 3}),
+        (Where(sources=("travel.pdf",), labels=("iv",)), set()),
         (Where(sources=("Leave.pdf",)), set()),
         (Where(sources=("leave",)), set()),
     ],

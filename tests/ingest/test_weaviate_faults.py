@@ -440,6 +440,7 @@ def test_only_what_is_searched_or_filtered_is_indexed(
         "document",
         "source",
         "page",
+        "page_label",
     }
     assert properties["embedded"]["tokenization"] == "word"
     assert properties["source"]["tokenization"] == "field"
