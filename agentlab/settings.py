@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from agentlab import choices
 from agentlab.errors import SettingsError
 from ingest.config import TENANT
 
@@ -87,7 +88,7 @@ class Settings(BaseModel):
     embedder: str = Field(
         "sentence-transformers/all-MiniLM-L6-v2", description="Embedding model: name or folder."
     )
-    embedder_backend: Literal["auto", "torch", "onnx", "openai"] = Field(
+    embedder_backend: choices.EmbedderBackend = Field(
         "auto",
         description="What runs it: `torch` in fp32, `onnx` in int8 (needs the extra `onnx`), or an "
         "`openai`-compatible endpoint; `auto` is `torch`.",
@@ -106,7 +107,7 @@ class Settings(BaseModel):
         description="Hybrid search: 1 is meaning only, 0 is words only; `auto` is what the "
         "collection was tuned to, else 0.5.",
     )
-    two_step: Literal["auto", "always", "never"] = Field(
+    two_step: choices.TwoStep = Field(
         "auto",
         description="Search for documents first, then within them: `always`, `never`, or `auto`: "
         "from 20 documents with 2,000 passages on.",
@@ -117,13 +118,13 @@ class Settings(BaseModel):
         description="Order what a search found anew: `late` compares by sentences with the same "
         "embedder; else name a cross-encoder, or its folder; `off` is neither.",
     )
-    parents: Literal["none", "neighbours", "page"] = Field(
+    parents: choices.Parents = Field(
         "none",
         description="What a found passage is widened to: its `neighbours` on the page, the whole "
         "`page`, or `none`.",
     )
     model: str = Field("starter", description="Language model: `starter`, a name or a folder.")
-    engine: Literal["auto", "transformers", "vllm", "openai"] = Field(
+    engine: choices.Engine = Field(
         "auto", description="What runs the model; `openai` is any OpenAI-compatible endpoint."
     )
     base_url: str | None = Field(None, description="Address of an OpenAI-compatible endpoint.")
@@ -166,7 +167,7 @@ class Settings(BaseModel):
         description="Earlier turns shown: `all`, or only to a question that leans on them; "
         "`auto` is `leaning` for the starter model.",
     )
-    web: Literal["auto", "serpapi", "serper", "tavily", "ddgs", "recorded", "off"] = Field(
+    web: choices.Web = Field(
         "auto", description="Web search; `auto` takes the first key that is set, else ddgs."
     )
     recorded: Path | None = Field(None, description="File of recorded web results.")

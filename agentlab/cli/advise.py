@@ -42,7 +42,7 @@ def advise(
         typer.Option(
             "--data",
             metavar="PATH",
-            help="What there is: rows (JSONL, CSV, Parquet), texts, PDFs, folders; repeat it.",
+            help="Rows (JSONL, CSV, Parquet), texts, PDFs or folders (may be repeated).",
         ),
     ] = None,
     goal: Annotated[
@@ -65,7 +65,7 @@ def advise(
     ] = 8.0,
     gpu: Annotated[
         list[float] | None,
-        typer.Option("--gpu", metavar="GB", help="Plan for a GPU of that size; repeat for more."),
+        typer.Option("--gpu", metavar="GB", help="Plan for a GPU of that size (may be repeated)."),
     ] = None,
     gpu_name: Annotated[
         str, typer.Option("--gpu-name", metavar="NAME", help="Its name, for its speed: 'A100'.")
@@ -78,10 +78,10 @@ def advise(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the advice as JSON.")] = False,
 ) -> None:
-    """Say whether to retrieve, to show examples or to tune: what, how, why and at what cost.
+    """Say whether to retrieve, to show examples or to tune.
 
-    Looks at the rows, the machine, the goal and the limits. On a terminal it asks for a goal that
-    is not given. Memory and time are estimates.
+    It says what, how, why and at what cost, from the rows, the machine, the goal and the limits. On
+    a terminal it asks for a goal that is not given. Memory and time are estimates.
     """
     from finetune.advisor import advise as say
     from finetune.situation import Situation

@@ -22,7 +22,10 @@ Examples:
 
 
 def ask(
-    question: Annotated[list[str], typer.Argument(help="The question; `-` reads it from stdin.")],
+    question: Annotated[
+        list[str],
+        typer.Argument(metavar="QUESTION", help="The question; `-` reads it from stdin."),
+    ],
     *,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the whole answer as JSON: text, sources, steps.")

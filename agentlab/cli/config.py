@@ -22,7 +22,10 @@ def config(
     home: options.Home = None,
     file: options.Config = None,
 ) -> None:
-    """Show the settings in force, secrets masked, with the origin of each."""
+    """Show the settings in force and where each comes from.
+
+    Secrets are masked.
+    """
     resolved = options.resolve(file, home=home)
     from agentlab.settings import Settings, masked
 

@@ -30,6 +30,12 @@ Rows, one a line of JSONL (or a row of CSV, Parquet or a JSON list):
   {"text": ..., "label": ...}                                              router
 A prompt or an answer is a text or a list of messages. `run`, `document` and `source` say
 where a row comes from.
+
+\b
+Examples:
+  agentlab data synthesise --kind conversations --out talks.jsonl
+  agentlab data check talks.jsonl
+  agentlab data split talks.jsonl --out split
 """
 CHECK_EXAMPLES = """\b
 Examples:
@@ -62,7 +68,8 @@ Examples:
 """
 
 Files = Annotated[
-    list[Path], typer.Argument(metavar="FILE...", help="JSONL, CSV, Parquet, or folders of them.")
+    list[Path],
+    typer.Argument(metavar="FILE", help="JSONL, CSV or Parquet files, or folders of them."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 OutFile = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="JSONL to write.")]
@@ -70,10 +77,10 @@ Tokenizer = Annotated[
     str | None,
     typer.Option("--model", "-m", metavar="NAME", help="Count tokens as this model does."),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="The same seed, the same result.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="The same seed, the same result.")]
 
 app = typer.Typer(
-    help="Check, measure, convert, split, curate and synthesise what a model learns from.",
+    help="Check, convert, split, curate and make training rows.",
     epilog=KINDS,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -85,9 +92,10 @@ app.command(epilog=synthesise.EXAMPLES)(synthesise.synthesise)
 
 @app.command(epilog=CHECK_EXAMPLES)
 def check(files: Files, *, as_json: Json = False) -> None:
-    """Look at every row: of which kind it is, and what is wrong with the bad ones.
+    """Look at every row, and say what is wrong with the bad ones.
 
-    Bad rows are printed as file:line with the reason, and end the command with 1.
+    The kinds of rows are counted. Bad rows are printed as file:line with the reason, and end the
+    command with 1.
     """
     from agentlab.cli.data_report import show_check
     from finetune.data import measuring
@@ -109,7 +117,7 @@ def stats(
     as_json: Json = False,
     config: options.Config = None,
 ) -> None:
-    """Count rows, lengths, roles, tools, labels, and rows that say the same.
+    """Count rows, lengths, roles, tools, labels and repetitions.
 
     Lengths are percentiles in words; with --model also in that model's tokens, its chat template
     included.
@@ -127,7 +135,7 @@ def stats(
 @app.command(epilog=CONVERT_EXAMPLES)
 def convert(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE...]", help="Files or folders to convert.")
+        list[Path] | None, typer.Argument(metavar="FILE", help="Files or folders to convert.")
     ] = None,
     *,
     to: Annotated[
@@ -141,13 +149,17 @@ def convert(
     ] = "files",
     template: Annotated[
         str,
-        typer.Option("--template", help="For instructions: chat, dolly, grounded or a TOML file."),
+        typer.Option(
+            "--template",
+            metavar="NAME",
+            help="For instructions: chat, dolly, grounded or a TOML file.",
+        ),
     ] = "chat",
     as_json: Json = False,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Make rows of one kind into rows that another method learns from.
+    """Make rows of one kind into rows of another.
 
     From the journal: /good answers are conversations and good labels, /bad ones bad labels, /fix
     gives a pair of the better answer and the run's own, and so does a preference between two runs
@@ -198,10 +210,11 @@ def split_rows(
     seed: Seed = 7,
     as_json: Json = False,
 ) -> None:
-    """Set rows apart for training and for measuring, so that nothing measured was learned.
+    """Set rows apart for training and for measuring.
 
-    Rows of one document (subject, question) never stand in two parts, nor do rows that are the
-    same word for word. Every part gets one group at least. The rows stay as they are.
+    Nothing that is measured was learned. Rows of one document (subject, question) never stand in
+    two parts, nor do rows that are the same word for word. Every part gets one group at least. The
+    rows stay as they are.
     """
     from agentlab.cli.data_report import show_split
     from finetune.data.splitting import split
@@ -225,7 +238,11 @@ def curate(
     near: Annotated[
         float,
         typer.Option(
-            "--near", min=0.0, max=1.0, help="Likeness of near duplicates; 0 does not look for any."
+            "--near",
+            min=0.0,
+            max=1.0,
+            metavar="SHARE",
+            help="Likeness of near duplicates; 0 does not look for any.",
         ),
     ] = 0.8,
     quality: Annotated[
@@ -248,23 +265,26 @@ def curate(
         ),
     ] = None,
     ngram: Annotated[
-        int, typer.Option("--ngram", min=5, help="So many words in a row give a set away.")
+        int,
+        typer.Option("--ngram", min=5, metavar="N", help="So many words in a row give a set away."),
     ] = 13,
     model: Tokenizer = None,
     max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", min=1, help="Longest row, by --model's tokens.")
+        int | None,
+        typer.Option("--max-tokens", min=1, metavar="N", help="Longest row, by --model's tokens."),
     ] = None,
     max_words: Annotated[
-        int | None, typer.Option("--max-words", min=1, help="Longest row, in words.")
+        int | None, typer.Option("--max-words", min=1, metavar="N", help="Longest row, in words.")
     ] = None,
     as_json: Json = False,
     config: options.Config = None,
 ) -> None:
-    """Keep the rows that are worth learning from, and say of every other one why not.
+    """Keep the rows that are worth learning from.
 
-    Dropped are bad rows, duplicates (word for word, and nearly: MinHash over three words in a row),
-    rows with broken characters, empty, parroting or repetitive answers, rows that hold words of an
-    evaluation set, and rows that are too long. The first of rows that say the same stays.
+    Every other row is reported with its reason. Dropped are bad rows, duplicates (word for word,
+    and nearly: MinHash over three words in a row), rows with broken characters, empty, parroting or
+    repetitive answers, rows that hold words of an evaluation set, and rows that are too long. The
+    first of rows that say the same stays.
 
     E-mail and IP addresses, phone numbers, IBANs, card and US social security numbers and access
     keys are masked; what has a check digit or a number plan is checked by it. Names, postal

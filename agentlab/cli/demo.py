@@ -13,6 +13,13 @@ from agentlab.demo import HANDBOOKS, QUESTIONS, WEB
 if TYPE_CHECKING:
     from agentlab.settings import Resolved, Settings
 
+EXAMPLES = """\b
+Examples:
+  agentlab demo
+  agentlab demo --web ddgs                      live web results, without a key
+  agentlab demo --base-url http://localhost:8000/v1 --model NAME
+  agentlab demo < /dev/null                     three questions, without a terminal
+"""
 WEB_KEYS = ("serpapi_api_key", "serper_api_key", "tavily_api_key")
 
 

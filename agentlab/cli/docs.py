@@ -22,6 +22,21 @@ Examples:
   agentlab docs show "Travel Handbook"
   agentlab docs rm ~/Documents/handbooks/travel.pdf
 """
+LIST_EXAMPLES = """\b
+Examples:
+  agentlab docs list
+  agentlab docs list --json | jq '.[].title'
+"""
+SHOW_EXAMPLES = """\b
+Examples:
+  agentlab docs show "Travel Handbook"
+  agentlab docs show travel.pdf --json
+"""
+RM_EXAMPLES = """\b
+Examples:
+  agentlab docs rm "Travel Handbook"
+  agentlab docs rm ~/Documents/handbooks/travel.pdf
+"""
 MANY_HEADINGS = 40
 TITLE_WIDTH = 36
 
@@ -31,11 +46,13 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-Name = Annotated[str, typer.Argument(help="Path, title, file name, or the start of its id.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Path, title, file name, or the start of its id.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
 
-@app.command("list")
+@app.command("list", epilog=LIST_EXAMPLES)
 def list_all(
     *,
     as_json: Json = False,
@@ -55,7 +72,7 @@ def list_all(
     sys.stdout.write(_aligned([head, *(_row(entry) for entry in entries)]))
 
 
-@app.command()
+@app.command(epilog=SHOW_EXAMPLES)
 def show(
     name: Name,
     *,
@@ -64,7 +81,10 @@ def show(
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Show one document: what is known of it, its headings, and why it failed if it did."""
+    """Show one document: what is known of it, and its headings.
+
+    Of a file that failed, it says why.
+    """
     settings = options.resolve(config, home=home, weaviate_tenant=tenant).settings
     from agentlab.library import store_config
     from ingest.catalog import find_document, list_documents
@@ -95,7 +115,7 @@ def show(
         _draw(entry, headings, facts)
 
 
-@app.command()
+@app.command(epilog=RM_EXAMPLES)
 def rm(
     name: Name,
     *,

@@ -23,7 +23,10 @@ def doctor(
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Check this machine: packages, models, store, web search, GPU, and a real tool call."""
+    """Check this machine, and say what to do.
+
+    Packages, models, store, web search, GPU, and a real tool call are tried.
+    """
     resolved = options.resolve(
         config,
         home=home,

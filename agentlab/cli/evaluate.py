@@ -30,23 +30,36 @@ _FIXED = ("model", "home", "journal", "web", "recorded", "store", "collection", 
 
 def evaluate(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Models to compare [starter].", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="MODEL", help="Models to compare [starter].", show_default=False),
     ] = None,
     *,
     questions: Annotated[
-        Path | None, typer.Option("--questions", help="Folder of question sets in SQuAD's shape.")
+        Path | None,
+        typer.Option(
+            "--questions", metavar="DIR", help="Folder of question sets in SQuAD's shape."
+        ),
     ] = None,
     count: Annotated[
         int | None,
-        typer.Option("--count", min=20, help="How many questions on the articles [190]."),
+        typer.Option(
+            "--count", min=20, metavar="N", help="How many questions on the articles [190]."
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Ask two of every kind.")] = False,
     change: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; a column of its own."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A column with this setting changed (may be repeated).",
+        ),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", help="The outcomes, a line each; a stopped run goes on.")
+        Path,
+        typer.Option(
+            "--out", metavar="FILE", help="The outcomes, a line each; a stopped run goes on."
+        ),
     ] = Path("runs/evaluation.jsonl"),
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -59,10 +72,11 @@ def evaluate(
     misses: Annotated[bool, typer.Option("--misses", help="List the wrong cases.")] = False,
     config: options.Config = None,
 ) -> None:
-    """Ask held-out questions and print each measure with its 95 % interval and its aim.
+    """Measure the whole agent on held-out questions.
 
-    What was asked before is read from --out and not asked again, as long as the model's weights
-    are the same; the table shows every column recorded there for these models and questions.
+    Each measure is printed with its 95 % interval and its aim. What was asked before is read from
+    --out and not asked again, as long as the model's weights are the same; the table shows every
+    column recorded there for these models and questions.
     """
     if general and questions is None:
         raise typer.BadParameter(

@@ -6,6 +6,14 @@ import typer
 
 from agentlab.cli import export, feedback_rounds, mining, options, starter, training, tuning
 
+EXAMPLES = """\b
+Examples:
+  agentlab advise --data talks.jsonl --goal "call our tools right"
+  agentlab finetune sft --recipe laptop-cpu --data talks.jsonl --out adapters/mine --dry-run
+  agentlab finetune sft --recipe laptop-cpu --data talks.jsonl --out adapters/mine
+  agentlab finetune export adapters/mine --out exports/mine
+"""
+
 READER_EXAMPLES = """\b
 Examples:
   agentlab finetune reader --data rows.jsonl --out readers/mine
@@ -43,7 +51,7 @@ The result is an embedder. The library is embedded anew with it while it is sear
 """
 
 app = typer.Typer(
-    help="Tune models, embedder, reader and router (pip install 'agentlab-rag[train]').",
+    epilog=EXAMPLES,
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -53,7 +61,10 @@ app.command(epilog=feedback_rounds.EXAMPLES)(feedback_rounds.rlmf)
 
 @app.callback()
 def group() -> None:
-    """Tune models, embedder, reader and router (pip install 'agentlab-rag[train]')."""
+    """Tune models, embedder, reader and router.
+
+    It needs pip install 'agentlab-rag[train]'. `agentlab advise` says which method fits.
+    """
 
 
 @app.command(epilog=READER_EXAMPLES)

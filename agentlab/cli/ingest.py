@@ -33,7 +33,8 @@ Examples:
 
 def ingest(
     paths: Annotated[
-        list[Path], typer.Argument(help="Files (.pdf .docx .md .html .txt), or folders.")
+        list[Path],
+        typer.Argument(metavar="PATH", help="Files (.pdf .docx .md .html .txt), or folders."),
     ],
     *,
     sync: Annotated[
@@ -56,7 +57,9 @@ def ingest(
     ] = False,
     engine: Annotated[
         Literal["local", "ray"],
-        typer.Option("--engine", help="Where files are read and embedded: here, or on Ray."),
+        typer.Option(
+            "--engine", help="Where files are read and embedded: here, or on a Ray cluster."
+        ),
     ] = "local",
     password: options.Password = [],  # noqa: B006 - it is only read
     ocr: options.OcrMode = "auto",

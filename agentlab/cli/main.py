@@ -4,9 +4,10 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from agentlab.cli import (
     advise,
@@ -55,7 +56,7 @@ app.command(epilog=ingest.EXAMPLES)(ingest.ingest)
 app.command(epilog=chat.EXAMPLES)(chat.chat)
 app.command(epilog=ask.EXAMPLES)(ask.ask)
 app.command(epilog=search.EXAMPLES)(search.search)
-app.command()(demo.demo)
+app.command(epilog=demo.EXAMPLES)(demo.demo)
 app.command(epilog=advise.EXAMPLES)(advise.advise)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
@@ -87,11 +88,31 @@ def options(
     """Take the options that stand before any command."""
 
 
+def command_tree() -> Any:
+    """Return the command with its subcommands, each argument told by its name alone.
+
+    typer would tell its Python type too, as in `QUESTION <list[str]>`.
+    """
+    tree = typer.main.get_command(app)
+    below = [tree]
+    while below:
+        command = below.pop()
+        below += getattr(command, "commands", {}).values()
+        for param in command.params:
+            if param.param_type_name == "argument":
+                vars(param)["display_type_rich"] = _untold
+    return tree
+
+
+def _untold(ctx: object) -> None:
+    """Tell nothing in the place of a type."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     debug = "--debug" in arguments
     try:
-        app([each for each in arguments if each != "--debug"], prog_name="agentlab")
+        command_tree()([each for each in arguments if each != "--debug"], prog_name="agentlab")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else FAILED
     except BrokenPipeError:

@@ -13,17 +13,40 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
+  agentlab models list
+  agentlab models pull Qwen/Qwen3-4B-Instruct-2507
+  agentlab models path smollm2-135m
+"""
+LIST_EXAMPLES = """\b
+Example:
+  agentlab models list
+"""
+PATH_EXAMPLES = """\b
+Examples:
+  agentlab models path smollm2-135m
+  agentlab finetune export adapters/mine --model "$(agentlab models path smollm2-135m)" --out out
+"""
+PULL_EXAMPLES = """\b
+Examples:
   agentlab models pull
   agentlab models pull Qwen/Qwen3-4B-Instruct-2507
 """
 
-app = typer.Typer(help="List, fetch and find models.", no_args_is_help=True, rich_markup_mode=None)
-Name = Annotated[str, typer.Argument(help="`starter`, a known short name, a hub name or a folder.")]
+app = typer.Typer(
+    help="List, fetch and find models.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="`starter`, a known short name, a hub name or a folder."),
+]
 
 
-@app.command("list")
+@app.command("list", epilog=LIST_EXAMPLES)
 def list_models(config: options.Config = None) -> None:
-    """List the models that can be had by a short name, and those already here."""
+    """List the models with a short name, and those already here."""
     settings = options.resolve(config).settings
     from agentlab.console import draw_rows, make_console
     from serve.models import KNOWN, cached
@@ -43,18 +66,18 @@ def list_models(config: options.Config = None) -> None:
     sys.stderr.write(f"cache: {settings.models_folder}\n")
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(epilog=PULL_EXAMPLES)
 def pull(name: Name = "starter", config: options.Config = None) -> None:
-    """Fetch a model into the cache (the starter model with its embedder by default)."""
+    """Fetch a model; by default the starter and its embedder."""
     settings = options.resolve(config).settings
     if name == "starter":
         fetch_embedder(settings)
     sys.stdout.write(f"{fetch(name, settings)}\n")
 
 
-@app.command()
+@app.command(epilog=PATH_EXAMPLES)
 def path(name: Name = "starter", config: options.Config = None) -> None:
-    """Print the folder of a model, fetching it where it is not here yet."""
+    """Print the folder of a model, fetching it if need be."""
     settings = options.resolve(config).settings
     sys.stdout.write(f"{fetch(name, settings)}\n")
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from agentlab import choices
+
 if TYPE_CHECKING:
     from agentlab.settings import Resolved
 
@@ -17,19 +19,26 @@ Home = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", metavar="NAME", help="Model: `starter`, a name or a folder."),
+    typer.Option(
+        "--model", "-m", metavar="NAME", help="Language model: `starter`, a name or a folder."
+    ),
 ]
 Engine = Annotated[
-    str | None,
-    typer.Option("--engine", metavar="NAME", help="auto, transformers, vllm or openai."),
+    choices.Engine | None,
+    typer.Option(
+        "--engine",
+        help="What runs the model: this process (transformers), vLLM, or any OpenAI-compatible "
+        "endpoint (openai).",
+    ),
 ]
 BaseUrl = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="OpenAI-compatible endpoint.")
+    str | None,
+    typer.Option("--base-url", metavar="URL", help="Address of an OpenAI-compatible endpoint."),
 ]
 Web = Annotated[
-    str | None,
+    choices.Web | None,
     typer.Option(
-        "--web", metavar="NAME", help="auto, serpapi, serper, tavily, ddgs, recorded or off."
+        "--web", help="What searches the web; auto takes the first that has a key, else ddgs."
     ),
 ]
 Recorded = Annotated[
@@ -48,7 +57,7 @@ Continue = Annotated[
 ]
 Password = Annotated[
     list[str],
-    typer.Option("--password", metavar="WORD", help="Try this on locked PDFs; may be repeated."),
+    typer.Option("--password", metavar="WORD", help="Try this on locked PDFs (may be repeated)."),
 ]
 OcrMode = Annotated[
     Literal["auto", "always", "never"],

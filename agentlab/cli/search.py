@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentlab import choices
 from agentlab.cli import options
 from agentlab.errors import ABSTAINED
 
@@ -58,19 +59,34 @@ class Kind(StrEnum):
 
 
 def search(
-    query: Annotated[list[str], typer.Argument(help="Words to look for.")],
+    query: Annotated[list[str], typer.Argument(metavar="WORDS", help="Words to look for.")],
     *,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="Passages.")] = 5,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=100, metavar="N", help="How many passages.")
+    ] = 5,
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", help="Only this document: path, title, file name or start of id."),
+        typer.Option(
+            "--source",
+            metavar="NAME",
+            help="Only this document: path, title, file name or start of id (may be repeated).",
+        ),
     ] = None,
     page: Annotated[
         list[str] | None,
-        typer.Option("--page", metavar="PAGE", help="Only this page of the file: 6; or label: iv."),
+        typer.Option(
+            "--page",
+            metavar="PAGE",
+            help="Only this page of the file: 6; or label: iv (may be repeated).",
+        ),
     ] = None,
     kind: Annotated[
-        list[Kind] | None, typer.Option("--kind", help="Only files of this kind.")
+        list[Kind] | None,
+        typer.Option(
+            "--kind",
+            metavar=f"<{'|'.join(Kind)}>",
+            help="Only files of this kind (may be repeated).",
+        ),
     ] = None,
     date: Annotated[
         str | None,
@@ -84,19 +100,25 @@ def search(
     ] = None,
     meta: Annotated[
         list[str] | None,
-        typer.Option("--meta", metavar="KEY=VALUE", help="Only documents with this metadata."),
+        typer.Option(
+            "--meta",
+            metavar="KEY=VALUE",
+            help="Only documents with this metadata (may be repeated).",
+        ),
     ] = None,
     two_step: Annotated[
-        str | None,
-        typer.Option("--two-step", metavar="WHEN", help="Documents first: auto, always or never."),
+        choices.TwoStep | None,
+        typer.Option("--two-step", help="Look for documents first, then within them."),
     ] = None,
     rerank: Annotated[
         str | None,
-        typer.Option("--rerank", metavar="HOW", help="off, late, or the name of a cross-encoder."),
+        typer.Option(
+            "--rerank", metavar="HOW", help="Order anew: off, late, or the name of a cross-encoder."
+        ),
     ] = None,
     parents: Annotated[
-        str | None,
-        typer.Option("--parents", metavar="WHAT", help="Widen to: none, neighbours or page."),
+        choices.Parents | None,
+        typer.Option("--parents", help="Widen what is found to its neighbours, or its page."),
     ] = None,
     mmr: Annotated[
         float | None,
@@ -114,11 +136,11 @@ def search(
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Show the passages of the library that match, best first, with their scores and why.
+    """Show the passages that match, best first, and why.
 
-    --source, --page, --kind and --meta may be repeated. How well the library matches is told of
-    the whole library, whatever the filter. A number after --page counts the pages of the file,
-    from 1, whatever they call themselves; anything else is what a page calls itself.
+    How well the library matches is told of the whole library, whatever the filter. A number after
+    --page counts the pages of the file, from 1, whatever they call themselves; anything else is
+    what a page calls itself.
     """
     settings = options.resolve(
         config,

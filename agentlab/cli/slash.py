@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from agentlab.choices import Web
 from agentlab.console import (
     draw_rows,
     draw_source,
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from agentlab.cli.repl import Repl
     from agentlab.journal import Kind
 
-WEB_CHOICES = ("on", "off", "auto", "serpapi", "serper", "tavily", "ddgs", "recorded")
+WEB_CHOICES = ("on", *get_args(Web))
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,19 @@ EXAMPLES = """\b
 Examples:
   agentlab store compose > compose.yaml        then: docker compose up --wait
   agentlab store copy --to weaviate --to-url http://localhost:8080
+  agentlab store reembed --embedder BAAI/bge-small-en-v1.5 --dry-run
+"""
+COPY_EXAMPLES = """\b
+Examples:
+  agentlab store copy --to weaviate --to-url http://localhost:8080
   agentlab store copy --to weaviate --to-tenant north
   agentlab store copy --to lancedb --to-folder ~/backup
   agentlab store copy --to lancedb --to-collection before_summer
-  agentlab store reembed --embedder BAAI/bge-small-en-v1.5 --dry-run
+"""
+COMPOSE_EXAMPLES = """\b
+Examples:
+  agentlab store compose > compose.yaml        then: docker compose up --wait
+  agentlab store compose --nodes 3 > compose.yaml
 """
 REEMBED_EXAMPLES = """\b
 Examples:
@@ -33,14 +42,14 @@ Examples:
 """
 
 app = typer.Typer(
-    help="Move the library between LanceDB and Weaviate, or to another embedder.",
+    help="Move the library to another store or another embedder.",
     epilog=EXAMPLES,
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(epilog=COPY_EXAMPLES)
 def copy(
     *,
     to: Annotated[Literal["lancedb", "weaviate"], typer.Option("--to", help="The other store.")],
@@ -63,12 +72,13 @@ def copy(
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Copy the library of the settings to another store: passages, vectors and notes.
+    """Copy the library to another store.
 
-    Nothing is embedded again, and the library that is copied stays as it is. A copy that broke off
-    goes on where it was; doing it twice writes nothing twice. A document that is there already
-    becomes the one that is copied; other documents there are left alone. At the end the passages
-    of every document are counted, and some compared byte for byte, in both stores.
+    Passages, vectors and notes are copied. Nothing is embedded again, and the library that is
+    copied stays as it is. A copy that broke off goes on where it was; doing it twice writes nothing
+    twice. A document that is there already becomes the one that is copied; other documents there
+    are left alone. At the end the passages of every document are counted, and some compared byte
+    for byte, in both stores.
     """
     settings = options.resolve(config, home=home, weaviate_tenant=tenant).settings
     from agentlab.library import store_config
@@ -115,12 +125,12 @@ def reembed(
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Embed the library anew with another embedder, while it is searched as before.
+    """Embed the library anew with another embedder.
 
-    The passages as they are stored are embedded; no file is read. When all are there and counted,
-    and the search is tuned and measured on the new vectors, the library changes over in one step;
-    processes that search it go on with the new embedder by themselves. Then the old vectors are
-    deleted. A run that broke off goes on where it was.
+    It is searched as before meanwhile. The passages as they are stored are embedded; no file is
+    read. When all are there and counted, and the search is tuned and measured on the new vectors,
+    the library changes over in one step; processes that search it go on with the new embedder by
+    themselves. Then the old vectors are deleted. A run that broke off goes on where it was.
     """
     settings = options.resolve(
         config, home=home, weaviate_tenant=tenant, embedder=embedder, embedder_backend=backend
@@ -143,14 +153,14 @@ def reembed(
     sys.stdout.write(_as_json(report.to_dict()) if as_json else _reembedded(report, named=named))
 
 
-@app.command()
+@app.command(epilog=COMPOSE_EXAMPLES)
 def compose(
     *,
     nodes: Annotated[
         Literal["1", "3"], typer.Option("--nodes", help="One server, or three that share it.")
     ] = "1",
 ) -> None:
-    """Print a compose file that starts Weaviate; its key comes from WEAVIATE_API_KEY.
+    """Print a compose file that starts Weaviate.
 
     Save it as compose.yaml, set WEAVIATE_API_KEY, and run docker compose up --wait. With three
     nodes, weaviate_replicas = 3 keeps every new collection on all of them.

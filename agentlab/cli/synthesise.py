@@ -41,9 +41,12 @@ def synthesise(
     *,
     kind: Annotated[Kind, typer.Option("--kind", "-k", help="What to make; see below.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="JSONL to write.")],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many rows.")] = 200,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, metavar="N", help="How many rows.")
+    ] = 200,
     per_passage: Annotated[
-        int, typer.Option("--per-passage", min=1, help="Questions asked of one passage at most.")
+        int,
+        typer.Option("--per-passage", min=1, metavar="N", help="At most so many of one passage."),
     ] = 2,
     way: Annotated[
         Way,
@@ -58,11 +61,18 @@ def synthesise(
         typer.Option("--source", metavar="NAME", help="Only of this document (may be repeated)."),
     ] = None,
     distractors: Annotated[
-        int, typer.Option("--distractors", min=1, help="raft: other passages in a row.")
+        int,
+        typer.Option("--distractors", min=1, metavar="N", help="raft: other passages in a row."),
     ] = 3,
     oracle: Annotated[
         float,
-        typer.Option("--oracle", min=0, max=1, help="raft: share of rows that hold the passage."),
+        typer.Option(
+            "--oracle",
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="raft: share of rows that hold the passage.",
+        ),
     ] = 0.8,
     memorise: Annotated[
         bool,
@@ -73,20 +83,35 @@ def synthesise(
     absent: Annotated[
         float,
         typer.Option(
-            "--absent", min=0, max=1, help="conversations, pairs: share whose answer is hidden."
+            "--absent",
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="conversations, pairs: share whose answer is hidden.",
         ),
     ] = 0.2,
     parallel: Annotated[
         int | None,
-        typer.Option("--parallel", min=1, help=f"Passages asked at a time [{_PARALLEL}; here 1]."),
+        typer.Option(
+            "--parallel",
+            min=1,
+            metavar="N",
+            help=f"Passages asked at a time [{_PARALLEL}; in this process 1].",
+        ),
     ] = None,
     price_in: Annotated[
-        float, typer.Option("--price-in", min=0, help="Price of a million tokens read.")
+        float,
+        typer.Option("--price-in", min=0, metavar="SUM", help="Price of a million tokens read."),
     ] = 0.0,
     price_out: Annotated[
-        float, typer.Option("--price-out", min=0, help="Price of a million tokens written.")
+        float,
+        typer.Option(
+            "--price-out", min=0, metavar="SUM", help="Price of a million tokens written."
+        ),
     ] = 0.0,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same passages.")] = 7,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="The same seed, the same passages.")
+    ] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
     model: options.Model = None,
     engine: options.Engine = None,
@@ -94,12 +119,12 @@ def synthesise(
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Make training rows from the passages of the library, each verified in its passage.
+    """Make training rows from the passages of the library.
 
-    A quote must stand in the passage letter by letter, the answer in the quote; a question must
-    stand alone and not hold its answer. Conversations and pairs are asked of the library itself,
-    with the agent's own search and evidence, and left out where these would mislead. What is
-    refused is counted by its reason.
+    Each is verified in its passage: a quote must stand in the passage letter by letter, the answer
+    in the quote; a question must stand alone and not hold its answer. Conversations and pairs are
+    asked of the library itself, with the agent's own search and evidence, and left out where these
+    would mislead. What is refused is counted by its reason.
 
     Questions come from any model (--model, --base-url, --engine), or without one from the sentences
     themselves, by rules; every row says which under `made`, and so does the end of the run. A run

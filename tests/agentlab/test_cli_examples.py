@@ -1,4 +1,4 @@
-"""Every `agentlab ...` line that a help text or a README shows names what there is."""
+"""The help: every `agentlab ...` line that it or a README shows names what there is."""
 
 import re
 import shlex
@@ -6,27 +6,31 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer.main
 from readme_pages import PAGES, text_of
 from typer.core import TyperGroup
 
-from agentlab.cli.main import app
+from agentlab.cli.main import command_tree, run
 
 LINE = re.compile(r"^\s*(?:\$ )?(?:[A-Z_]+=\S+ )?(agentlab [a-z][^\n]*)$", re.MULTILINE)
 SPAN = re.compile(r"`(agentlab [a-z][^`]*)`")
-TREE: Any = typer.main.get_command(app)
+TREE: Any = command_tree()
+PYTHON_TYPE = re.compile(r"<(?:list|path|str|int|float|bool)\b")
 
 
-def commands(command: Any) -> Iterator[Any]:
-    yield command
+def commands(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
     if isinstance(command, TyperGroup):
-        for each in command.commands.values():
-            yield from commands(each)
+        for name, each in command.commands.items():
+            yield from commands(each, *path, name)
+
+
+COMMANDS = {" ".join(path): command for path, command in commands(TREE)}
+TOLD = sorted(name for name in COMMANDS if not name.startswith("finetune "))
 
 
 def shown() -> list[str]:
     lines = []
-    for command in commands(TREE):
+    for command in COMMANDS.values():
         text = f"{command.help or ''}\n{command.epilog or ''}".replace("\\\n", " ")
         lines += LINE.findall(text)
     for page in PAGES:
@@ -58,3 +62,25 @@ def test_what_a_line_calls_is_there(line: str) -> None:
 def test_a_line_that_calls_what_is_not_there_is_found(line: str) -> None:
     with pytest.raises(AssertionError):
         test_what_a_line_calls_is_there(line)
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_help_speaks_of_no_python_types(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert run([*name.split(), "--help"]) == 0
+    assert PYTHON_TYPE.findall(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_may_be_repeated_is_said_so(name: str) -> None:
+    repeated = [param for param in COMMANDS[name].params if getattr(param, "multiple", False)]
+    assert [param.name for param in repeated if "(may be repeated)" not in param.help] == []
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_command_shows_an_example_and_what_it_does_in_one_line(name: str) -> None:
+    command = COMMANDS[name]
+    assert f"  agentlab {name}".rstrip() in f"{command.help}\n{command.epilog}"
+    assert name == "" or not command.get_short_help_str(62).endswith("...")
