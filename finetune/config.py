@@ -1,5 +1,6 @@
 """RunConfig: everything that decides a run, frozen and written beside its result."""
 
+import math
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -54,6 +55,10 @@ class RunConfig(BaseModel):
             msg = f"eval_every={self.eval_every} needs eval_data"
             raise ValueError(msg)
         return self
+
+    def steps(self, rows: int) -> int:
+        """Return how many optimizer steps a run over so many rows takes."""
+        return self.max_steps or max(1, math.ceil(rows * self.epochs / self.batch))
 
     def resolved(self) -> dict[str, Any]:
         """Return every setting as plain data, derived ones filled in."""

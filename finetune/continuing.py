@@ -91,7 +91,7 @@ def agree(config: TuneConfig, earlier: Earlier) -> TuneConfig:
             f"{name} is {said[name]}, the adapter's {wanted[name]}" for name in faults
         )
         raise ConfigError(
-            f"These settings contradict the adapter {earlier.folder} ({earlier.name}): {lines}. "
+            f"These settings contradict the adapter {earlier.folder}: {lines}. "
             "Leave them out, or set them to the adapter's."
         )
     return config.model_copy(update=taken)

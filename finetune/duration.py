@@ -110,12 +110,12 @@ def flops_per_token(work: Workload, shape: ModelShape) -> float:
 
 
 def generation_seconds(work: Workload, shape: ModelShape, *, sequences: int, speed: Speed) -> float:
-    """Return the seconds of writing `sequences` answers, `micro_batch` x `generations` at a time.
+    """Return the seconds of writing `sequences` answers, a batch of them at a time.
 
     Each token reads all weights once for all answers that are written together, or does its
     operations, whichever is slower (Pope et al. 2022, section 2).
     """
-    together = max(1, work.micro_batch * work.generations)
+    together = work.written_at_once
     steps = sequences / together * work.completion
     reading = 2 * shape.parameters / speed.bandwidth
     computing = together * 2 * shape.parameters / speed.flops

@@ -29,12 +29,27 @@ class Encoded:
         return sum(label != IGNORED for label in self.labels[1:])
 
 
-def require_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> str:
-    """Return the chat template of the file, or the tokenizer's own."""
+def template_of(path: Path) -> str:
+    """Read a chat template's file; raise TemplateError where there is none."""
     try:
-        template = path.read_text(encoding="utf-8") if path else tokenizer.chat_template
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise TemplateError(f"{path} does not exist. Set chat_template to a Jinja file.") from error
+
+
+def check_marks(template: str, name: str) -> None:
+    """Raise TemplateError where a template does not mark what the assistant writes."""
+    if not GENERATION.search(template):
+        raise TemplateError(
+            f"{name} has no {{% generation %}} marks, so it cannot say what the assistant writes. "
+            "Put {% generation %} and {% endgeneration %} around the assistant's text and its end "
+            "mark, or set chat_template to a file that has them."
+        )
+
+
+def require_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Return the chat template of the file, or the tokenizer's own."""
+    template = template_of(path) if path else tokenizer.chat_template
     if not isinstance(template, str):
         raise TemplateError(
             f"{tokenizer.name_or_path} has no chat template. Set chat_template to a Jinja file."
@@ -51,13 +66,7 @@ def read_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> st
     template = require_template(path, tokenizer)
     if not path and not GENERATION.search(template):
         template = _marked_by_trl(tokenizer) or template
-    if not GENERATION.search(template):
-        name = str(path) if path else "the model's own chat template"
-        raise TemplateError(
-            f"{name} has no {{% generation %}} marks, so it cannot say what the assistant writes. "
-            "Put {% generation %} and {% endgeneration %} around the assistant's text and its end "
-            "mark, or set chat_template to a file that has them."
-        )
+    check_marks(template, str(path) if path else "the model's own chat template")
     return template
 
 

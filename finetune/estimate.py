@@ -188,7 +188,6 @@ def _cache(work: Workload, shape: ModelShape) -> float:
     2 tensors x layers x width of the key heads x bytes x tokens (Pope et al. 2022, "Efficiently
     Scaling Transformer Inference", section 2.1).
     """
-    answers = work.micro_batch * work.generations
-    # the length of an episode is that of its turns too
-    tokens = answers * (work.length + (0 if work.method == "grpo" else work.completion))
+    # an answer is part of the length, and so are the turns of an episode
+    tokens = work.written_at_once * work.length
     return 2 * shape.layers * shape.key_value * (2 if work.bf16 else 4) * tokens

@@ -1,20 +1,17 @@
 """Forecast: what a run will take of this machine, and what to change where that is too much."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from finetune.amounts import duration, gigabytes
-from finetune.data.files import files_in
 from finetune.duration import Speed, speed_of
 from finetune.estimate import Estimate, estimate, memory_of
 from finetune.hardware import Hardware
-from finetune.method_config import SftConfig, TuneConfig
+from finetune.method_config import CptConfig, GrpoConfig, PpoConfig, SftConfig, TuneConfig
+from finetune.preflight import Seen
 from finetune.shape import ModelShape
 from finetune.workload import Device, Workload, workload_of
-
-BYTES_A_TOKEN = 4.0
-"""What a token takes of a file of rows: about four letters of English, names of fields included."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +22,7 @@ class Forecast:
     hardware: Hardware
     speed: Speed
     tokens: int
+    answers: int
     advice: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -33,26 +31,31 @@ class Forecast:
         parts = ", ".join(f"{name} {gigabytes(size)}" for name, size in memory.parts[:4])
         has = gigabytes(self.hardware.device_memory)
         takes = duration(self.estimate.seconds)
+        written = f", of {self.answers:,} answers that the model writes" if self.answers else ""
         lines = [
             f"memory: about {gigabytes(memory.total)} of {has} ({parts})",
-            f"time: about {takes} for some {self.tokens:,} tokens ({self.speed.source})",
+            f"time: about {takes} for some {self.tokens:,} tokens{written} ({self.speed.source})",
         ]
         if not self.estimate.fits(self.hardware.device_memory):
             lines.append("That does not fit. What would help: " + "; ".join(self.advice))
         return "\n".join(lines)
 
 
-def forecast(config: TuneConfig, shape: ModelShape, hardware: Hardware) -> Forecast:
-    """Estimate a run on a machine; its tokens are guessed from the size of its files."""
+def forecast(config: TuneConfig, shape: ModelShape, hardware: Hardware, seen: Seen) -> Forecast:
+    """Estimate a run on a machine by the rows that were seen; episodes are taken at their longest.
+
+    What a run measures beside its steps is left out, and so is what it is compared with.
+    """
     hardware = replace(hardware, gpus=hardware.gpus[: config.processes])
     work = workload(config, hardware)
-    tokens = tokens_of(config)
+    tokens, answers = tokens_of(config, seen), answers_of(config, seen)
     speed = speed_of(hardware)
     return Forecast(
-        estimate(work, shape, tokens=tokens, speed=speed, sequences=_answers(config)),
+        estimate(work, shape, tokens=tokens, speed=speed, sequences=answers),
         hardware,
         speed,
         tokens,
+        answers,
         less_memory(work, shape),
     )
 
@@ -63,13 +66,33 @@ def workload(config: TuneConfig, hardware: Hardware) -> Workload:
     return workload_of(config.resolved(), method=config.method, device=device)
 
 
-def tokens_of(config: TuneConfig) -> int:
-    """Guess how many tokens the run goes over, by its files, or by its steps where they are set."""
-    if config.max_steps:
-        return config.max_steps * config.batch * config.max_length
+def tokens_of(config: TuneConfig, seen: Seen) -> int:
+    """Return about how many tokens the steps go over."""
     if isinstance(config, SftConfig) and config.max_tokens:
         return config.max_tokens
-    return round(_size(config.data) / BYTES_A_TOKEN * config.epochs)
+    mean = seen.tokens / seen.rows
+    match config:
+        case CptConfig(max_steps=int(steps)):
+            return steps * config.batch * config.max_length
+        case PpoConfig():
+            return round(config.steps(seen.rows) * config.batch * (mean + config.completion_length))
+        case GrpoConfig():
+            return round(answers_of(config, seen) * mean)
+        case _:
+            rows = config.max_steps * config.batch if config.max_steps else seen.rows
+            return round(rows * mean * (1 if config.max_steps else config.epochs))
+
+
+def answers_of(config: TuneConfig, seen: Seen) -> int:
+    """Return how many answers the model writes to learn from, where its method lets it."""
+    match config:
+        case PpoConfig():
+            learned = config.steps(seen.rows) * config.batch
+            return config.answers * math.ceil(learned / (config.passes * config.answers))
+        case GrpoConfig():
+            return config.steps(seen.rows) * config.batch * config.generations
+        case _:
+            return 0
 
 
 def less_memory(work: Workload, shape: ModelShape) -> tuple[str, ...]:
@@ -95,13 +118,3 @@ def _changes(work: Workload) -> Iterable[tuple[str, Workload]]:
         yield f"max_length={work.length // 2}", replace(work, length=work.length // 2)
     if work.rank > 8 and work.tuner != "full":
         yield f"lora_rank={work.rank // 2}", replace(work, rank=work.rank // 2)
-
-
-def _answers(config: TuneConfig) -> int:
-    """Return how many answers a run generates, where its method does."""
-    generations = int(config.resolved().get("generations") or 1)
-    return (config.max_steps or 0) * config.batch * generations
-
-
-def _size(paths: Iterable[Path]) -> int:
-    return sum(path.stat().st_size for path in files_in(paths))

@@ -1,6 +1,7 @@
 """TuneConfig: the settings of tuning a language model, and of each method of doing so."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -197,6 +198,19 @@ class GrpoConfig(TuneConfig):
     beta: float = Field(0.0, ge=0)
     epsilon: float = Field(0.2, gt=0, lt=1)
 
+    def weights(self, known: Sequence[str]) -> dict[str, float]:
+        """Return the weight of each reward, 1 for all that are known where none is set.
+
+        Raises ConfigError for rewards that are not known, or that all weigh nothing.
+        """
+        weights = self.rewards or dict.fromkeys(known, 1.0)
+        unknown = weights.keys() - set(known)
+        if unknown:
+            raise ConfigError(f"No reward {min(unknown)!r} here. Use: {', '.join(known)}.")
+        if not any(weights.values()):
+            raise ConfigError(f"rewards weighs all by 0: give one of {', '.join(known)} a weight.")
+        return weights
+
 
 class RagConfig(TuneConfig):
     """Retriever and generator together: RAG-sequence (Lewis et al. 2020) on a frozen index.
@@ -268,6 +282,23 @@ class PpoConfig(TuneConfig):
     def answers(self) -> int:
         """Return how many answers a rollout has."""
         return self.rollout or 4 * self.batch
+
+    def needed_rewards(self) -> Rewards:
+        """Return the rewards; raise ConfigError where there are none."""
+        if self.rewards is None:
+            raise ConfigError(
+                "ppo needs rewards, which say how good an answer is. Set one or a list of them: "
+                "the folder of a reward model that `agentlab finetune reward` trained (--set "
+                "rewards=FOLDER), or a rule (--set 'rewards={reward: contains, text: please}', "
+                "contains with field: NAME of the row, {reward: length, words: 40}, {reward: "
+                "form, pattern: '...'}). In a plan, a stage `reward` before this one gives one."
+            )
+        return self.rewards
+
+    def steps(self, rows: int) -> int:
+        """Return the steps over the rollouts that take each of the prompts `epochs` times."""
+        rollouts = max(1, math.ceil(rows * self.epochs / self.answers))
+        return self.max_steps or rollouts * self.passes * self.answers // self.batch
 
     @model_validator(mode="after")
     def _fit_the_rollout(self) -> Self:

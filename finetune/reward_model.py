@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from peft.peft_model import PeftModel
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
@@ -18,9 +17,9 @@ from finetune.data.rows import Said
 from finetune.encoding import require_template
 from finetune.errors import ModelError
 from finetune.method_config import RewardConfig
+from finetune.reward_folder import SCALE, base_folder, read_reward_config
 from finetune.run_folder import write
 
-SCALE = "reward.json"
 TEMPLATE = "chat_template.jinja"
 BATCH = 8
 
@@ -113,18 +112,12 @@ def load_reward(folder: Path, *, base: Path | None = None) -> RewardModel:
     run's settings name, if they name a folder.
     """
     config = read_reward_config(folder)
-    whole = config.tuner == "full"
-    below = folder if whole else base or Path(config.model)
-    if not (below / "config.json").is_file():
-        raise ModelError(
-            f"The reward model {folder} was trained on {config.model}, which is no model folder. "
-            "Give `base`, the folder of that model."
-        )
+    below = base_folder(folder, config, base)
     tokenizer = load_tokenizer(below)
     with without_report():
         model: Any = load_base(config, below, kind=AutoModelForSequenceClassification, num_labels=1)
     model.config.pad_token_id = tokenizer.pad_token_id
-    if not whole:
+    if config.tuner != "full":
         try:
             with no_bars():
                 model = PeftModel.from_pretrained(model, str(folder))
@@ -136,14 +129,3 @@ def load_reward(folder: Path, *, base: Path | None = None) -> RewardModel:
     template = require_template(folder / TEMPLATE, tokenizer)
     scale = Scale(**json.loads((folder / SCALE).read_text(encoding="utf-8")))
     return RewardModel(model, tokenizer, config, template=template, scale=scale)
-
-
-def read_reward_config(folder: Path) -> RewardConfig:
-    """Read the settings of the run that left a reward model; raise ModelError where none did."""
-    path = folder / "resolved.yaml"
-    if not path.is_file() or not (folder / SCALE).is_file():
-        raise ModelError(
-            f"{folder} holds no reward model ({SCALE} is missing). Give the folder that a finished "
-            "run of `reward` wrote."
-        )
-    return RewardConfig(**yaml.safe_load(path.read_text(encoding="utf-8")))

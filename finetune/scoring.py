@@ -6,7 +6,8 @@ from pathlib import Path
 from finetune.answer_rewards import AnyReward, Model
 from finetune.data.rows import Prompt
 from finetune.errors import CollapsedError, ExampleError
-from finetune.reward_model import RewardModel, load_reward, read_reward_config
+from finetune.reward_folder import read_reward_config
+from finetune.reward_model import RewardModel, load_reward
 
 
 class Scorer:

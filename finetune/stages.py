@@ -1,7 +1,7 @@
 """Plan: several tunings in a row, read from one file, each going on from the one before."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +10,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from finetune.answer_rewards import Model as RewardModelAt
 from finetune.config import explain, read_recipe
-from finetune.errors import ConfigError, RunChangedError
-from finetune.method_config import PpoConfig, TuneConfig, load_config
+from finetune.continuing import Earlier, agree
+from finetune.errors import ConfigError, FinetuneError, RunChangedError
+from finetune.method_config import ATTENTION, PpoConfig, TuneConfig, load_config
+from finetune.preflight import Seen, look_at
 
 Between = Literal["continue", "merge"]
+
+NO_STAGES = {
+    "mine": "it reads the library. Mine the rows before the plan is run",
+    "retriever": "the library has to be embedded by its result (agentlab store reembed) before "
+    "rows are mined for a stage `rag`. Tune it before the plan is run",
+    "reader": "no language model goes on from a reader",
+    "router": "no language model goes on from a router",
+    "rlmf": "it has rounds of its own. Run it with --set adapter=FOLDER, the last stage's",
+}
+"""Commands that are no stages of a plan, and why."""
 
 
 class _PlanFile(BaseModel):
@@ -67,12 +79,38 @@ def read_plan(file: str | Path, overrides: Mapping[str, Any] | None = None) -> P
         method = rest.pop("method", None)
         if not isinstance(method, str):
             raise ConfigError(f"Stage {number} of {file} names no `method`.")
+        if method in NO_STAGES:
+            raise ConfigError(
+                f"Stage {number} of {file}: {method} is a command of its own and no stage of a "
+                f"plan: {NO_STAGES[method]}."
+            )
         placed = {"model": read.model, "out": read.out / f"{number}-{method}"}
         try:
             stages.append(Stage(number, load_config(method, None, placed | rest)))
         except ConfigError as error:
             raise ConfigError(f"Stage {number} of {file}: {error}") from error
-    return Plan(read.model, read.out, read.between, tuple(stages))
+    plan = Plan(read.model, read.out, read.between, tuple(stages))
+    _check_order(plan)
+    return plan
+
+
+def look_through(plan: Plan, *, rewards: Sequence[str] = ()) -> tuple[Seen | None, ...]:
+    """Look at the rows and settings of every stage before any of them runs; None: it is finished.
+
+    Raises what a stage would raise once it is reached, with its number.
+    """
+    seen: list[Seen | None] = []
+    to_come = {stage.config.out for stage in plan.stages}
+    for stage in plan.stages:
+        if stage.finished:
+            seen.append(None)
+            continue
+        try:
+            found = look_at(_with_judge(stage, plan).config, rewards=rewards, to_come=to_come)
+        except FinetuneError as error:
+            raise type(error)(f"Stage {stage.number}, {stage.config.method}: {error}") from error
+        seen.append(found)
+    return tuple(seen)
 
 
 def stages_to_run(plan: Plan, base: Path) -> Iterator[tuple[Stage, Path]]:
@@ -102,19 +140,57 @@ def stages_to_run(plan: Plan, base: Path) -> Iterator[tuple[Stage, Path]]:
 
 def _settle(stage: Stage, plan: Plan, *, model: str, adapter: Path | None) -> Stage:
     """Fill in what follows from the stages before: model, adapter, and a reward model to ask."""
-    config = stage.config
     changed: dict[str, Any] = {"model": model}
-    if adapter and not config.adapter and config.method != "reward":
-        if config.tuner == "full":
-            raise ConfigError(
-                f"Stage {stage.number} trains the whole model, but the one before it left an "
-                "adapter. Set between: merge."
-            )
+    if adapter and not stage.config.adapter and stage.config.method != "reward":
         changed["adapter"] = adapter
+    judged = _with_judge(stage, plan)
+    return replace(judged, config=judged.config.model_copy(update=changed))
+
+
+def _with_judge(stage: Stage, plan: Plan) -> Stage:
+    """Let ppo ask the reward model of the last stage that trains one, unless it names rewards."""
     judges = [each for each in plan.stages[: stage.number - 1] if each.config.method == "reward"]
-    if judges and isinstance(config, PpoConfig) and config.rewards is None:
-        changed["rewards"] = (RewardModelAt(folder=judges[-1].config.out),)
-    return Stage(stage.number, config.model_copy(update=changed))
+    if not judges or not isinstance(stage.config, PpoConfig) or stage.config.rewards is not None:
+        return stage
+    rewards = (RewardModelAt(folder=judges[-1].config.out),)
+    return replace(stage, config=stage.config.model_copy(update={"rewards": rewards}))
+
+
+def _check_order(plan: Plan) -> None:
+    """Refuse a stage that cannot train the adapter which the ones before it will leave."""
+    left: Earlier | None = None
+    for stage in plan.stages:
+        config = stage.config
+        if config.method == "reward":
+            continue
+        if left and not config.adapter:
+            if config.tuner == "full":
+                raise ConfigError(
+                    f"Stage {stage.number} trains the whole model, but the one before it leaves "
+                    "an adapter. Set between: merge."
+                )
+            try:
+                config = agree(config, left)
+            except ConfigError as error:
+                raise ConfigError(f"Stage {stage.number}: {error}") from error
+        whole = config.tuner == "full" or plan.between == "merge"
+        left = None if whole else _adapter_of(config)
+
+
+def _adapter_of(config: TuneConfig) -> Earlier:
+    """Describe the adapter that a stage will leave."""
+    named = config.target_modules
+    modules = {"attention": ATTENTION, "all": ("all",)}.get(str(named), tuple(named))
+    return Earlier(
+        folder=config.out,
+        sha256="",
+        tuner=config.tuner,
+        rank=config.lora_rank,
+        alpha=config.alpha,
+        modules=modules,
+        tokens=None,
+        frequency=config.frequency if config.tuner == "neural" else None,
+    )
 
 
 def _merged(base: Path, adapter: Path, out: Path) -> Path:

@@ -73,6 +73,11 @@ class Workload:
         return self.sequences * self.length
 
     @property
+    def written_at_once(self) -> int:
+        """Return how many answers are written together, where the method generates."""
+        return self.batch * self.generations
+
+    @property
     def checkpoints(self) -> bool:
         """Return whether layers are computed again backwards: on a GPU unless it is set."""
         return self.device == "cuda" if self.checkpointing is None else self.checkpointing

@@ -1,7 +1,7 @@
 """`agentlab finetune METHOD`: one command for each way to tune a language model."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentlab.cli import options, training
+from agentlab.errors import UserError
 
 if TYPE_CHECKING:
     from agentlab.tuning_world import AgentWorld
     from finetune.method_config import TuneConfig
+    from finetune.preflight import Seen
     from finetune.stages import Plan
 
 
@@ -241,14 +243,17 @@ def _tune(
     dry_run: bool,
 ) -> None:
     from finetune.method_config import load_config
+    from finetune.preflight import look_at
 
     plan = training.with_template(load_config(method, recipe, given))
+    seen = look_at(plan, rewards=_rewards([plan]))
+    _require_library([plan], config)
     if dry_run:
-        _print_plan(plan)
+        _print_plan(plan, seen)
         return
     plan, base = training.with_base(plan, config)
     plan = training.with_encoder(plan, config)
-    _foretell(plan, base)
+    _foretell(plan, base, seen)
     _train(plan, base, config, resume=resume)
     sys.stdout.write(f"{plan.out}\n")
 
@@ -266,33 +271,61 @@ def run(
     What is finished is not done again, so the same command resumes a plan that was stopped.
     """
     from agentlab.cli.models import tell
-    from finetune.stages import read_plan, stages_to_run
+    from finetune.stages import look_through, read_plan, stages_to_run
 
-    plan = _settled(read_plan(file, {"model": model, "out": out}))
+    plan = read_plan(file, {"model": model, "out": out})
+    plan = replace(plan, model=training.whole_name(plan.model))
+    plan = _settled(plan, lambda each: each.model_copy(update={"model": plan.model}))
+    plan = _settled(plan, training.with_template)
+    waiting = [stage.config for stage in plan.stages if not stage.finished]
+    seen = look_through(plan, rewards=_rewards(waiting))
+    _require_library(waiting, config)
     if dry_run:
-        for stage in plan.stages:
+        for stage, rows in zip(plan.stages, seen, strict=True):
             sys.stdout.write(f"# stage {stage.number}{', finished' * stage.finished}\n")
-            _print_plan(stage.config)
+            _print_plan(stage.config, rows)
         return
     base = training.folder_of(plan.model, config)
+    plan = _settled(plan, lambda each: training.with_encoder(each, config))
     for stage, folder in stages_to_run(plan, base):
         tell(f"stage {stage.number} of {len(plan.stages)}: {stage.config.method}")
-        _foretell(stage.config, folder)
-        _train(training.with_encoder(stage.config, config), folder, config, resume=True)
+        _foretell(stage.config, folder, seen[stage.number - 1])
+        _train(stage.config, folder, config, resume=True)
         sys.stdout.write(f"{stage.config.out}\n")
 
 
-def _settled(plan: "Plan") -> "Plan":
-    """Give the model its whole name, and each stage the template that it needs."""
-    whole = training.whole_name(plan.model)
-    stages = tuple(
-        replace(
-            stage,
-            config=training.with_template(stage.config.model_copy(update={"model": whole})),
-        )
-        for stage in plan.stages
-    )
-    return replace(plan, model=whole, stages=stages)
+def _settled(plan: "Plan", settle: "Callable[[TuneConfig], TuneConfig]") -> "Plan":
+    """Return the plan with the settings of each stage settled further."""
+    stages = (replace(stage, config=settle(stage.config)) for stage in plan.stages)
+    return replace(plan, stages=tuple(stages))
+
+
+def _rewards(plans: "Sequence[TuneConfig]") -> tuple[str, ...]:
+    """Return the agent's rewards where a run lets it act."""
+    if all(plan.method != "grpo" for plan in plans):
+        return ()
+    from agentlab.tuning_world import AgentWorld
+
+    return AgentWorld.rewards
+
+
+def _require_library(plans: "Sequence[TuneConfig]", config: Path | None) -> None:
+    """Raise UserError where a run lets the agent search a library that holds nothing."""
+    if all(plan.method != "grpo" for plan in plans):
+        return
+    settings = options.resolve(config).settings
+    from agentlab.library import store_config
+    from ingest.stores import open_store
+
+    store = open_store(store_config(settings))
+    try:
+        if not store.count():
+            raise UserError(
+                "grpo lets the agent search the library, which is empty: run agentlab ingest PATH "
+                "first."
+            )
+    finally:
+        store.close()
 
 
 def _train(plan: "TuneConfig", base: Path, config: Path | None, *, resume: bool) -> None:
@@ -320,25 +353,28 @@ def _world(config: Path | None) -> "Iterator[AgentWorld]":
         collection.close()
 
 
-def _print_plan(plan: "TuneConfig") -> None:
+def _print_plan(plan: "TuneConfig", seen: "Seen | None") -> None:
     """Print a run's settings as a recipe, and what is foretold of it as comments."""
     import yaml
 
     recipe = {"method": plan.method} | plan.resolved()
     sys.stdout.write(yaml.safe_dump(recipe, sort_keys=False))
-    for line in _foretold(plan, plan.model):
+    for line in _foretold(plan, plan.model, seen):
         sys.stdout.write(f"# {line}\n")
 
 
-def _foretell(plan: "TuneConfig", base: Path) -> None:
+def _foretell(plan: "TuneConfig", base: Path, seen: "Seen | None") -> None:
     """Say before hours are spent what the run will take, and how its result is served."""
     from agentlab.cli.models import tell
 
-    for line in _foretold(plan, base):
+    for line in _foretold(plan, base, seen):
         tell(line)
 
 
-def _foretold(plan: "TuneConfig", model: str | Path) -> list[str]:
+def _foretold(plan: "TuneConfig", model: str | Path, seen: "Seen | None") -> list[str]:
+    """Say what a run will take and how its result is served; nothing of a finished stage."""
+    if seen is None:
+        return []
     from finetune.errors import FinetuneError
     from finetune.forecast import forecast
     from finetune.hardware import find_hardware
@@ -346,7 +382,8 @@ def _foretold(plan: "TuneConfig", model: str | Path) -> list[str]:
     from finetune.shape import shape_of
 
     try:
-        lines = str(forecast(plan, shape_of(model), find_hardware())).splitlines()
-    except FinetuneError as error:  # an unknown shape, or data that the run itself will refuse
+        lines = str(forecast(plan, shape_of(model), find_hardware(), seen)).splitlines()
+    except FinetuneError as error:  # an unknown shape
         lines = [f"no estimate: {error}"]
+    lines += seen.notes
     return lines if plan.method == "reward" else [*lines, str(check(plan))]

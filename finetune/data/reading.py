@@ -148,6 +148,8 @@ def _read_kinds(
 
     def parse(record: Record) -> Any:
         told = kind_of_fields(record.fields)
+        if told == "label" and "conversation" in kinds:
+            raise ValueError("an answer with a label: the bad ones would be learned too")
         row = SHAPES[told if told and told in kinds else kinds[0]].parse(record)
         return fill(filled, row) if filled and isinstance(row, Instruction) else row
 

@@ -1,6 +1,5 @@
 """Trainer: what those of every method have in common, on transformers' own."""
 
-import math
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -87,11 +86,6 @@ class QuietTrainer(FiniteTrainer):
 
     def _send_telemetry(self) -> None:
         """Send nothing."""
-
-
-def steps(config: RunConfig, rows: int) -> int:
-    """Return how many optimizer steps the settings ask for."""
-    return config.max_steps or max(1, math.ceil(rows * config.epochs / config.batch))
 
 
 def arrange(lengths: Sequence[int], *, batch: int, total: int, seed: int) -> list[int]:

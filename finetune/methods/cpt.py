@@ -10,7 +10,6 @@ from finetune.data.reading import read_texts
 from finetune.encoding import Encoded
 from finetune.errors import ExampleError
 from finetune.method_config import CptConfig
-from finetune.methods.common import steps
 from finetune.methods.method import Method, Model, Rows, model_of
 from finetune.methods.sft import held_out_loss, make_label_trainer, rows_of
 
@@ -34,7 +33,7 @@ class Cpt(Method[CptConfig]):
 
     def make_trainer(self, model: Model, rows: Rows, folder: Path) -> Trainer:
         """Build the trainer."""
-        total = steps(self.config, len(rows.items))
+        total = self.config.steps(len(rows.items))
         return make_label_trainer(
             self.config, model, self.tokenizer, rows.items, folder, total=total
         )

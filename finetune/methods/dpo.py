@@ -11,7 +11,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from finetune.data.reading import read_pairs
 from finetune.method_config import DpoConfig
-from finetune.methods.common import QuietTrainer, steps
+from finetune.methods.common import QuietTrainer
 from finetune.methods.method import Model, Rows, ready
 from finetune.methods.preference import Preference
 
@@ -40,7 +40,7 @@ class Dpo(Preference[DpoConfig]):
         trainer = DpoTrainer(
             model=model,
             args=TrlConfig(
-                **self.arguments(folder, total=steps(self.config, len(rows.items))),
+                **self.arguments(folder, total=self.config.steps(len(rows.items))),
                 beta=self.config.beta,
                 loss_type=[self.config.loss],
                 label_smoothing=self.config.label_smoothing,

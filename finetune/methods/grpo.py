@@ -21,7 +21,7 @@ from finetune.data.rows import Prompt
 from finetune.encoding import require_template
 from finetune.errors import ConfigError
 from finetune.method_config import GrpoConfig
-from finetune.methods.common import QuietTrainer, arguments, steps
+from finetune.methods.common import QuietTrainer, arguments
 from finetune.methods.method import Method, Model, Rows, model_of, ready
 from finetune.rollouts import Roller, Rollout, Sampling, World
 
@@ -48,7 +48,7 @@ class Grpo(Method[GrpoConfig]):
         weights = self._weights()
         answers = config.batch * config.generations
         settings = TrlConfig(
-            **arguments(config, folder, total=steps(config, len(rows.items))),
+            **arguments(config, folder, total=config.steps(len(rows.items))),
             per_device_train_batch_size=config.micro_batch,
             gradient_accumulation_steps=answers // config.micro_batch,
             gradient_checkpointing=torch.cuda.is_available(),
@@ -88,12 +88,7 @@ class Grpo(Method[GrpoConfig]):
 
     def _weights(self) -> dict[str, float]:
         """Return each reward's weight: what the settings say, else 1 for all of the world's."""
-        known = self._world().rewards
-        weights = self.config.rewards or dict.fromkeys(known, 1.0)
-        unknown = weights.keys() - set(known)
-        if unknown:
-            raise ConfigError(f"No reward {min(unknown)!r} here. Use: {', '.join(known)}.")
-        return weights
+        return self.config.weights(self._world().rewards)
 
     def _roller(self, temperature: float) -> Roller:
         config = self.config

@@ -10,11 +10,11 @@ from trl.trainer.kto_config import KTOConfig as TrlConfig
 from trl.trainer.kto_trainer import KTOTrainer
 
 from finetune.data.reading import read_labels
-from finetune.errors import ExampleError
 from finetune.method_config import KtoConfig
-from finetune.methods.common import QuietTrainer, arrange, steps
+from finetune.methods.common import QuietTrainer, arrange
 from finetune.methods.method import Model, Rows, ready
 from finetune.methods.preference import Preference
+from finetune.row_checks import check_both_labels
 
 
 class Kto(Preference[KtoConfig]):
@@ -34,12 +34,7 @@ class Kto(Preference[KtoConfig]):
             }
             rows.append((label.place, fields, (completed,)))
         found = self.rows_within(rows)
-        good = sum(row["label"] for row in found.items)
-        if not 0 < good < len(found.items):
-            raise ExampleError(
-                f"All {len(found.items)} answers are labelled {bool(good)}. KTO learns from both: "
-                "add some of the other kind, or use sft on the good ones."
-            )
+        check_both_labels([row["label"] for row in found.items])
         return found
 
     def make_trainer(self, model: Model, rows: Rows, folder: Path) -> Trainer:
@@ -47,7 +42,7 @@ class Kto(Preference[KtoConfig]):
         config = self.config
         good = sum(row["label"] for row in rows.items)
         share = (len(rows.items) - good) / good
-        total = steps(config, len(rows.items))
+        total = config.steps(len(rows.items))
         trainer = KtoTrainer(
             model=model,
             args=TrlConfig(

@@ -14,7 +14,7 @@ from transformers import Trainer
 from finetune.completed import Completed
 from finetune.data.reading import read_pairs
 from finetune.method_config import OrpoConfig
-from finetune.methods.common import QuietTrainer, steps
+from finetune.methods.common import QuietTrainer
 from finetune.methods.method import Model, Rows, ready
 from finetune.methods.preference import Preference, quiet_datasets
 
@@ -46,7 +46,7 @@ class Orpo(Preference[OrpoConfig]):
             trainer = OrpoTrainer(
                 model=model,
                 args=TrlConfig(
-                    **self.arguments(folder, total=steps(self.config, len(rows.items))),
+                    **self.arguments(folder, total=self.config.steps(len(rows.items))),
                     beta=self.config.beta,
                     remove_unused_columns=False,
                 ),

@@ -3,7 +3,6 @@
 TRL has none since 1.16, so the trainer is this package's own (`ppo_trainer`).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from finetune.completed import encode_prompt
 from finetune.continuing import ADAPTER_WEIGHTS, Earlier
 from finetune.data.reading import read_prompts
 from finetune.encoding import require_template
-from finetune.errors import ConfigError, ExampleError
+from finetune.errors import ExampleError
 from finetune.method_config import PpoConfig
 from finetune.methods.actor_critic import VALUE_WEIGHTS, ActorCritic, keep_reference
 from finetune.methods.common import arguments
@@ -36,12 +35,7 @@ class Ppo(Method[PpoConfig]):
     def __init__(self, config: PpoConfig, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__(config, tokenizer)
         self.template: str = require_template(config.chat_template, tokenizer)
-        if config.rewards is None:
-            raise ConfigError(
-                "ppo needs rewards: the folder of a reward model that `reward` trained, or rules "
-                "such as {reward: contains, text: please}, or a list of both."
-            )
-        self.rewards = config.rewards
+        self.rewards = config.needed_rewards()
         self.files = tuple(
             path
             for reward in self.rewards
@@ -100,7 +94,7 @@ class Ppo(Method[PpoConfig]):
                 temperature=config.temperature,
             ),
             args=TrainingArguments(
-                **arguments(config, folder, total=total_steps(config, len(rows.items))),
+                **arguments(config, folder, total=config.steps(len(rows.items))),
                 per_device_train_batch_size=config.micro_batch,
                 gradient_accumulation_steps=config.batch // config.micro_batch,
                 gradient_checkpointing=torch.cuda.is_available(),
@@ -123,9 +117,3 @@ class Ppo(Method[PpoConfig]):
         assert isinstance(trainer, PpoTrainer)  # noqa: S101 - it is the one made above
         if self.config.keep_value_head:
             trainer.actor.save_value_head(folder)
-
-
-def total_steps(config: PpoConfig, prompts: int) -> int:
-    """Return the optimizer steps: those of the rollouts that take each prompt `epochs` times."""
-    rollouts = max(1, math.ceil(prompts * config.epochs / config.answers))
-    return config.max_steps or rollouts * config.passes * config.answers // config.batch

@@ -23,7 +23,7 @@ from finetune.data.templates import Template, fill, load_template
 from finetune.errors import ExampleError
 from finetune.lookup_rows import Lookup, read_lookups
 from finetune.method_config import RagConfig
-from finetune.methods.common import QuietTrainer, arrange, steps
+from finetune.methods.common import QuietTrainer, arrange
 from finetune.methods.encoder import embed, load_encoder, pools_first, write_encoder
 from finetune.methods.marginal import answer_likelihood, marginal_loss
 from finetune.methods.method import Model, Rows, model_of, ready
@@ -106,7 +106,7 @@ class Rag(Preference[RagConfig]):
     def make_trainer(self, model: Model, rows: Rows, folder: Path) -> Trainer:
         """Build the trainer, whose rows stand in an order that a resumed run goes on in."""
         config = self.config
-        total = steps(config, len(rows.items))
+        total = config.steps(len(rows.items))
         lengths = [max(map(len, asked.told)) for asked in rows.items]
         order = arrange(lengths, batch=config.batch, total=total, seed=config.seed)
         settings = self.arguments(folder, total=total)

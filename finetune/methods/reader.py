@@ -9,7 +9,7 @@ from transformers import BertForQuestionAnswering, PreTrainedTokenizerBase
 
 from finetune.config import ReaderConfig
 from finetune.methods.bert import Batch, BertTrainer, load_bert, look_at, make_bert_trainer
-from finetune.methods.common import arrange, steps
+from finetune.methods.common import arrange
 from finetune.reader_export import load_weights
 from finetune.reader_rows import EncodedRow
 
@@ -83,7 +83,7 @@ def make_reader_trainer(
 ) -> BertTrainer:
     """Build the trainer, which pads rows of like length to the longest of a batch."""
     lengths = [len(row.input_ids) for row in rows]
-    total = steps(config, len(rows))
+    total = config.steps(len(rows))
     order = arrange(lengths, batch=config.batch, total=total, seed=config.seed)
     return make_bert_trainer(
         config,

@@ -15,7 +15,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from finetune.config import RetrieverConfig
 from finetune.methods.bert import Batch, BertTrainer, Tokens, look_at
-from finetune.methods.common import arguments, arrange, steps
+from finetune.methods.common import arguments, arrange
 from finetune.methods.encoder import embed
 from finetune.retriever_rows import Search, Searches, TextIds
 
@@ -32,7 +32,7 @@ def draw(searches: Searches, config: RetrieverConfig) -> list[Search]:
     rows = searches.rows
     lengths = [len(searches.texts[row.positive].input_ids) for row in rows]
     rng = random.Random(config.seed)
-    total = steps(config, len(rows))
+    total = config.steps(len(rows))
     drawn = []
     for number in arrange(lengths, batch=config.batch, total=total, seed=config.seed):
         row = rows[number]

@@ -15,13 +15,12 @@ from trl.trainer.reward_trainer import RewardTrainer as TrlRewardTrainer
 from finetune.base_model import add_adapter, load_adapter, load_base, without_report
 from finetune.continuing import Earlier
 from finetune.data.reading import read_pairs
-from finetune.data.rows import Pair
-from finetune.errors import ExampleError
 from finetune.method_config import RewardConfig
-from finetune.methods.common import QuietTrainer, arrange, steps
+from finetune.methods.common import QuietTrainer, arrange
 from finetune.methods.method import Model, Rows, model_of, ready
 from finetune.methods.preference import Preference
 from finetune.reward_model import Scale, score_ids, write_scale
+from finetune.row_checks import margin_of
 
 SCALED_ON = 128
 """Pairs whose rewards make the scale of what the model says later."""
@@ -45,7 +44,7 @@ class Reward(Preference[RewardConfig]):
                 "rejected_ids": list(rejected.ids),
             }
             if self.config.margins:
-                fields["margin"] = _margin(pair)
+                fields["margin"] = margin_of(pair)
             rows.append((pair.place, fields, (chosen, rejected)))
         return self.rows_within(rows)
 
@@ -64,7 +63,7 @@ class Reward(Preference[RewardConfig]):
     def make_trainer(self, model: Model, rows: Rows, folder: Path) -> Trainer:
         """Build the trainer, which takes pairs of like length together."""
         config = self.config
-        total = steps(config, len(rows.items))
+        total = config.steps(len(rows.items))
         lengths = [max(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in rows.items]
         order = arrange(lengths, batch=config.batch, total=total, seed=config.seed)
         trainer = RewardTrainer(
@@ -116,13 +115,3 @@ def auc(better: Sequence[float], worse: Sequence[float]) -> float:
     found = torch.tensor(better, dtype=torch.float64).unsqueeze(1)
     others = torch.tensor(worse, dtype=torch.float64).unsqueeze(0)
     return float(((found > others).double() + 0.5 * (found == others).double()).mean())
-
-
-def _margin(pair: Pair) -> float:
-    margin = pair.extra.get("margin")
-    if isinstance(margin, bool) or not isinstance(margin, int | float):
-        raise ExampleError(
-            f"{pair.place}: margins is on, but `margin` is {margin!r}, no number. Give each row "
-            "one, or leave margins out."
-        )
-    return float(margin)

@@ -13,7 +13,7 @@ from transformers import BertForSequenceClassification, PreTrainedTokenizerBase
 from finetune.config import RouterConfig
 from finetune.errors import ModelError
 from finetune.methods.bert import Batch, BertTrainer, load_bert, look_at, make_bert_trainer
-from finetune.methods.common import arrange, steps
+from finetune.methods.common import arrange
 from finetune.router_rows import EncodedText
 
 
@@ -123,7 +123,7 @@ def make_router_trainer(
         config,
         model,
         tokenizer,
-        draw(rows, config, total=steps(config, len(rows))),
+        draw(rows, config, total=config.steps(len(rows))),
         folder,
         loss=partial(weighed_loss, weights=weights, smoothing=config.label_smoothing),
         collate=collate,

@@ -15,7 +15,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from finetune.data.reading import read_examples
 from finetune.encoding import IGNORED, Encoded, encode_all, read_template
 from finetune.method_config import SftConfig, TuneConfig
-from finetune.methods.common import QuietTrainer, arguments, arrange, steps
+from finetune.methods.common import QuietTrainer, arguments, arrange
 from finetune.methods.method import Method, Model, Rows, model_of, ready
 
 
@@ -53,7 +53,7 @@ class Sft(Method[SftConfig]):
 def total_steps(config: SftConfig, rows: Rows) -> int:
     """Return how many optimizer steps the settings ask for, by `max_tokens` where it is set."""
     if config.max_tokens is None:
-        return steps(config, len(rows.items))
+        return config.steps(len(rows.items))
     return max(1, math.ceil(config.max_tokens / (rows.tokens / len(rows.items) * config.batch)))
 
 

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,12 @@ from agentlab.estimates import area, share
 from agentlab.starter.calibration import Calibration, Worth
 from finetune import events
 from ingest.reader import Calibrated
+
+ROWS = {
+    "sft": {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "x"}]},
+    "ppo": {"prompt": "How long?"},
+    "rag": {"question": "?", "answer": "x", "passages": [{"text": "x", "vector": "AAAAAA=="}]},
+}
 
 
 @pytest.fixture
@@ -27,6 +34,7 @@ def base(tmp_path: Path) -> Path:
 def command(base: Path, tmp_path: Path) -> Callable[..., list[str]]:
     def make(name: str, *more: str) -> list[str]:
         data, out = tmp_path / "data.jsonl", tmp_path / "out"
+        data.write_text(f"{json.dumps(ROWS.get(name, {}))}\n", encoding="utf-8")
         given = ["--data", str(data), "--model", str(base), "--out", str(out)]
         return ["finetune", name, *given, *more]
 
@@ -77,15 +85,21 @@ def test_the_rewards_of_ppo_are_folders_or_rules_on_the_command_line(
     change: str,
     expected: list[tuple[str, dict[str, Any]]],
     command: Callable[..., list[str]],
+    base: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[Any] = []
+    judge = tmp_path / "rewards" / "mine"
+    judge.mkdir(parents=True)
+    (judge / "reward.json").write_text("{}")
+    (judge / "resolved.yaml").write_text(f"{{data: rows, model: {base}, out: out}}")
 
     def trained(config: Any, **_: Any) -> Iterator[events.Event]:
         told.append(config)
         yield events.Finished(tmp_path / "out", {})
 
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("finetune.training.train", trained)
     assert run(command("ppo", "--recipe", "ppo", "--set", change, "--set", "batch=8")) == 0
     (config,) = told
@@ -214,7 +228,6 @@ def test_rag_is_tuned_with_the_folder_of_the_encoder_that_its_recipe_names(
 
     monkeypatch.setattr("finetune.training.train", trained)
     monkeypatch.setattr("serve.models.resolve", resolved)
-    (tmp_path / "data.jsonl").write_text("")
     code = run(command("rag", "--recipe", "rag", "--set", "passages=6"))
     heard = capsys.readouterr().err
     assert code == 0, heard
@@ -236,6 +249,13 @@ def test_an_adapter_that_is_trained_further_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     told: list[Any] = []
+    adapter = tmp_path / "starter" / "adapter"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text(
+        '{"peft_type": "LORA", "r": 32, "lora_alpha": 64, "target_modules": ["q_proj"]}'
+    )
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
 
     def trained(config: Any, **_: Any) -> Iterator[events.Event]:
         told.append(config)

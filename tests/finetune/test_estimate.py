@@ -182,7 +182,7 @@ def test_a_token_of_lora_costs_about_two_thirds_of_that() -> None:
 
 def test_generating_methods_take_the_time_of_their_answers_too() -> None:
     speed = Speed(1e14, 1e12, "made up")
-    work = Workload(method="grpo", device="cuda", generations=8)
+    work = Workload(method="grpo", device="cuda", batch=1, generations=8)
     without = estimate(work, LLAMA, tokens=10**6, speed=speed)
     with_answers = estimate(work, LLAMA, tokens=10**6, speed=speed, sequences=4000)
     answers = 4000 / 8 * 256 * 2 * LLAMA.parameters / 1e12

@@ -22,7 +22,7 @@ from finetune.data.rows import Prompt
 from finetune.errors import CollapsedError, ConfigError, ExampleError
 from finetune.events import Evaluated, Event, Finished, Progress, Saved, Started
 from finetune.method_config import PpoConfig, load_config
-from finetune.methods.ppo import Ppo, total_steps
+from finetune.methods.ppo import Ppo
 from finetune.methods.ppo_trainer import PpoTrainer, places
 from finetune.methods.rollout import write_answers
 from finetune.training import train
@@ -190,7 +190,7 @@ def test_each_rollout_is_gone_through_in_passes_of_orders_of_their_own(
     settings: Callable[..., PpoConfig],
 ) -> None:
     config = settings(passes=3)
-    laid = places(config, total_steps(config.model_copy(update={"max_steps": None}), 24))
+    laid = places(config, config.model_copy(update={"max_steps": None}).steps(24))
     assert len(laid) == 24 * 3
     for number in range(3):
         passes = [

@@ -21,7 +21,7 @@ from finetune.base_model import load_tokenizer
 from finetune.config import ReaderConfig, load_reader_config
 from finetune.errors import DivergedError, ModelError, StoppedError
 from finetune.events import Evaluated, Finished, Progress, ReaderStarted, Saved
-from finetune.methods.common import arrange, steps
+from finetune.methods.common import arrange
 from finetune.methods.reader import (
     collate,
     load_reader,
@@ -273,8 +273,8 @@ def test_batches_hold_rows_of_like_length_and_each_pass_holds_each_row_once() ->
 def test_the_number_of_steps_follows_from_the_epochs(
     settings: Callable[..., ReaderConfig],
 ) -> None:
-    assert steps(settings(max_steps=None, epochs=1.3, batch=24), 28513) == 1545
-    assert steps(settings(max_steps=7), 100) == 7
+    assert settings(max_steps=None, epochs=1.3, batch=24).steps(28513) == 1545
+    assert settings(max_steps=7).steps(100) == 7
 
 
 def test_a_loss_that_is_no_number_stops_the_run(settings: Callable[..., ReaderConfig]) -> None:
