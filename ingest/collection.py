@@ -214,13 +214,11 @@ class Collection:
         if known and known.fits(size, name) and self.alpha == before:
             return
         questions = background_questions()
-        vectors = dict(zip(questions, self.embedder.encode(questions), strict=True))
-
-        def search(question: str) -> list[Hit]:
-            return self.store.hybrid(question, vectors[question], alpha=self.alpha, limit=TOP)
-
+        vectors = self.embedder.encode(questions)
+        hits = self.store.hybrid_many(questions, vectors, alpha=self.alpha, limit=TOP)
         passages = (chunk.embedded for chunk in self.store.sample(SAMPLE))
-        calibration = calibrate(passages, search, size=size, embedder=name)
+        asked = dict(zip(questions, hits, strict=True))
+        calibration = calibrate(passages, asked, size=size, embedder=name)
         self.store.put_note("calibration", calibration.to_dict())
         self._calibration = calibration
 

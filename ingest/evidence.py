@@ -9,8 +9,9 @@ be calibrated when it is ingested.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib import resources
 from typing import Any, Literal
 
@@ -74,7 +75,7 @@ class Calibration:
         """Give the idf-weighted share, 0..1, of the question's words that the passage holds."""
         asked = content_words(question)
         total = sum(self.idf(word) for word in asked)
-        held = sum(self.idf(word) for word in asked & content_words(passage))
+        held = sum(self.idf(word) for word in asked & _words_of(passage))
         return held / total if total else 0.0
 
     def score(self, question: str, hits: Sequence[Hit]) -> float:
@@ -110,6 +111,12 @@ class Calibration:
         return cls(**value)
 
 
+@lru_cache(maxsize=512)
+def _words_of(passage: str) -> frozenset[str]:
+    """Collect the words of a passage, which a calibration finds again and again."""
+    return frozenset(content_words(passage))
+
+
 def titles_of(hits: Sequence[Hit]) -> tuple[str, ...]:
     """Give the first two headers of what a search found."""
     return tuple(dict.fromkeys(hit.chunk.header for hit in hits))[:2]
@@ -123,15 +130,15 @@ def background_questions() -> list[str]:
 
 def calibrate(
     passages: Iterable[str],
-    search: Callable[[str], list[Hit]],
+    asked: Mapping[str, Sequence[Hit]],
     *,
     size: int = 0,
     embedder: str = "",
 ) -> Calibration:
     """Measure how unrelated questions score against a collection of `size` passages.
 
-    `passages` are the embedded texts of its chunks, or of a sample of them; `search` finds the hits
-    of one question.
+    `passages` are the embedded texts of its chunks, or of a sample of them; `asked` holds the hits
+    of each unrelated question.
     """
     counts: Counter[str] = Counter()
     total = 0
@@ -140,7 +147,7 @@ def calibrate(
         total += 1
     words = dict(counts.most_common(_VOCABULARY))
     blank = Calibration(passages=total, frequencies=words, weak=0.0, good=0.0, strong=0.0)
-    scores = sorted(blank.score(each, search(each)) for each in background_questions())
+    scores = sorted(blank.score(question, hits) for question, hits in asked.items())
     weak, good = (_quantile(scores, share) for share in _PERCENTILES.values())
     strong = max(scores[-1], good + 0.10)
     return Calibration(total, words, weak, good, strong, size=size or total, embedder=embedder)

@@ -86,10 +86,11 @@ def tune(store: Store, embedder: Embedder) -> Tuning:
     passages = store.count()
     if len(questions) < LEAST_QUESTIONS:
         return Tuning(EVEN, 0.0, 0.0, len(questions), passages, embedder.name)
-    vectors = embedder.encode([question.meaning for question in questions])
-    ranks = np.array(
-        [_ranks(store, each, vector) for each, vector in zip(questions, vectors, strict=True)]
-    )
+    meanings, words = ([getattr(each, arm) for each in questions] for arm in ("meaning", "words"))
+    vectors = embedder.encode(meanings)
+    by_meaning = store.hybrid_many(meanings, vectors, alpha=1.0, limit=_DEPTH)
+    by_words = store.hybrid_many(words, vectors, alpha=0.0, limit=_DEPTH)
+    ranks = np.array(list(map(_ranks, questions, by_meaning, by_words)))
     chosen = choose(ranks)
     means = dict(zip(GRID, ranks.mean(axis=0), strict=True))
     return Tuning(
@@ -136,10 +137,8 @@ def choose(ranks: np.ndarray) -> float:
     return GRID[best] if gains.mean() >= _LEAST_GAIN and sure >= _SURE else EVEN
 
 
-def _ranks(store: Store, question: Question, vector: np.ndarray) -> list[float]:
+def _ranks(question: Question, by_meaning: Sequence[Hit], by_words: Sequence[Hit]) -> list[float]:
     """Give the reciprocal rank of the passage for each weight of the grid."""
-    by_meaning = store.hybrid(question.meaning, vector, alpha=1.0, limit=_DEPTH)
-    by_words = store.hybrid(question.words, vector, alpha=0.0, limit=_DEPTH)
     right = {hit.chunk.id for hit in (*by_meaning, *by_words) if hit.chunk.text == question.passage}
     return [_reciprocal(_fused(by_meaning, by_words, alpha), right) for alpha in GRID]
 

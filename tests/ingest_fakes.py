@@ -39,7 +39,6 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = background_questions()[:8]
     monkeypatch.setattr("ingest.pipeline.read_documents", read_here)
     monkeypatch.setattr("ingest.collection.background_questions", lambda: asked)
-    monkeypatch.setattr("ingest.evidence.background_questions", lambda: asked)
 
 
 class WordEmbedder:

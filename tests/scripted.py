@@ -66,6 +66,10 @@ class MemoryStore:
         order = np.argsort(-scores, kind="stable")[:limit]
         return [Hit(self._chunks[i], float(scores[i]), float(scores[i]), 0.0) for i in order]
 
+    def hybrid_many(self, queries: Sequence[str], vectors: np.ndarray, **how: Any
+                    ) -> list[list[Hit]]:  # fmt: skip
+        return [self.hybrid(*each, **how) for each in zip(queries, vectors, strict=True)]
+
     def documents(self) -> list[StoredDocument]:
         return []
 

@@ -94,6 +94,11 @@ class Store(Protocol):
     ) -> list[Hit]:
         """Search by words and vector, best first; `alpha` 1 is vector only, 0 is BM25 only."""
 
+    def hybrid_many(
+        self, queries: Sequence[str], vectors: np.ndarray, *, alpha: float, limit: int
+    ) -> list[list[Hit]]:
+        """Search for each of many queries, as `hybrid` does, in less time."""
+
     def documents(self) -> list[StoredDocument]:
         """List the documents, ordered by source."""
 

@@ -4,10 +4,9 @@ import copy
 import errno
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,12 @@ from lancedb.index import FTS, BTree, IvfRq
 
 from ingest.documents import Chunk
 from ingest.errors import StoreAccessError, StoreError, StoreFullError, StoreMismatchError
-from ingest.stores.base import Hit, StoredDocument, Where, relative_score_fusion
+from ingest.stores.base import Hit, StoredDocument, Where
+from ingest.stores.embedded_search import FIELDS, LABEL, chunk_of, quoted, search
 from ingest.stores.generations import FIRST, POINTER, check_droppable, in_force, steady
 
-_FIELDS = [each.name for each in fields(Chunk)]
-_CANDIDATES = 50
+_SLICE = 64  # of queries, whose candidates are held at once
 _INDEX_FROM = 50_000
-# The index keeps a bit a number: so many times the candidates are compared by their true vectors.
-_REFINED = 4
-_PROBES = 40  # of the index's parts, each of about 8,000 vectors
 _KEPT_VERSIONS = timedelta(hours=1)  # for whoever reads an older one just now
 
 
@@ -93,7 +89,7 @@ class LanceStore:
         with self._explained("delete"):
             table = self._open()
             if table is not None and ids:
-                table.delete(f"id IN ({_quoted(ids)})")
+                table.delete(f"id IN ({quoted(ids)})")
 
     def ids(self, sources: Sequence[str]) -> set[str]:
         """Read back the ids of all chunks of these sources."""
@@ -101,7 +97,7 @@ class LanceStore:
             table = self._open()
             if table is None or not sources:
                 return set()
-            query = table.search().where(f"source IN ({_quoted(sources)})").select(["id"])
+            query = table.search().where(f"source IN ({quoted(sources)})").select(["id"])
             return set(query.to_arrow().column("id").to_pylist())
 
     def rows(self, source: str) -> list[tuple[Chunk, np.ndarray]]:
@@ -110,8 +106,8 @@ class LanceStore:
             table = self._open()
             if table is None:
                 return []
-            found = table.search().where(f"source IN ({_quoted([source])})").to_list()
-        return [(_chunk(row), np.asarray(row["vector"], dtype=np.float32)) for row in found]
+            found = table.search().where(f"source IN ({quoted([source])})").to_list()
+        return [(chunk_of(row), np.asarray(row["vector"], dtype=np.float32)) for row in found]
 
     def hybrid(
         self,
@@ -123,41 +119,34 @@ class LanceStore:
         where: Where = Where(),
     ) -> list[Hit]:
         """Search both arms and fuse them; every hit carries its true cosine."""
+        return self._hybrid([query], vector[None], alpha, limit, where)[0]
 
-        def search(_: int) -> list[Hit]:
-            with self._explained("search"):
-                return self._hybrid(query, vector, alpha, limit, where)
-
-        return steady(lambda: self.generation, search)
+    def hybrid_many(
+        self, queries: Sequence[str], vectors: np.ndarray, *, alpha: float, limit: int
+    ) -> list[list[Hit]]:
+        """Search for many queries, a slice of them at a time."""
+        found: list[list[Hit]] = []
+        for at in range(0, len(queries), _SLICE):
+            some, near = queries[at : at + _SLICE], vectors[at : at + _SLICE]
+            found += self._hybrid(some, near, alpha, limit, Where())
+        return found
 
     def _hybrid(
-        self, query: str, vector: np.ndarray, alpha: float, limit: int, where: Where
-    ) -> list[Hit]:
-        table = self._open()
-        if table is None:
-            return []
-        self._check_dimension(table, len(vector))
-        depth = max(limit, _CANDIDATES)
-        rows: dict[str, dict[str, Any]] = {}
-        near = self._search(table, vector, "vector", where).distance_type("cosine").limit(depth)
-        near = near.nprobes(_PROBES).refine_factor(_REFINED)
-        by_vector = {row["id"]: 1.0 - row["_distance"] for row in _remember(near, rows)}
-        by_words: dict[str, float] = {}
-        words = " ".join(re.findall(r"\w+", query))
-        if words and alpha < 1 and self._has_words(table):
-            match = self._search(table, words, "fts", where).limit(depth)
-            by_words = {row["id"]: row["_score"] for row in _remember(match, rows)}
-        fused = relative_score_fusion(by_vector if alpha > 0 else {}, by_words, alpha)
-        best = sorted(fused, key=lambda key: (-fused[key], key))[:limit]
-        return [
-            Hit(
-                chunk=_chunk(rows[key]),
-                score=fused[key],
-                cosine=float(np.dot(vector, np.asarray(rows[key]["vector"], dtype=np.float32))),
-                keyword=by_words.get(key, 0.0),
-            )
-            for key in best
-        ]
+        self, queries: Sequence[str], vectors: np.ndarray, alpha: float, limit: int, where: Where
+    ) -> list[list[Hit]]:
+        def find(_: int) -> list[list[Hit]]:
+            with self._explained("search"):
+                table = self._open()
+                if table is None:
+                    return []
+                self._check_dimension(table, vectors.shape[1])
+                words = alpha < 1 and self._has_words(table)
+                found = search(
+                    table, queries, vectors, alpha=alpha, limit=limit, where=where, words=words
+                )
+                return found if any(found) else []
+
+        return steady(lambda: self.generation, find) or [[] for _ in queries]
 
     def documents(self) -> list[StoredDocument]:
         """List the documents, ordered by source."""
@@ -188,7 +177,7 @@ class LanceStore:
             batches = [] if table is None else table.search().select(_there(table)).to_batches()
             for batch in batches:
                 for row in batch.to_pylist():
-                    yield _chunk(row)
+                    yield chunk_of(row)
 
     def sample(self, limit: int) -> list[Chunk]:
         """Draw chunks by the first digits of their ids, which are as good as chance."""
@@ -199,7 +188,7 @@ class LanceStore:
             bound = f"{limit * 16**8 // total:08x}"
             table = self._open()
             found = table.search().where(f"id < '{bound}'").select(_there(table)).to_list()
-        return [_chunk(row) for row in found]
+        return [chunk_of(row) for row in found]
 
     def count(self) -> int:
         """Count the chunks."""
@@ -274,14 +263,14 @@ class LanceStore:
 
     def _create(self, dimension: int) -> Any:
         if self._open() is None:
-            texts = [pa.field(name, pa.string()) for name in _FIELDS if name not in _NUMBERS]
+            texts = [pa.field(name, pa.string()) for name in FIELDS if name not in _NUMBERS]
             numbers = [pa.field(name, pa.int32()) for name in _NUMBERS]
             vector = pa.field("vector", pa.list_(pa.float32(), dimension))
             schema = pa.schema([*texts, *numbers, pa.field("embedded", pa.string()), vector])
             name = self._named(self.generation)
             self._table = self._database.create_table(name, schema=schema, exist_ok=True)
-        if _LABEL not in self._table.schema.names:
-            self._table.add_columns(pa.field(_LABEL, pa.string()))
+        if LABEL not in self._table.schema.names:
+            self._table.add_columns(pa.field(LABEL, pa.string()))
         return self._table
 
     def _check_dimension(self, table: Any, dimension: int) -> None:
@@ -304,14 +293,6 @@ class LanceStore:
             raise _store_error(error, f"cannot {action} in {self.folder}") from error
 
     @staticmethod
-    def _search(table: Any, query: Any, kind: str, where: Where) -> Any:
-        column = "vector" if kind == "vector" else "embedded"
-        key = {"vector_column_name": column} if kind == "vector" else {"fts_columns": column}
-        builder = table.search(query, query_type=kind, **key)
-        condition = _condition(where, labelled=_LABEL in table.schema.names)
-        return builder.where(condition, prefilter=True) if condition else builder
-
-    @staticmethod
     def _has_words(table: Any) -> bool:
         return _indexed(table, "embedded")
 
@@ -320,7 +301,6 @@ class LanceStore:
 
 
 _NUMBERS = ("page", "start", "end")
-_LABEL = "page_label"  # a table made before pages had labels gets it with the next write
 _LARGE = {"vector": IvfRq(distance_type="cosine"), "source": BTree(), "id": BTree()}
 
 
@@ -344,37 +324,9 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return value
 
 
-def _remember(query: Any, rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = query.to_list()
-    for row in found:
-        rows.setdefault(row["id"], row)
-    return found
-
-
-def _chunk(row: Mapping[str, Any]) -> Chunk:
-    return Chunk(**{name: row[name] for name in _FIELDS if row.get(name) is not None})
-
-
 def _there(table: Any) -> list[str]:
-    return [name for name in _FIELDS if name in table.schema.names]
+    return [name for name in FIELDS if name in table.schema.names]
 
 
 def _indexed(table: Any, column: str) -> bool:
     return any(column in index.columns for index in table.list_indices())
-
-
-def _condition(where: Where, *, labelled: bool) -> str:
-    parts, pages = [], []
-    if where.sources:
-        parts.append(f"source IN ({_quoted(where.sources)})")
-    if where.pages:
-        pages.append(f"page IN ({', '.join(str(int(page)) for page in where.pages)})")
-    if where.labels:
-        pages.append(f"{_LABEL} IN ({_quoted(where.labels)})" if labelled else "false")
-    if pages:
-        parts.append(f"({' OR '.join(pages)})")
-    return " AND ".join(parts)
-
-
-def _quoted(values: Sequence[str]) -> str:
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

@@ -186,6 +186,15 @@ class WeaviateStore:
         share = alpha if wordless else 1.0
         return [_hit(each, vector, share) for each in found]
 
+    def hybrid_many(
+        self, queries: Sequence[str], vectors: np.ndarray, *, alpha: float, limit: int
+    ) -> list[list[Hit]]:
+        """Search for many queries, one after the other: the server takes no more at once."""
+        return [
+            self.hybrid(query, vector, alpha=alpha, limit=limit)
+            for query, vector in zip(queries, vectors, strict=True)
+        ]
+
     def _search(self, generation: int, query: str, where: Where, **how: Any) -> list[Any]:
         name = chunks_name(self._collection, generation)
         if not self._exists(name):

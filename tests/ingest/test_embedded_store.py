@@ -96,6 +96,7 @@ def test_a_large_table_is_indexed_and_finds_what_an_exact_search_finds(
         for hits, rows in zip(found, nearest, strict=True)
     ]
     assert np.mean(right) >= 9.5
+    assert store.hybrid_many(["text"] * len(asked), asked, alpha=1.0, limit=10) == found
     assert store.ids(["7.pdf"]) == {f"{row:04}" for row in range(700, 800)}
 
 

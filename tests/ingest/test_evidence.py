@@ -30,16 +30,17 @@ class AlwaysAsSure:
         return [Reply((self.odds,) * len(each), tuple(each)) for each in sentences]
 
 
+NOTHING: dict[str, list[Hit]] = {"who sang": [], "where it was": []}
 PASSAGES = [f"page {index} about pumps and valves" for index in range(20)]
 
 
 def test_a_rare_word_weighs_more_than_a_common_one() -> None:
-    calibration = calibrate([*PASSAGES, "the allowance of a diver"], lambda _: [])
+    calibration = calibrate([*PASSAGES, "the allowance of a diver"], NOTHING)
     assert calibration.idf("allowance") > calibration.idf("pump")
 
 
 def test_coverage_is_the_weighted_share_of_the_questions_words() -> None:
-    calibration = calibrate(PASSAGES, lambda _: [])
+    calibration = calibrate(PASSAGES, NOTHING)
     assert calibration.coverage("pumps and valves?", PASSAGES[0]) == pytest.approx(1.0)
     assert calibration.coverage("opera singers?", PASSAGES[0]) == 0.0
     assert 0 < calibration.coverage("pumps at the opera?", PASSAGES[0]) < 1
@@ -50,14 +51,14 @@ def test_a_question_that_matches_beats_every_background_question() -> None:
         known = "pump" in question
         return [hit(PASSAGES[0], cosine=0.8 if known else 0.1)]
 
-    calibration = calibrate(PASSAGES, search)
+    calibration = calibrate(PASSAGES, {each: search(each) for each in background_questions()})
     asked = "Which pumps have valves?"
     assert calibration.evidence(asked, search(asked)).strength == "strong"
     assert calibration.evidence("who sang", [hit("x", cosine=0.0)]).strength == "none"
 
 
 def test_an_empty_search_is_no_evidence() -> None:
-    calibration = calibrate(PASSAGES, lambda _: [hit("x", cosine=0.1)])
+    calibration = calibrate(PASSAGES, {"who": [hit("x", cosine=0.1)]})
     evidence = calibration.evidence("anything", [])
     assert (evidence.strength, evidence.titles) == ("none", ())
 
@@ -69,17 +70,17 @@ def test_the_words_for_evidence_follow_the_percentiles() -> None:
 
 
 def test_a_calibration_survives_json() -> None:
-    calibration = calibrate(PASSAGES, lambda _: [])
+    calibration = calibrate(PASSAGES, NOTHING)
     assert Calibration.from_dict(calibration.to_dict()) == calibration
 
 
 def test_a_large_collection_is_measured_anew_when_a_tenth_of_it_or_its_embedder_changed() -> None:
-    calibration = calibrate(PASSAGES, lambda _: [], size=10_000, embedder="one")
+    calibration = calibrate(PASSAGES, NOTHING, size=10_000, embedder="one")
     assert calibration.fits(10_900, "one")
     assert not calibration.fits(11_100, "one")
     assert not calibration.fits(8_900, "one")
     assert not calibration.fits(10_000, "two")
-    assert not calibrate(PASSAGES, lambda _: [], embedder="one").fits(20, "one")
+    assert not calibrate(PASSAGES, NOTHING, embedder="one").fits(20, "one")
 
 
 def test_a_calibration_counts_the_words_of_a_sample_only(tmp_path, monkeypatch) -> None:
@@ -89,7 +90,6 @@ def test_a_calibration_counts_the_words_of_a_sample_only(tmp_path, monkeypatch) 
     monkeypatch.setattr("ingest.collection.SAMPLE", 50)
     monkeypatch.setattr("ingest.evidence.SAMPLE", 50)
     monkeypatch.setattr("ingest.collection.background_questions", lambda: ["who", "where"])
-    monkeypatch.setattr("ingest.evidence.background_questions", lambda: ["who", "where"])
     embedder = WordEmbedder()
     store = LanceStore(tmp_path, collection="many")
     chunks = [

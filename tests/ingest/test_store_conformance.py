@@ -145,6 +145,7 @@ def test_an_empty_store_answers_every_question_with_nothing(store: Store) -> Non
     assert list(store.chunks()) == []
     assert store.note("card") is None
     assert store.hybrid("annual leave", LEAVE, alpha=0.5, limit=5) == []
+    assert store.hybrid_many(["annual", "leave"], VECTORS[:2], alpha=0.5, limit=5) == [[], []]
     store.delete(["0" * 64])
     store.finish()
     assert store.count() == 0
@@ -198,6 +199,19 @@ def test_what_matches_in_words_and_meaning_comes_first(filled: Store) -> None:
     assert hits[0].score == pytest.approx(1.0)
     assert all(0.0 <= hit.score <= 1.0 + 1e-6 for hit in hits)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_many_searches_at_once_find_what_each_finds_alone(filled: Store, alpha: float) -> None:
+    queries = ["annual leave", "dogs fridays", "?", "train", "leave"]
+    vectors = np.stack([LEAVE, DOGS, TRAVEL, TRAVEL, LEAVE])
+    alone = [
+        filled.hybrid(query, vector, alpha=alpha, limit=3)
+        for query, vector in zip(queries, vectors, strict=True)
+    ]
+    assert filled.hybrid_many(queries, vectors, alpha=alpha, limit=3) == alone
+    assert filled.hybrid_many(queries[:1], vectors[:1], alpha=alpha, limit=3) == alone[:1]
+    assert filled.hybrid_many([], vectors[:0], alpha=alpha, limit=3) == []
 
 
 def test_a_hit_carries_its_cosine_and_its_bm25_score(filled: Store) -> None:
