@@ -14,6 +14,16 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # A shell that runs the tests in the background has Ctrl-C ignored, and Python inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+NOTEBOOK_S = 600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave a notebook, which is one test, the time of many."""
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.timeout(NOTEBOOK_S))
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

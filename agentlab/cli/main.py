@@ -110,6 +110,8 @@ def _untold(ctx: object) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
+    # It warns on import that a kernel for four bits could not be had, whoever asked for it.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     debug = "--debug" in arguments
     try:
         command_tree()([each for each in arguments if each != "--debug"], prog_name="agentlab")
@@ -131,8 +133,6 @@ def main() -> None:
     if "models" not in sys.argv[1:2]:
         # Its bars for weights that are read from the disk would run through what is drawn here.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    # It warns on import that a kernel for four bits could not be had, whoever asked for it.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     sys.exit(run(sys.argv[1:]))
 
 
