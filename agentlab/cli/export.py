@@ -45,11 +45,19 @@ def export(
     ] = None,
     energy: Annotated[
         float,
-        typer.Option("--energy", min=0.01, max=1, help="Share that a neural adapter's LoRA keeps."),
+        typer.Option(
+            "--energy",
+            min=0.01,
+            max=1,
+            metavar="SHARE",
+            help="Share that a neural adapter's LoRA keeps.",
+        ),
     ] = 0.99,
     rank: Annotated[
         int | None,
-        typer.Option("--rank", min=1, help="Rank of that LoRA [the smallest that fits]."),
+        typer.Option(
+            "--rank", min=1, metavar="N", help="Rank of that LoRA [the smallest that fits]."
+        ),
     ] = None,
     quantization: Annotated[
         Literal["f32", "f16", "bf16", "q8_0"], typer.Option("--quantization", help="Of the GGUF.")
@@ -72,11 +80,12 @@ def export(
     ] = None,
     config: options.Config = None,
 ) -> None:
-    """Write a run's result as an adapter for vLLM, a merged model or a GGUF, with a model card.
+    """Write a run's result in the form that is served.
 
-    A merged model is made in fp32 and rounded to bf16 once, also where the run had a 4-bit base:
-    of what a QLoRA gained, its adapter keeps 99.7 % on the bf16 base, merged 98.9 % (measured on
-    the starter's base by tests/bench/serving_precision.py).
+    That is an adapter for vLLM, a merged model or a GGUF, with a model card. A merged model is made
+    in fp32 and rounded to bf16 once, also where the run had a 4-bit base: of what a QLoRA gained,
+    its adapter keeps 99.7 % on the bf16 base, merged 98.9 % (measured on the starter's base by
+    tests/bench/serving_precision.py).
     """
     from agentlab.cli.training import not_installed
 

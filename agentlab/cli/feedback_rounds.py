@@ -33,12 +33,13 @@ def rlmf(
     change: training.Change = None,
     config: options.Config = None,
 ) -> None:
-    """Improve a model by machine feedback: what people labelled teaches a discriminator to judge.
+    """Improve a model by machine feedback.
 
-    Each round a discriminator learns to prefer what people found good to what they found bad and
-    to what the model writes; the model then learns what the discriminator prefers. Labels that it
-    never saw keep it honest: the rounds end where it agrees with people too little, where answers
-    become alike, and where nothing is gained. The same command again goes on where it stopped.
+    What people labelled teaches a discriminator to judge. Each round a discriminator learns to
+    prefer what people found good to what they found bad and to what the model writes; the model
+    then learns what the discriminator prefers. Labels that it never saw keep it honest: the rounds
+    end where it agrees with people too little, where answers become alike, and where nothing is
+    gained. The same command again goes on where it stopped.
     """
     from finetune.rlmf_config import load_rlmf_config
 

@@ -79,9 +79,10 @@ def reader(
     resume: training.Resume = False,
     config: options.Config = None,
 ) -> None:
-    """Train a reader, which finds the answer to a question in a passage or says there is none.
+    """Train a reader, which finds the answer in a passage.
 
-    A row is {"question": ..., "title": ..., "passage": ..., "answer": [start, end] or null}.
+    Or it says that there is none. A row is {"question": ..., "title": ..., "passage": ...,
+    "answer": [start, end] or null}.
     """
     from finetune.config import load_reader_config
 
@@ -137,10 +138,11 @@ def retriever(
     resume: training.Resume = False,
     config: options.Config = None,
 ) -> None:
-    """Tune the embedder, which finds passages, on questions of your own documents.
+    """Tune the embedder on questions of your own documents.
 
-    A query is to be nearer to its text than the other texts of its batch and the negatives of its
-    row. With --eval-data, how often the right text is found is measured before and after.
+    The embedder finds passages. A query is to be nearer to its text than the other texts of its
+    batch and the negatives of its row. With --eval-data, how often the right text is found is
+    measured before and after.
     """
     from finetune.config import load_retriever_config
 

@@ -36,7 +36,9 @@ def mine(
     ] = "retriever",
     questions: Annotated[
         list[Path] | None,
-        typer.Option("--questions", metavar="FILE", help="Questions with their passages."),
+        typer.Option(
+            "--questions", metavar="FILE", help="Questions with their passages (may be repeated)."
+        ),
     ] = None,
     journal: Annotated[
         bool, typer.Option("--journal", help="The questions whose answers were called /good.")
@@ -46,7 +48,8 @@ def mine(
         typer.Option("--made", min=0, metavar="N", help="So many made of the library's sentences."),
     ] = 0,
     negatives: Annotated[
-        int, typer.Option("--negatives", min=0, help="At most so many wrong texts a row.")
+        int,
+        typer.Option("--negatives", min=0, metavar="N", help="At most so many wrong texts a row."),
     ] = 5,
     sentences: Annotated[
         bool,
@@ -55,13 +58,13 @@ def mine(
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Write the rows that retriever or rag are tuned on, by searching as the agent does.
+    """Write the rows that retriever or rag are tuned on.
 
-    What is found for a question and does not answer it is a hard negative. A text that says the
-    answer too is none; where nobody said the answer, neither is what is nearly as like the
-    question as the right passage. For rag, a row holds all that is found and its vectors in the
-    index; questions whose answer nobody said are left out. The same command goes on with what a
-    killed one had done.
+    They come from searching as the agent does. What is found for a question and does not answer it
+    is a hard negative. A text that says the answer too is none; where nobody said the answer,
+    neither is what is nearly as like the question as the right passage. For rag, a row holds all
+    that is found and its vectors in the index; questions whose answer nobody said are left out. The
+    same command goes on with what a killed one had done.
     """
     settings = options.resolve(config, home=home).settings
     from agentlab.agent import index_version

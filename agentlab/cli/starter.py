@@ -27,11 +27,14 @@ Example:
 """
 
 Questions = Annotated[
-    Path, typer.Option("--questions", help="Folder of the question sets (SQuAD's shape, QED).")
+    Path,
+    typer.Option(
+        "--questions", metavar="DIR", help="Folder of the question sets (SQuAD's shape, QED)."
+    ),
 ]
 
-File = Annotated[Path, typer.Option("--out", "-o", help="JSONL file to write.")]
-Seed = Annotated[int, typer.Option("--seed", help="The same seed, the same rows.")]
+File = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="JSONL file to write.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="The same seed, the same rows.")]
 
 
 def passages(
@@ -41,9 +44,10 @@ def passages(
     seed: Seed = 7,
     config: options.Config = None,
 ) -> None:
-    """Write the rows that a reader is trained on: questions, passages, and where the answer is.
+    """Write the rows that a reader is trained on.
 
-    Each question comes with the passage that answers it and with a near one that does not.
+    They are questions, passages, and where the answer is. Each question comes with the passage that
+    answers it and with a near one that does not.
     """
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell
@@ -55,9 +59,10 @@ def passages(
 
 
 def routes(questions: Questions, out: File, *, seed: Seed = 7) -> None:
-    """Write the rows that the agent's router is trained on: what people type, and of which kind.
+    """Write the rows that the agent's router is trained on.
 
-    `ask` is answered by a source that stays, `live` by one of today, `talk` by none.
+    They are what people type, and of which kind: `ask` is answered by a source that stays, `live`
+    by one of today, `talk` by none.
     """
     from agentlab.starter.routes import write_routes
 
@@ -67,13 +72,14 @@ def routes(questions: Questions, out: File, *, seed: Seed = 7) -> None:
 
 def calibrate(
     questions: Questions,
-    reader: Annotated[Path, typer.Option("--reader", help="Folder of the reader.")],
+    reader: Annotated[Path, typer.Option("--reader", metavar="DIR", help="Folder of the reader.")],
     *,
     config: options.Config = None,
 ) -> None:
-    """Fit a reader's odds on articles that it was not trained on, and measure what it is worth.
+    """Fit a reader's odds, and measure what it is worth.
 
-    The table compares it with reading by likeness alone, on the questions whose passage was found.
+    Both are done on articles that it was not trained on. The table compares it with reading by
+    likeness alone, on the questions whose passage was found.
     """
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell
@@ -100,9 +106,12 @@ def conversations(
     out: File,
     *,
     reader: Annotated[
-        Path | None, typer.Option("--reader", help="Folder of a reader; agentlab's own without.")
+        Path | None,
+        typer.Option("--reader", metavar="DIR", help="Folder of a reader; agentlab's own without."),
     ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="How many conversations.")] = 2400,
+    count: Annotated[
+        int, typer.Option("--count", min=1, metavar="N", help="How many conversations.")
+    ] = 2400,
     seed: Seed = 7,
     config: options.Config = None,
 ) -> None:

@@ -37,8 +37,9 @@ class Page:
 
 PAGES = {
     "cpt": Page(
-        "Go on with pre-training on plain text: a field's words and facts.\n\n"
-        "Every token is learned; texts are packed into blocks of max_length tokens.",
+        "Learn a field's words and facts from plain text.\n\n"
+        "Pre-training goes on: every token is learned; texts are packed into blocks of max_length "
+        "tokens.",
         '{"text": "The pump is bled before ..."}\n(or .txt and .md files, or a folder of them)',
         (
             "cpt --data manuals/ --model smollm2-135m --out adapters/field",
@@ -47,9 +48,10 @@ PAGES = {
         ),
     ),
     "sft": Page(
-        "Tune a model on what the assistant writes in conversations, tool calls included.\n\n"
-        "Instructions with context and response become conversations by a template; rows of plain "
-        "text may be mixed in, which keeps a model from forgetting how to write.",
+        "Learn what the assistant writes in conversations.\n\n"
+        "Tool calls are learned too. Instructions with context and response become conversations "
+        "by a template; rows of plain text may be mixed in, which keeps a model from forgetting "
+        "how to write.",
         '{"messages": [{"role": "user", "content": "..."}, ...], "tools": [...]}\n'
         '{"instruction": "...", "context": "...", "response": "..."}',
         (
@@ -61,8 +63,9 @@ PAGES = {
         ),
     ),
     "dpo": Page(
-        "Learn from pairs which of two answers is better, against the model as it began.\n\n"
-        "Needs a model that already answers (tune it by sft first). beta holds it to what it was.",
+        "Learn from pairs which of two answers is better.\n\n"
+        "The reference is the model as it began. Needs a model that already answers (tune it by "
+        "sft first). beta holds it to what it was.",
         '{"prompt": "...", "chosen": "the better answer", "rejected": "the worse one"}',
         (
             "dpo --data pairs.jsonl --model smollm2-135m --out adapters/better",
@@ -70,8 +73,9 @@ PAGES = {
         ),
     ),
     "kto": Page(
-        "Learn from single answers with a thumb up or down; no pairs are needed.\n\n"
-        "The two kinds are balanced by their numbers unless the weights are set.",
+        "Learn from single answers with a thumb up or down.\n\n"
+        "No pairs are needed. The two kinds are balanced by their numbers unless the weights are "
+        "set.",
         '{"prompt": "...", "completion": "an answer", "label": true}',
         (
             "kto --data thumbs.jsonl --model smollm2-135m --out adapters/liked",
@@ -79,28 +83,28 @@ PAGES = {
         ),
     ),
     "orpo": Page(
-        "Learn the better answer and prefer it to the worse one, in a single stage.\n\n"
+        "Learn to answer and what is better, in a single stage.\n\n"
         "Takes the place of sft and dpo where all data are pairs; keeps no reference.",
         '{"prompt": "...", "chosen": "the better answer", "rejected": "the worse one"}',
         ("orpo --data pairs.jsonl --model smollm2-135m --out adapters/single",),
     ),
     "grpo": Page(
-        "Let the agent act, and make likelier what is judged better than its other tries.\n\n"
-        "It searches your library, and the web where the settings allow it, for every question, "
-        "several times. Rewards: format, route, citation, answer, brevity; weigh them by "
-        "--set rewards='{citation: 2, answer: 1}'. What the tools say is not learned.",
+        "Let the agent act, and learn from its better tries.\n\n"
+        "What is judged better than the other tries becomes likelier. The agent searches your "
+        "library, and the web where the settings allow it, for every question, several times. "
+        "Rewards: format, route, citation, answer, brevity; weigh them by --set "
+        "rewards='{citation: 2, answer: 1}'. What the tools say is not learned.",
         '{"prompt": "a question", "answers": ["a right answer"], "route": "search_documents"}',
         ("grpo --data asked.jsonl --model smollm2-135m --out b --set adapter=adapters/mine",),
     ),
     "rag": Page(
-        "Tune retriever and generator together, by the likelihood of answers from what is found.\n"
-        "\n"
-        "The index stays as it is: the encoder of questions learns which passages help the model, "
-        "and the model to answer from them. Rows are written by mine --for rag. encoder is the "
-        "embedder that the library was read with; its rate is encoder_learning_rate, 0 leaves it. "
-        "The encoder of questions is written into the result's folder query_encoder. The agent "
-        "embeds questions and passages alike, so it searches by it after "
-        "`agentlab store reembed --embedder OUT/query_encoder`.",
+        "Tune retriever and generator together.\n\n"
+        "Both learn by the likelihood of answers from what is found. The index stays as it is: the"
+        " encoder of questions learns which passages help the model, and the model to answer from "
+        "them. Rows are written by mine --for rag. encoder is the embedder that the library was "
+        "read with; its rate is encoder_learning_rate, 0 leaves it. The encoder of questions is "
+        "written into the result's folder query_encoder. The agent embeds questions and passages "
+        "alike, so it searches by it after `agentlab store reembed --embedder OUT/query_encoder`.",
         '{"question": "...", "answer": "...", "passages": [{"text": "...", "vector": "..."}, ...]}',
         (
             "mine --questions asked.jsonl --for rag --out lookups.jsonl",
@@ -109,10 +113,10 @@ PAGES = {
         ),
     ),
     "reward": Page(
-        "Train a reward model, which says by one number how good an answer is.\n\n"
-        "Learns from pairs, or from rankings, of which every pair counts. ppo makes a model better "
-        "by it; with --eval-data its accuracy and AUC are measured. It is not served, but loaded "
-        "(finetune.reward_model.load_reward).",
+        "Train a model that says how good an answer is.\n\n"
+        "It says so by one number, and learns from pairs, or from rankings, of which every pair "
+        "counts. ppo makes a model better by it; with --eval-data its accuracy and AUC are "
+        "measured. It is not served, but loaded (finetune.reward_model.load_reward).",
         '{"prompt": "...", "chosen": "the better answer", "rejected": "the worse one"}\n'
         '{"prompt": "...", "completions": ["the best", "...", "the worst"]}',
         (
@@ -123,10 +127,10 @@ PAGES = {
         ),
     ),
     "ppo": Page(
-        "Let a model answer prompts, and make likelier what a reward says is good.\n\n"
-        "kl holds it to what it was, which is the model with its adapter switched off; a run that "
-        "leaves that (kl_limit) stops. Begin from an adapter of sft: ppo makes good answers more "
-        "frequent, it does not teach new ones.",
+        "Let a model answer, and learn from a reward.\n\n"
+        "What the reward says is good becomes likelier. kl holds it to what it was, which is the "
+        "model with its adapter switched off; a run that leaves that (kl_limit) stops. Begin from "
+        "an adapter of sft: ppo makes good answers more frequent, it does not teach new ones.",
         '{"prompt": "what is asked", "gold": "what a rule may look for"}\n'
         "Rewards, one or a list in [], each rule with a weight if wanted:\n"
         "  rewards/mine                             the folder of a reward model\n"
@@ -259,16 +263,17 @@ def _tune(
 
 
 def run(
-    file: Annotated[Path, typer.Argument(help="YAML file with the stages.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML file with the stages.")],
     *,
     model: training.Base = None,
     out: training.Folder = None,
     dry_run: DryRun = False,
     config: options.Config = None,
 ) -> None:
-    """Run several tunings in a row, each going on from the one before.
+    """Run several tunings in a row.
 
-    What is finished is not done again, so the same command resumes a plan that was stopped.
+    Each goes on from the one before. What is finished is not done again, so the same command
+    resumes a plan that was stopped.
     """
     from agentlab.cli.models import tell
     from finetune.stages import look_through, read_plan, stages_to_run

@@ -25,7 +25,6 @@ def commands(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 COMMANDS = {" ".join(path): command for path, command in commands(TREE)}
-TOLD = sorted(name for name in COMMANDS if not name.startswith("finetune "))
 
 
 def shown() -> list[str]:
@@ -64,7 +63,7 @@ def test_a_line_that_calls_what_is_not_there_is_found(line: str) -> None:
         test_what_a_line_calls_is_there(line)
 
 
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_help_speaks_of_no_python_types(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,13 +72,13 @@ def test_a_help_speaks_of_no_python_types(
     assert PYTHON_TYPE.findall(capsys.readouterr().out) == []
 
 
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_what_may_be_repeated_is_said_so(name: str) -> None:
     repeated = [param for param in COMMANDS[name].params if getattr(param, "multiple", False)]
     assert [param.name for param in repeated if "(may be repeated)" not in param.help] == []
 
 
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_command_shows_an_example_and_what_it_does_in_one_line(name: str) -> None:
     command = COMMANDS[name]
     assert f"  agentlab {name}".rstrip() in f"{command.help}\n{command.epilog}"
