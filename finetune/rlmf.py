@@ -24,16 +24,15 @@ from finetune.diversity import distinct
 from finetune.encoding import require_template
 from finetune.errors import RunBusyError, RunChangedError
 from finetune.events import Event
-from finetune.method_config import load_config
 from finetune.methods.reward import auc
 from finetune.reward_model import RewardModel, load_reward
 from finetune.rlmf_config import RlmfConfig
+from finetune.rlmf_forecast import look_at_labels
 from finetune.rlmf_rows import (
     Answers,
     discriminator_pairs,
     generator_pairs,
     good_answer,
-    people,
     read_answers,
     write_rows,
 )
@@ -91,9 +90,9 @@ class _Rounds:
 
     def __init__(self, config: RlmfConfig, base: Path) -> None:
         self.config, self.base = config, base
+        self.learn, self.honest = look_at_labels(config)
         self.tokenizer = load_tokenizer(base)
         self.template = require_template(config.chat_template, self.tokenizer)
-        self.learn, self.honest = people(config)
         self.first_variety: float | None = None
 
     def run(self) -> Iterator[Event | Round]:
@@ -241,19 +240,8 @@ class _Rounds:
     def _train(self, method: str, data: Path, out: Path, adapter: Path | None) -> Iterator[Event]:
         if (out / "metrics.json").is_file():
             return
-        config = self.config
-        given = {
-            "data": data,
-            "out": out,
-            "model": config.model,
-            "adapter": adapter,
-            "chat_template": config.chat_template,
-            "bf16": config.bf16,
-            "seed": config.seed,
-            "effects": False,
-        }
-        more = config.discriminator if method == "reward" else config.generator
-        yield from train(load_config(method, None, given | more), base=self.base, resume=True)
+        config = self.config.of_run(method, data=data, out=out, adapter=adapter)
+        yield from train(config, base=self.base, resume=True)
 
     def _finish(self, done: Sequence[Round], adapter: Path | None) -> None:
         """Put the best adapter and the story of the rounds into the folder."""

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from finetune.config import Paths, explain, read_recipe
 from finetune.errors import ConfigError
+from finetune.method_config import TuneConfig, load_config
 
 
 class RlmfConfig(BaseModel):
@@ -45,6 +46,27 @@ class RlmfConfig(BaseModel):
     tune_by: Literal["dpo", "orpo"] = "dpo"
     discriminator: dict[str, Any] = Field(default_factory=dict)
     generator: dict[str, Any] = Field(default_factory=dict)
+
+    def of_run(self, method: str, *, data: Path, out: Path, adapter: Path | None) -> TuneConfig:
+        """Return the settings of a run of a round; raise ConfigError where they do not hold."""
+        who = "discriminator" if method == "reward" else "generator"
+        own: dict[str, Any] = getattr(self, who)
+        given = {
+            "data": data,
+            "out": out,
+            "model": self.model,
+            "adapter": adapter,
+            "chat_template": self.chat_template,
+            "bf16": self.bf16,
+            "seed": self.seed,
+            "effects": False,
+        }
+        if taken := own.keys() & given.keys() - {"effects"}:
+            raise ConfigError(f"{who} sets {min(taken)}, which the rounds set themselves.")
+        try:
+            return load_config(method, None, given | own)
+        except ConfigError as error:
+            raise ConfigError(f"{who}: {error}") from error
 
 
 def load_rlmf_config(

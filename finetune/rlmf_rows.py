@@ -4,14 +4,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finetune.data.reading import read_labels
 from finetune.data.rows import Label, Said, as_text
 from finetune.errors import ExampleError
-from finetune.reward_model import RewardModel
 from finetune.rlmf_config import RlmfConfig
 from finetune.run_folder import write
+
+if TYPE_CHECKING:
+    from finetune.reward_model import RewardModel
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def discriminator_pairs(
 
 
 def generator_pairs(
-    answers: Sequence[Answers], judge: RewardModel, *, margin: float
+    answers: Sequence[Answers], judge: "RewardModel", *, margin: float
 ) -> list[dict[str, Any]]:
     """Set the answer that the discriminator likes best above the one that it likes least.
 

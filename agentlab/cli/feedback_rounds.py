@@ -9,6 +9,7 @@ from agentlab.cli import options, training
 if TYPE_CHECKING:
     from finetune.events import Event
     from finetune.rlmf import Round
+    from finetune.rlmf_config import RlmfConfig
 
 EXAMPLES = """\b
 Rows, one a line:
@@ -17,6 +18,7 @@ Rows, one a line:
 \b
 Examples:
   agentlab data convert --from journal --to kto --out thumbs.jsonl
+  agentlab finetune rlmf --data thumbs.jsonl --model smollm2-135m --out adapters/liked --dry-run
   agentlab finetune rlmf --data thumbs.jsonl --model smollm2-135m --out adapters/liked
   agentlab finetune rlmf --data thumbs.jsonl --model smollm2-135m --out b \\
       --set adapter=adapters/mine --set rounds=2 --set 'generator={max_steps: 100}'
@@ -31,6 +33,7 @@ def rlmf(
     model: training.Base = None,
     out: training.Folder = None,
     change: training.Change = None,
+    dry_run: training.DryRun = False,
     config: options.Config = None,
 ) -> None:
     """Improve a model by machine feedback.
@@ -41,10 +44,20 @@ def rlmf(
     end where it agrees with people too little, where answers become alike, and where nothing is
     gained. The same command again goes on where it stopped.
     """
+    import yaml
+
+    from agentlab.cli.models import tell
     from finetune.rlmf_config import load_rlmf_config
 
     given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
     plan = load_rlmf_config(recipe, given | training.values(change))
+    foretold = _foretold(plan)
+    if dry_run:
+        sys.stdout.write(yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False))
+        sys.stdout.write("".join(f"# {line}\n" for line in foretold))
+        return
+    for line in foretold:
+        tell(line)
     base = training.folder_of(plan.model, config)
     if plan.chat_template is None:
         plan = plan.model_copy(update={"chat_template": training.template_for(plan.model)})
@@ -56,6 +69,20 @@ def rlmf(
     for told in _drawn(rounds(plan, base=base)):
         _tell_round(told)
     sys.stdout.write(f"{plan.out}\n")
+
+
+def _foretold(plan: "RlmfConfig") -> list[str]:
+    """Say what the rounds will take; raise what they would raise later."""
+    from finetune.errors import ModelError
+    from finetune.hardware import find_hardware
+    from finetune.rlmf_forecast import foretell, look_at_labels
+    from finetune.shape import shape_of
+
+    look_at_labels(plan)
+    try:
+        return foretell(plan, shape_of(plan.model), find_hardware())
+    except ModelError as error:  # an unknown shape
+        return [f"no estimate: {error}"]
 
 
 def _drawn(events: "Iterator[Event | Round]") -> "Iterator[Round]":

@@ -48,6 +48,10 @@ Change = Annotated[
         help="Any other setting, as a recipe has it (may be repeated); --dry-run lists them.",
     ),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print settings, memory, time and how it is served; stop."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
 
 

@@ -162,11 +162,6 @@ Examples:
   agentlab finetune run plan.yaml          the same again goes on where it stopped
 """
 
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Print settings, memory, time and how it is served; stop."),
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add a command for each method, and the one that runs several in a row."""
@@ -186,7 +181,7 @@ def _command(method: str) -> Callable[..., None]:
         out: training.Folder = None,
         change: training.Change = None,
         resume: training.Resume = False,
-        dry_run: DryRun = False,
+        dry_run: training.DryRun = False,
         config: options.Config = None,
     ) -> None:
         given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
@@ -209,7 +204,7 @@ def cpt(
     out: training.Folder = None,
     change: training.Change = None,
     resume: training.Resume = False,
-    dry_run: DryRun = False,
+    dry_run: training.DryRun = False,
     config: options.Config = None,
 ) -> None:
     """Go on with pre-training on plain text, on that of the ingested documents with --library."""
@@ -267,7 +262,7 @@ def run(
     *,
     model: training.Base = None,
     out: training.Folder = None,
-    dry_run: DryRun = False,
+    dry_run: training.DryRun = False,
     config: options.Config = None,
 ) -> None:
     """Run several tunings in a row.

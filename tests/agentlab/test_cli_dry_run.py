@@ -77,6 +77,31 @@ def test_ppo_without_rewards_says_which_settings_give_some(
         assert "--set rewards=FOLDER" in capsys.readouterr().err
 
 
+def test_a_dry_run_of_rlmf_tells_what_a_round_takes_and_refuses_what_fails_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "thumbs.jsonl"
+    labels = [{"prompt": f"{n}?", "completion": "4 m", "label": n % 2 == 0} for n in range(12)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in labels), encoding="utf-8")
+    out = tmp_path / "o"
+    given = ["--data", str(data), "--model", "Qwen/Qwen3-4B", "--out", str(out), "--dry-run"]
+    assert run(["finetune", "rlmf", *given]) == 0
+    said = capsys.readouterr().out
+    assert "# labels: 8 on 8 prompts to learn from, 4 held out" in said
+    # four good answers above four samples each; the held-out prompts before and after
+    assert "#   40 answers: about " in said
+    assert "#   discriminator, 16 pairs\n#     memory: about " in said
+    assert "#   generator, by dpo\n#     memory: about " in said
+    assert run(["finetune", "rlmf", *given, "--set", "generator={betta: 1}"]) == 2
+    assert "generator: These settings do not hold:\n  betta" in capsys.readouterr().err
+    assert run(["finetune", "rlmf", *given, "--set", "discriminator={out: x}"]) == 2
+    assert "discriminator sets out, which the rounds set" in capsys.readouterr().err
+    data.write_text(json.dumps(PAIR) + "\n")
+    assert run(["finetune", "rlmf", *given]) == 1
+    assert "`completion` is missing" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_grpo_is_refused_where_the_agent_would_search_an_empty_library(
     rows: Callable[[str], Path],
     tmp_path: Path,

@@ -18,6 +18,12 @@ ROWS = {
     "rag": {"question": "?", "answer": "x", "passages": [{"text": "x", "vector": "AAAAAA=="}]},
 }
 
+THUMBS = [
+    {"prompt": f"{number}?", "completion": text, "label": text == "yes"}
+    for number in range(4)
+    for text in ("yes", "no")
+]
+
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
@@ -34,7 +40,8 @@ def base(tmp_path: Path) -> Path:
 def command(base: Path, tmp_path: Path) -> Callable[..., list[str]]:
     def make(name: str, *more: str) -> list[str]:
         data, out = tmp_path / "data.jsonl", tmp_path / "out"
-        data.write_text(f"{json.dumps(ROWS.get(name, {}))}\n", encoding="utf-8")
+        rows = THUMBS if name == "rlmf" else [ROWS.get(name, {})]
+        data.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
         given = ["--data", str(data), "--model", str(base), "--out", str(out)]
         return ["finetune", name, *given, *more]
 
