@@ -95,7 +95,7 @@ def draw_curation(events: "Iterator[Looked | Curated]") -> "Curated":
         for event in events:
             if isinstance(event, Curated):
                 return event
-            bar.show("rows", event.rows, None, f"{event.kept:,} kept")
+            bar.show("rows", event.rows, event.of, f"{event.kept:,} kept")
     raise RuntimeError("The curation ended without a result.")
 
 
@@ -103,6 +103,9 @@ def show_curated(done: "Curated", out: Path) -> None:
     """Show how many rows were kept, and why the others were not."""
     said = f"  {done.kept:,} rows of {done.rows:,} in {out}"
     make_console().print(Text(said, style="good"), soft_wrap=True)
+    if done.resumed:
+        note = f"  {done.resumed:,} rows were looked at before, by a run that was stopped"
+        make_console().print(Text(note, style="step"), soft_wrap=True)
     show_reasons("dropped", done.dropped)
     show_reasons("masked", done.masked)
 

@@ -1,26 +1,32 @@
 """Curation: rows that are worth learning from kept, the others dropped, each with its reason."""
 
+import itertools
+import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from finetune.data.contamination import learn_all
 from finetune.data.content import content_of, rewrite
-from finetune.data.duplicates import NearDuplicates, exact_key
-from finetune.data.files import Fault, Record, files_in
+from finetune.data.duplicates import NearDuplicates, exact_key, read_sketch
+from finetune.data.files import Fault, Record, count_rows, files_in
 from finetune.data.kinds import SHAPES
 from finetune.data.privacy import PrivacyFilter
 from finetune.data.quality import fault_of
 from finetune.data.reading import Known, known_rows
 from finetune.data.rows import Row
-from finetune.data.writing import refuse_own_input, to_jsonl, whole_file
+from finetune.data.unfinished import Unfinished, held
+from finetune.data.writing import refuse_own_input, to_jsonl
 from finetune.errors import ExampleError
 
 Pii = Literal["mask", "drop", "keep"]
 _EVERY = 200
+_MARK_EVERY = 2000
 
 
 @dataclass(frozen=True)
@@ -56,20 +62,25 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Looked:
-    """So many rows have been looked at, and so many of them kept."""
+    """So many rows have been looked at, of how many where that is known, and so many kept."""
 
     rows: int
     kept: int
+    of: int | None = None
 
 
 @dataclass(frozen=True)
 class Curated:
-    """What a curation did: rows read and kept, and how often each reason held."""
+    """What a curation did: rows read and kept, and how often each reason held.
+
+    The first `resumed` rows had been looked at by a run that was stopped.
+    """
 
     rows: int
     kept: int
     dropped: dict[str, int]
     masked: dict[str, int]
+    resumed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -87,34 +98,51 @@ def curate(
     """Write the rows worth keeping to `out`, and each verdict to `report`, by default beside it.
 
     Rows are read one at a time, and both files take their places when all is done: a stopped run
-    leaves what was there. The first of rows that say the same is kept. `max_tokens` needs
-    `count_tokens`. Raises ExampleError where nothing is left.
+    leaves what was there, and the same call goes on with what it had looked at, even after kill -9.
+    The first of rows that say the same is kept. `max_tokens` needs `count_tokens`. Raises
+    ExampleError where nothing is left.
     """
     files = files_in(paths)
     report = report or out.with_suffix(".report.jsonl")
     for target in (out, report):
         refuse_own_input(target, [*files, *rules.against])
     judge = _Judge(rules, count_tokens)
-    rows = kept = 0
-    dropped: Counter[str] = Counter()
-    masked: Counter[str] = Counter()
-    with ExitStack() as stack:
-        written, told = (stack.enter_context(whole_file(path)) for path in (out, report))
-        for each in known_rows(files):
-            rows += 1
+    about = {"rules": asdict(rules), "files": [_state(path) for path in (*files, *rules.against)]}
+    with held(out), Unfinished(out, report, about) as work:
+        count, resumed, total = work.count, work.count.rows, count_rows(files)
+        rows = known_rows(files)
+        if resumed:
+            judge.remember(itertools.islice(rows, resumed), work)
+            yield Looked(resumed, count.kept, total)
+        for each in rows:
             fields, verdicts = judge.look(each)
+            count.rows += 1
             for verdict in verdicts:
-                told.write(to_jsonl(asdict(verdict)))
-                (dropped if verdict.action == "dropped" else masked)[verdict.reason] += 1
+                work.told.write(to_jsonl(asdict(verdict)).encode())
+                counted = count.dropped if verdict.action == "dropped" else count.masked
+                counted[verdict.reason] = counted.get(verdict.reason, 0) + 1
             if fields is not None:
-                written.write(to_jsonl(fields))
-                kept += 1
-            if rows % _EVERY == 0:
-                yield Looked(rows, kept)
-        if not kept:
-            reasons = ", ".join(f"{why} ({count})" for why, count in dropped.most_common())
-            raise ExampleError(f"No row of {rows} is worth keeping: {reasons or 'no rows at all'}.")
-    yield Curated(rows, kept, dict(dropped), dict(masked))
+                work.kept.write(to_jsonl(fields).encode())
+                work.sketches.write(judge.sketch.tobytes())
+                count.kept += 1
+            if count.rows % _MARK_EVERY == 0:
+                work.mark()
+            if count.rows % _EVERY == 0:
+                yield Looked(count.rows, count.kept, total)
+        if not count.kept:
+            work.forget()
+            most = sorted(count.dropped.items(), key=lambda each: -each[1])
+            reasons = ", ".join(f"{why} ({number})" for why, number in most)
+            raise ExampleError(
+                f"No row of {count.rows} is worth keeping: {reasons or 'no rows at all'}."
+            )
+        work.finish()
+    yield Curated(count.rows, count.kept, count.dropped, count.masked, resumed)
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    found = path.stat()
+    return str(path.resolve()), found.st_size, found.st_mtime_ns
 
 
 class _Judge:
@@ -128,8 +156,26 @@ class _Judge:
         self._seen: dict[bytes, str] = {}
         self._near = NearDuplicates(rules.near) if rules.near is not None else None
         self._known = learn_all(rules.against, ngram=rules.ngram)
+        self.sketch = np.empty(0, np.uint32)
         keeps = rules.pii == "keep"
         self._privacy = None if keeps else PrivacyFilter(region=rules.region)
+
+    def remember(self, rows: Iterable[Known | Fault], work: Unfinished) -> None:
+        """Take in the rows that an earlier run has looked at, with what it said of them."""
+        work.told.seek(0)
+        told = map(json.loads, work.told)
+        dropped = {verdict["place"] for verdict in told if verdict["action"] == "dropped"}
+        work.sketches.seek(0)
+        for each in rows:
+            if isinstance(each, Fault):
+                continue
+            place = f"{each.record.path}:{each.record.line}"
+            if self._rules.exact:
+                self._seen.setdefault(exact_key(content_of(each.row)), place)
+            if self._near and place not in dropped:
+                self._near.add(place, read_sketch(work.sketches))
+        for file in (work.told, work.sketches):
+            file.seek(0, os.SEEK_END)
 
     def look(self, each: Known | Fault) -> tuple[Mapping[str, Any] | None, Sequence[Verdict]]:
         """Give a row's fields as they are to be kept, or None, and what is to be said of it."""
@@ -195,4 +241,8 @@ class _Judge:
         row = each.row
         if fields is not each.record.fields:
             row = SHAPES[each.kind].parse(Record(dict(fields), each.record.path, each.record.line))
-        return self._near.twin_or_add(place, content_of(row))
+        self.sketch = self._near.sketch(content_of(row))
+        twin = self._near.twin(self.sketch)
+        if twin is None:
+            self._near.add(place, self.sketch)
+        return twin

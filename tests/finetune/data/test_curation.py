@@ -1,5 +1,6 @@
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,8 +187,59 @@ def test_near_duplicates_are_found_among_many_and_others_left() -> None:
     dice, near = random.Random(3), NearDuplicates(0.8)
     texts = [[f"w{dice.randrange(500)}" for _ in range(60)] for _ in range(300)]
     for n, words in enumerate(texts):
-        assert near.twin_or_add(f"row {n}", Content("", " ".join(words))) is None
+        sketch = near.sketch(Content("", " ".join(words)))
+        assert near.twin(sketch) is None
+        near.add(f"row {n}", sketch)
     changed = Content("", " ".join([*texts[7], "more"]))
-    assert near.twin_or_add("changed", changed) == "row 7"
+    assert near.twin(near.sketch(changed)) == "row 7"
     half = Content("", " ".join([*texts[7][:30], *texts[8][:30]]))
-    assert near.twin_or_add("half", half) is None
+    assert near.twin(near.sketch(half)) is None
+
+
+def test_a_curation_that_was_killed_goes_on_to_the_same_rows_and_verdicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finetune.data.curation._EVERY", 10)
+    monkeypatch.setattr("finetune.data.curation._MARK_EVERY", 20)
+    dice = random.Random(5)
+    said = [" ".join(f"w{dice.randrange(300)}" for _ in range(40)) for _ in range(30)]
+    # each once more word for word, and once with a word more, the later ones after the kill
+    rows = [{"text": text} for text in said * 2] + [{"text": f"{text} more"} for text in said]
+    rows.insert(3, {"text": f"{said[0]} ask jo@example.com", "source": "a"})
+    path = write(tmp_path / "in.jsonl", *rows, "no JSON")
+    whole = list(curate([path], tmp_path / "whole.jsonl"))
+
+    out = tmp_path / "out.jsonl"
+    events = curate([path], out)
+    for event in events:
+        if isinstance(event, Looked) and event.rows == 50:
+            break
+    assert event == Looked(50, event.kept, 92)
+    events.close()  # what was written after the mark at 40 is cut off, as after kill -9
+    assert not out.exists()
+    first, *_, done = curate([path], out)
+    assert isinstance(first, Looked)
+    assert first.rows == 40
+    assert isinstance(done, Curated)
+    assert done == replace(whole[-1], resumed=40)
+    for name in ("jsonl", "report.jsonl"):
+        made = (tmp_path / f"out.{name}").read_bytes()
+        assert made == (tmp_path / f"whole.{name}").read_bytes()
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        *("in.jsonl", "out.jsonl", "out.report.jsonl", "whole.jsonl", "whole.report.jsonl")
+    ]
+
+
+def test_a_curation_by_other_rules_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finetune.data.curation._EVERY", 5)
+    monkeypatch.setattr("finetune.data.curation._MARK_EVERY", 5)
+    path = write(tmp_path / "in.jsonl", *({"text": f"{LONG} {n * n} {n}"} for n in range(12)))
+    events = curate([path], tmp_path / "out.jsonl", rules=Rules(near=None))
+    next(events)
+    events.close()
+    *_, done = curate([path], tmp_path / "out.jsonl", rules=Rules(near=None, max_words=999))
+    assert isinstance(done, Curated)
+    assert done.resumed == 0
+    assert done.kept == len(read(tmp_path / "out.jsonl"))
