@@ -284,7 +284,8 @@ def curate(
     Every other row is reported with its reason. Dropped are bad rows, duplicates (word for word,
     and nearly: MinHash over three words in a row), rows with broken characters, empty, parroting or
     repetitive answers, rows that hold words of an evaluation set, and rows that are too long. The
-    first of rows that say the same stays.
+    first of rows that say the same stays. A run that was stopped, even by kill -9, goes on where it
+    was with the same command.
 
     E-mail and IP addresses, phone numbers, IBANs, card and US social security numbers and access
     keys are masked; what has a check digit or a number plan is checked by it. Names, postal
