@@ -14,7 +14,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # A shell that runs the tests in the background has Ctrl-C ignored, and Python inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-NOTEBOOK_S = 600
+NOTEBOOK_S = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
