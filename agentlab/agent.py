@@ -39,11 +39,12 @@ from agentlab.local_chat import as_openai
 from agentlab.memory import Conversation, Memory
 from agentlab.model import OpenModel, open_model
 from agentlab.probing import Wording, probe, worded
-from agentlab.prompts import CARD_WORDS, TOOLS, parse_answer, system_prompt
+from agentlab.prompts import CARD_WORDS, LIST_DOCUMENTS, TOOLS, parse_answer, system_prompt
 from agentlab.relay import Relay
-from agentlab.router import Kinds, first_calls, kinds_of
+from agentlab.router import Kinds, first_calls, kinds_of, reply_to
 from agentlab.settings import Settings, load_settings
 from agentlab.speech import Speech
+from agentlab.tools.contents import contents_tool
 from agentlab.tools.documents import document_tool
 from agentlab.tools.providers import Provider, choose_provider
 from agentlab.tools.sources import SourceBook
@@ -211,7 +212,7 @@ class Agent:
         prompt = system_prompt(card=card.line(CARD_WORDS) if card else "", today=_today())
         trace.messages = [SystemMessage(prompt)]
         tools = self._tools(asked)
-        trace.first = self._first(trace, asked, [tool.name for tool in tools])
+        self._route(trace, asked, [tool.name for tool in tools])
         yield from self._run(trace, memory, model, prompt, tools)
         answer = self._answer(trace)
         yield from map(Cited, answer.citations)
@@ -236,7 +237,7 @@ class Agent:
             middleware=[
                 ModelGuard(
                     trace,
-                    TOOLS[: len(tools)],
+                    self._schemas(names),
                     translate=model.translate,
                     only_leaning=self.settings.shows_only_leaning,
                     choice=self.settings.quote_choice,
@@ -267,20 +268,29 @@ class Agent:
                 yield payload
         yield from speech.finish(trace.raw)
 
-    def _first(self, trace: Trace, asked: Wording, names: Sequence[str]) -> Sequence[str] | None:
-        """Tell which tools may be called first; None leaves it to the model."""
+    def _route(self, trace: Trace, asked: Wording, names: Sequence[str]) -> None:
+        """Tell which tools may be called first, and what is said if none is."""
         leads = self.settings.guided and takes_guidance(self.model.chat, self.model.engine)
         if trace.evidence is None or not leads or self.router is None:
-            return None
+            return
+        kinds = kinds_of(self.router, asked)
         first = first_calls(
-            kinds_of(self.router, asked),
+            kinds,
             trace.evidence.strength,
             answers=lambda: self.collection.answers(asked.own),
         )
-        return first if first is None or set(first) <= set(names) else None
+        if first is not None and set(first) <= set(names):
+            trace.first = first
+        if trace.first == () and self.settings.replies_as_taught:
+            trace.reply = reply_to(kinds)
+
+    def _schemas(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Give the tools as the model is shown them: the starter sees those it was trained with."""
+        every = TOOLS if self.settings.model == "starter" else [*TOOLS, LIST_DOCUMENTS]
+        return [each for each in every if each["function"]["name"] in names]
 
     def _tools(self, asked: Wording) -> list[BaseTool]:
-        """Build the tools of one question, in the order of TOOLS; they share a numbering."""
+        """Build the tools of one question; the searches share a numbering."""
         settings, book = self.settings, SourceBook()
         document = document_tool(
             self.collection,
@@ -290,8 +300,9 @@ class Agent:
             passage_words=settings.passage_words,
         )
         provider = self._provider or choose_provider(settings)
+        contents = contents_tool(self.collection.card)
         if provider is None:
-            return [document]
+            return [document, contents]
         web = web_tool(
             provider,
             self.collection,
@@ -300,7 +311,7 @@ class Agent:
             passages=settings.passages,
             passage_words=settings.passage_words,
         )
-        return [document, web]
+        return [document, web, contents]
 
     def _answer(self, trace: Trace, *, stopped: str | None = None) -> Answer:
         raw = (trace.raw or trace.partial).strip()

@@ -25,6 +25,7 @@ from agentlab.errors import AgentlabError
 from agentlab.local_chat import LocalChatModel
 from agentlab.pattern import message_pattern
 from agentlab.prompts import NOT_FOUND, says_weak
+from agentlab.router import LISTS
 from agentlab.trace import RunCancelledError, Trace
 from agentlab.view import visible
 
@@ -89,6 +90,13 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         if trace.little_time:
             return self._last_answer(request, handler, "time")
         asked = self._request(request)
+        return self._known() or self._written(asked, request, handler)
+
+    def _written(
+        self, asked: ModelRequest[Any], request: ModelRequest[Any], handler: Handler
+    ) -> AIMessage:
+        """Get a message from the model."""
+        trace = self._trace
         message = self._mended(self._call(asked, handler))
         if message.invalid_tool_calls or self._meant_a_call(message):
             message = self._asked_again(asked, message, handler)
@@ -99,6 +107,22 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         if not message.text.strip() and not trace.out_of_time:
             return self._last_answer(request, handler, None, retries=0)
         return self._spoken(message)
+
+    def _known(self) -> AIMessage | None:
+        """Give the message that needs no model: the router's call or reply, or a list's own words.
+
+        A list is repeated for a model of whom the reader decides what is told; others put it in
+        words of their own.
+        """
+        trace = self._trace
+        if not trace.steps:
+            if trace.first == (LISTS,):
+                return AIMessage("", tool_calls=[_tool_call(toolcalls.Call(LISTS, {}))])
+            return self._spoken(AIMessage(trace.reply)) if trace.reply else None
+        last = trace.steps[-1]
+        if self._reader_abstains and last.tool == LISTS and not last.error:
+            return self._spoken(AIMessage(last.observation))
+        return None
 
     def _request(self, request: ModelRequest[Any], *, last: bool = False) -> ModelRequest[Any]:
         messages = visible(

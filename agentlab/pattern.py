@@ -23,7 +23,7 @@ def message_pattern(
     """Write the pattern of a message.
 
     `others` are the only messages besides calls and quotes; None lets anything else be that is
-    neither. Each tool takes one text as its argument, as the agent's own do.
+    neither. Each tool takes one text as its argument or none, as the agent's own do.
     """
     forms = [_call(tool) for tool in tools] + [_quote(*quote) for quote in quotes]
     if others is not None:
@@ -35,6 +35,9 @@ def message_pattern(
 
 def _call(tool: Mapping[str, Any]) -> str:
     function = tool["function"]
+    if not function["parameters"]["properties"]:
+        whole = _literal(f'{{"name": "{function["name"]}", "arguments": {{}}}}')
+        return f"{OPEN}\\n{whole}\\n{CLOSE}"
     ((argument, schema),) = function["parameters"]["properties"].items()
     start = _literal(f'{{"name": "{function["name"]}", "arguments": {{"{argument}": "')
     return f'{OPEN}\\n{start}{_TEXT}{{1,{schema["maxLength"]}}}"\\}}\\}}\\n{CLOSE}'

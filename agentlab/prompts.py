@@ -40,6 +40,16 @@ def _tool(name: str, description: str) -> dict[str, Any]:
 SEARCH_DOCUMENTS = _tool("search_documents", "Search the documents of the library.")
 SEARCH_WEB = _tool("search_web", "Search the web.")
 TOOLS = [SEARCH_DOCUMENTS, SEARCH_WEB]
+"""The searches, in the order in which the starter was trained to see them."""
+LIST_DOCUMENTS: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "list_documents",
+        "description": "List the documents of the library, for questions about the library itself.",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
+"""Not shown to the starter, which never saw it; the router calls it for it."""
 
 
 def chat_template() -> str:

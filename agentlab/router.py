@@ -1,8 +1,9 @@
 """Router: what kind of question a person asks, which tells where to look first.
 
-A small classifier on the embedder's architecture, tuned on questions of three kinds: `ask`, whose
-answer stays as it is, `live`, whose answer changes from day to day, and `talk`, which needs no
-search. What is stored are the weights that differ from the base model.
+A small classifier on the embedder's architecture, tuned on questions of four kinds: `ask`, whose
+answer stays as it is, `live`, whose answer changes from day to day, `library`, on what documents
+there are, and `talk`, which needs no search and of which it knows the intent: `talk:thanks`. What
+is stored are the weights that differ from the base model.
 """
 
 import json
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agentlab.probing import Wording
-from agentlab.prompts import SEARCH_DOCUMENTS, SEARCH_WEB
+from agentlab.prompts import LIST_DOCUMENTS, SEARCH_DOCUMENTS, SEARCH_WEB
+from agentlab.small_talk import replies
 from ingest.evidence import Strength
 
 WEIGHTS, CONFIG = "router.safetensors", "router_config.json"
-ASK, LIVE, TALK = "ask", "live", "talk"
-_DOCUMENTS, _WEB = (tool["function"]["name"] for tool in (SEARCH_DOCUMENTS, SEARCH_WEB))
+ASK, LIVE, LIBRARY, TALK = "ask", "live", "library", "talk"
+_DOCUMENTS, _WEB, LISTS = (
+    str(tool["function"]["name"]) for tool in (SEARCH_DOCUMENTS, SEARCH_WEB, LIST_DOCUMENTS)
+)
 SURE = 0.7
 """The probability from which on a kind decides; below it the model does."""
 ANSWERED = 0.8
@@ -27,7 +31,7 @@ class Kinds(Protocol):
     """What tells the kinds of a question apart: `Router`."""
 
     def kinds(self, question: str) -> Mapping[str, float]:
-        """Give each kind's probability."""
+        """Give the probability of each kind, and of talk's intents `talk:INTENT` each alone."""
 
 
 def first_calls(
@@ -36,13 +40,17 @@ def first_calls(
     """Tell which tools may be called first, by their names; None leaves it to the model.
 
     What changes from day to day is for the web, unless the library matches it well and holds its
-    answer, as `answers` tells with a probability; talk is for no tool unless the library matches it
-    well, and anything else for where the library's evidence points.
+    answer, as `answers` tells with a probability, and so is what documents there are for the list
+    of them; talk is for no tool unless the library matches it well, and anything else for where the
+    library's evidence points.
     """
-    kind = max(kinds, key=lambda each: kinds[each])
-    if kinds[kind] < SURE:
+    shares = _by_kind(kinds)
+    kind = _likeliest(shares)
+    if shares[kind] < SURE:
         return None
     matches = strength in ("good", "strong")
+    if kind == LIBRARY:
+        return (_DOCUMENTS,) if matches and answers() >= ANSWERED else (LISTS,)
     if kind == TALK:  # "Can I save it as a file?" may be asked of us, or of a handbook
         return None if matches else ()
     if kind == LIVE:
@@ -50,6 +58,27 @@ def first_calls(
     if strength == "none":
         return (_WEB,)
     return (_DOCUMENTS,) if matches else None
+
+
+def reply_to(kinds: Mapping[str, float]) -> str | None:
+    """Give the reply to the likeliest intent of talk; None where the router knows no intents."""
+    known = replies()
+    intents = {kind: known.get(kind.partition(":")[2]) for kind in kinds}
+    talk = {kind: kinds[kind] for kind, reply in intents.items() if reply}
+    return intents[_likeliest(talk)] if talk else None
+
+
+def _by_kind(kinds: Mapping[str, float]) -> Mapping[str, float]:
+    """Add up the intents of each kind."""
+    shares: dict[str, float] = {}
+    for kind, share in kinds.items():
+        whole = kind.partition(":")[0]
+        shares[whole] = shares.get(whole, 0.0) + share
+    return shares
+
+
+def _likeliest(kinds: Mapping[str, float]) -> str:
+    return max(kinds, key=lambda each: kinds[each])
 
 
 def base_of(folder: Path) -> str:
@@ -67,7 +96,7 @@ def kinds_of(kinds: Kinds, asked: Wording) -> Mapping[str, float]:
     if not asked.leans:
         return alone
     together = kinds.kinds(asked.own)
-    if max(alone, key=lambda each: alone[each]) != TALK:
+    if _likeliest(_by_kind(alone)) != TALK:
         return together
     return {kind: (alone[kind] + together[kind]) / 2 for kind in alone}
 

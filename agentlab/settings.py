@@ -221,6 +221,11 @@ class Settings(BaseModel):
         return self.route == "router" or (self.route == "auto" and self.model == "starter")
 
     @property
+    def replies_as_taught(self) -> bool:
+        """Tell whether talk gets the replies that the starter was taught, which it mixes itself."""
+        return self.routed and self.model == "starter"
+
+    @property
     def embedder_endpoint(self) -> tuple[str | None, str | None]:
         """Address and key of the endpoint for embeddings; a key goes to its own address only."""
         url = self.embedder_url or self.base_url

@@ -38,6 +38,8 @@ class Trace:
     evidence: Evidence | None = None
     first: Sequence[str] | None = None
     """The tools that may be called before any was; None leaves it to the model."""
+    reply: str | None = None
+    """What is said where no tool is called first; None leaves it to the model."""
     steps: list[Step] = field(default_factory=list)
     stopped: str | None = None
     fallback: bool = False

@@ -48,6 +48,21 @@ class CardEntry:
     phrases: tuple[str, ...]
     document: str = ""
 
+    def topics(self, count: int) -> list[str]:
+        """Name at most so many topics: short sections first, then phrases that they leave out."""
+        title = self.title.casefold()
+        short = [section for section in self.sections if len(section.split()) <= 4]
+        sections = [section for section in short if section.casefold() not in title]
+        if len(sections) > count > 0:
+            step = len(sections) / count
+            sections = [sections[int(index * step)] for index in range(count)]
+        said = f"{title} {' '.join(sections)}".casefold()
+        fresh = [phrase for phrase in self.phrases if phrase not in said]
+        return [
+            topic[:1].lower() + topic[1:] if topic[1:2].islower() else topic
+            for topic in sections + fresh
+        ][:count]
+
 
 @dataclass(frozen=True)
 class CollectionCard:
@@ -81,7 +96,7 @@ class CollectionCard:
         titles = [_first_words(entry.title, 12) for entry in self.entries]
         for topics in range(8, -1, -1):
             parts = [
-                _with_topics(title, _topics(entry, topics))
+                _with_topics(title, entry.topics(topics))
                 for title, entry in zip(titles, self.entries, strict=True)
             ]
             line = f"{count}: {'; '.join(parts)}"
@@ -233,22 +248,6 @@ def _distinct(phrases: Iterable[str]) -> tuple[str, ...]:
         if len(kept) == PHRASES:
             break
     return tuple(kept)
-
-
-def _topics(entry: CardEntry, count: int) -> list[str]:
-    """Name a document's topics: short sections first, then phrases that they leave out."""
-    title = entry.title.casefold()
-    short = [section for section in entry.sections if len(section.split()) <= 4]
-    sections = [section for section in short if section.casefold() not in title]
-    if len(sections) > count > 0:
-        step = len(sections) / count
-        sections = [sections[int(index * step)] for index in range(count)]
-    said = f"{title} {' '.join(sections)}".casefold()
-    fresh = [phrase for phrase in entry.phrases if phrase not in said]
-    return [
-        topic[:1].lower() + topic[1:] if topic[1:2].islower() else topic
-        for topic in sections + fresh
-    ][:count]
 
 
 def _with_topics(title: str, topics: Sequence[str]) -> str:

@@ -3,12 +3,19 @@
 import re
 
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:mr|mrs|ms|dr|prof|st|no|nos|vs|etc|e\.g|i\.e|cf|ca|approx|fig|figs|eq|sec|ch|vol|pp?|"
+    r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|cf|ca|approx|fig|figs|eq|sec|ch|vol|pp?|"
     r"inc|ltd|co|corp|jr|sr|gen|col|lt|sgt|capt|rev|hon|gov|sen|rep|dept|est|al|"
     r"jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec)|"
     r"(?<!\d )(?<!/)\b[A-Z]|\b(?:[A-Za-z]\.)+[A-Za-z])\.$",
     re.IGNORECASE,
 )
+# What is short for a word only where a number follows.
+_BEFORE_NUMBER = re.compile(r"(?<!\d )\b(?:nos?|max|min)\.$", re.IGNORECASE)
+# Dots that lead from a label to its value: "Postcard ... 0.70 euros".
+_LEADER = re.compile(r"[ \t]\.{2,}\Z")
+_VALUE = "0123456789€$£"
+# An answer whose reason is the next sentence: "Yes. It runs in the browser."
+_YES_OR_NO = re.compile(r"\s*(?:yes|no)\.", re.IGNORECASE)
 _END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|\n[ \t]*\n|\n(?=[ \t]*(?:[-•*–]|\d+[.)])[ \t])")
 _BULLET = re.compile(r"[-•*–‣▪]\s+")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -57,10 +64,13 @@ def _is_boundary(text: str, start: int, match: re.Match[str]) -> bool:
     if rest[:1].islower() or _goes_with_code(text, start, match.end()):
         return False
     if match.group() != ".":
-        return True
+        return not (_LEADER.search(text, start, match.end()) and rest[:1] in _VALUE)
     if _HOUR.search(before):
         return not _AFTER_HOUR.match(text, match.end())
-    return not (_ABBREVIATION.search(before) or _NUMBERING.fullmatch(before))
+    if _BEFORE_NUMBER.search(before) and rest[:1].isdigit():
+        return False
+    joined = _NUMBERING.fullmatch(before) or _YES_OR_NO.fullmatch(before)
+    return not (joined or _ABBREVIATION.search(before))
 
 
 def _goes_with_code(text: str, start: int, end: int) -> bool:

@@ -132,9 +132,9 @@ class Writer:
         if self.rng.random() < 0.4:
             earlier = self.rng.choice(self.library.facts)
             talk.turn(earlier.question, earlier.answers[0])
-        question, reply = small_talk(self.rng)
-        talk.ask(question, Screened(self.library.collection))
-        talk.say(reply)
+        said = small_talk(self.rng)
+        talk.ask(said.text, Screened(self.library.collection))
+        talk.say(said.reply)
         return talk.row("small_talk", "")
 
     def _talk(self) -> Talk:

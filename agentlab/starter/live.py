@@ -5,11 +5,12 @@ What exams ask stands in files of its own, which no training reads.
 
 import random
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+
+from agentlab.small_talk import Said, all_said
 
 
 @dataclass(frozen=True)
@@ -238,30 +239,24 @@ def _templates(*, held_out: bool) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def small_talk(rng: random.Random, *, held_out: bool = False) -> tuple[str, str]:
-    """Draw what people type that needs no search, and the reply."""
-    text, reply = rng.choice(_talk(held_out=held_out))
+def small_talk(rng: random.Random, *, held_out: bool = False) -> Said:
+    """Draw what people type that needs no search, in one of several spellings."""
+    said = rng.choice(all_said(held_out=held_out))
+    return said._replace(text=spelled(said.text, rng))
+
+
+def spelled(text: str, rng: random.Random) -> str:
+    """Type a line as people do: in lower case, with other marks, or as it is."""
     chance = rng.random()
     if chance < 0.2:
-        text = text.lower()
-    elif chance < 0.3:
-        text = _capital(text)
-    elif chance < 0.4 and text[-1].isalpha():
-        text += rng.choice(("!", ".", "...", "!!"))
-    elif chance < 0.5:
-        text = text.rstrip("?!.") or text
-    return text, reply
-
-
-@cache
-def _talk(*, held_out: bool) -> tuple[tuple[str, str], ...]:
-    """Read what people say, one a line, with the reply to its intent."""
-    intents = tomllib.loads(_read("small_talk_exam.toml" if held_out else "small_talk.toml"))
-    return tuple(
-        (text, intent["reply"])
-        for intent in intents.values()
-        for text in intent["says"].splitlines()
-    )
+        return text.lower()
+    if chance < 0.3:
+        return _capital(text)
+    if chance < 0.4 and text[-1].isalpha():
+        return text + rng.choice(("!", ".", "...", "!!"))
+    if chance < 0.5:
+        return text.rstrip("?!.") or text
+    return text
 
 
 # Words after "the" that "current" cannot stand before, and words that already speak of time.

@@ -1,20 +1,23 @@
 """Rows to train the router on: what people type, and what kind of question it is.
 
 `ask` is a question whose answer stays as it is, wherever it stands, also one that leans on an
-earlier one; `live` one whose answer changes from day to day; `talk` needs no search. Any of them
-may come after another question, in which case the last one counts.
+earlier one; `live` one whose answer changes from day to day; `library` one on what documents there
+are; `talk:INTENT` needs no search. Any of them may come after another question, in which case the
+last one counts.
 """
 
 import json
 import random
+import tomllib
 from collections.abc import Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 
 from agentlab.probing import worded
 from agentlab.router import ASK, LIVE, TALK
 from agentlab.starter.documents import document_items
 from agentlab.starter.handbooks import HandbookItem
-from agentlab.starter.live import live_question, small_talk, timely
+from agentlab.starter.live import live_question, small_talk, spelled, timely
 from agentlab.starter.questions import load_papers, training_articles, training_web_questions
 from agentlab.starter.scenes import training_scenes
 from finetune.run_folder import write
@@ -22,6 +25,8 @@ from finetune.run_folder import write
 _QUESTIONS_AN_ARTICLE = 80
 _ITEMS, _TIMELY, _LIVE, _TALK = 2500, 1200, 5000, 4000
 _SCENES = 2
+_LIBRARY = 4
+"""Times that each line on the library is typed: there are few of them."""
 _AFTER_ANOTHER = 0.2
 
 Row = tuple[str, str]
@@ -46,13 +51,26 @@ def write_routes(questions: Path, out: Path, *, seed: int = 7) -> int:
     rows += [(timely(each.question, rng), ASK) for each in items[:_TIMELY]]
     titles = [article.title for article in articles] + [each.title for each in items]
     rows += [(live_question(rng, titles).text, LIVE) for _ in range(_LIVE)]
-    rows += [(small_talk(rng)[0], TALK) for _ in range(_TALK)]
+    rows += [
+        (said.text, f"{TALK}:{said.intent}") for said in (small_talk(rng) for _ in range(_TALK))
+    ]
+    rows += [(spelled(text, rng), kind) for text, kind in _LIBRARY * about_library()]
     rows = list(dict.fromkeys(_after_another(row, asked, rng) for row in rows))
     rng.shuffle(rows)
     lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in rows]
     out.parent.mkdir(parents=True, exist_ok=True)
     write(out, "\n".join(lines) + "\n")
     return len(rows)
+
+
+def about_library(*, held_out: bool = False) -> tuple[Row, ...]:
+    """Read what people ask about the library itself, and what only sounds like it."""
+    name = "library_talk_exam.toml" if held_out else "library_talk.toml"
+    file = resources.files("agentlab.starter").joinpath(name)
+    kinds = tomllib.loads(file.read_text(encoding="utf-8"))
+    return tuple(
+        (text, kind) for kind, about in kinds.items() for text in about["says"].splitlines()
+    )
 
 
 def _of_items(items: Sequence[HandbookItem], rng: random.Random) -> Iterator[Row]:

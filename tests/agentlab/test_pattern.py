@@ -10,7 +10,7 @@ from scripted import ScriptedModel, ScriptedWeb, call, small_library
 from agentlab.agent import Agent
 from agentlab.model import OpenModel
 from agentlab.pattern import message_pattern
-from agentlab.prompts import NOT_FOUND, TOOLS, cited_answer
+from agentlab.prompts import LIST_DOCUMENTS, NOT_FOUND, TOOLS, cited_answer
 from agentlab.settings import Settings
 
 QUOTES = [("It costs (at most) 5.5 $ [sic]!", 1), ("“Größe” \\ x^2 | y?", 12)]
@@ -92,3 +92,11 @@ def test_only_the_server_of_our_own_is_given_a_pattern(
     assert len(patterns) == expected
     assert all(re.fullmatch(each, called("x")) for each in patterns)
     assert not patterns or re.fullmatch(patterns[-1], answer)
+
+
+def test_a_tool_without_arguments_is_called_without_any() -> None:
+    pattern = message_pattern([LIST_DOCUMENTS], [], [])
+    assert re.fullmatch(
+        pattern, '<tool_call>\n{"name": "list_documents", "arguments": {}}\n</tool_call>'
+    )
+    assert not re.fullmatch(pattern, '<tool_call>\n{"name": "list_documents"}\n</tool_call>')

@@ -9,7 +9,7 @@ from agentlab.agent import Agent
 from agentlab.library import open_router
 from agentlab.model import OpenModel
 from agentlab.probing import worded
-from agentlab.router import ASK, LIVE, TALK, first_calls, kinds_of
+from agentlab.router import ASK, LIBRARY, LISTS, LIVE, TALK, first_calls, kinds_of, reply_to
 from agentlab.settings import Settings
 from ingest.evidence import Strength
 
@@ -18,7 +18,7 @@ DOCUMENTS, WEB = ("search_documents",), ("search_web",)
 
 
 def sure(kind: str) -> dict[str, float]:
-    return {each: 0.9 if each == kind else 0.05 for each in (ASK, LIVE, TALK)}
+    return {each: 0.85 if each == kind else 0.05 for each in (ASK, LIVE, LIBRARY, TALK)}
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,8 @@ def sure(kind: str) -> dict[str, float]:
         (TALK, "none", ()),
         (TALK, "weak", ()),
         (TALK, "good", None),
+        (LIBRARY, "none", (LISTS,)),
+        (LIBRARY, "strong", (LISTS,)),
     ],
 )
 def test_the_kind_and_the_evidence_tell_where_to_look_first(
@@ -51,6 +53,18 @@ def test_what_the_library_matches_and_answers_is_not_asked_of_the_web_first(
     assert first_calls(sure(LIVE), strength, answers=lambda: answers) == expected
 
 
+def test_what_sounds_like_a_question_on_the_library_and_stands_in_it_is_looked_up() -> None:
+    assert first_calls(sure(LIBRARY), "good", answers=lambda: 0.9) == DOCUMENTS
+    assert first_calls(sure(LIBRARY), "weak", answers=lambda: 0.9) == (LISTS,)
+
+
+def test_the_intents_of_talk_count_together_and_the_likeliest_has_the_reply() -> None:
+    kinds = {ASK: 0.2, f"{TALK}:thanks": 0.5, f"{TALK}:bye": 0.3}
+    assert first_calls(kinds, "none") == ()
+    assert reply_to(kinds) == "You're welcome. What else would you like to know?"
+    assert reply_to(sure(TALK)) is None
+
+
 def test_where_the_router_is_unsure_the_model_decides() -> None:
     assert first_calls({ASK: 0.5, LIVE: 0.4, TALK: 0.1}, "strong") is None
 
@@ -63,7 +77,8 @@ def test_a_follow_up_is_judged_with_its_question_and_what_may_be_talk_in_both_wa
             )
 
     thanks = worded("Thanks a lot!", ["What does gold cost now?"])
-    assert kinds_of(Last(), thanks) == pytest.approx({ASK: 0.05, LIVE: 0.475, TALK: 0.475})
+    kinds = kinds_of(Last(), thanks)
+    assert (kinds[LIVE], kinds[TALK]) == pytest.approx((0.45, 0.45))
     follow_up = worded("And silver?", ["What does gold cost now?"])
     assert kinds_of(Last(), follow_up)[LIVE] > 0.5
     alone = worded("Who signs an order for silver?", ["What does gold cost now?"])
@@ -129,9 +144,49 @@ def test_after_the_first_search_the_router_is_silent(tmp_path: Path) -> None:
     assert re.fullmatch(second, CALL.format(*WEB))
 
 
+class Intents:
+    """A router that knows the intent of what is said."""
+
+    def kinds(self, question: str) -> Mapping[str, float]:
+        thanked = "Thanks" in question
+        return {LIBRARY: 0.0 if thanked else 1.0, f"{TALK}:thanks": 1.0 if thanked else 0.0}
+
+
+def test_the_starter_lists_the_library_and_replies_to_talk_without_its_model(
+    tmp_path: Path,
+) -> None:
+    chat = ScriptedModel(lines=[])
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", web="off")
+    with Agent(settings, chat=chat, collection=small_library(), router=Intents()) as agent:
+        agent.__dict__["model"] = OpenModel(chat, "scripted", "vllm")
+        listed = agent.ask("Which documents do you have?")
+        thanked = agent.ask("Thanks!", thread=listed.thread)
+        assert agent.journal is not None
+        run = agent.journal.run(listed.run)
+    assert [step.tool for step in listed.steps] == [LISTS]
+    assert listed.text.startswith("The library holds 2 documents:")
+    assert not listed.abstained
+    assert thanked.text == "You're welcome. What else would you like to know?"
+    assert run is not None
+    assert [message["role"] for message in run["messages"]] == [
+        "system", "user", "assistant", "tool", "assistant",
+    ]  # fmt: skip
+    assert not chat.told
+
+
+def test_a_bigger_model_may_list_the_library_itself(tmp_path: Path) -> None:
+    chat = ScriptedModel(lines=[call("", LISTS), "Two: the Travel Handbook and the Product Guide."])
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", web="off", model="big")
+    with Agent(settings, chat=chat, collection=small_library()) as agent:
+        answer = agent.ask("Which documents do you have?")
+    assert [step.tool for step in answer.steps] == [LISTS]
+    assert "Product Guide (1 page)" in answer.steps[0].observation
+    assert answer.text == "Two: the Travel Handbook and the Product Guide."
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("minilm_folder")
-def test_the_router_that_ships_knows_the_three_kinds() -> None:
+def test_the_router_that_ships_knows_the_four_kinds() -> None:
     router = open_router(Settings())
     asked = {
         "Who may sign an order of more than a thousand euros?": ASK,
@@ -140,11 +195,12 @@ def test_the_router_that_ships_knows_the_three_kinds() -> None:
         "latest news about the Normans": LIVE,
         "hi there": TALK,
         "Thanks a lot!": TALK,
+        "Which documents have you read?": LIBRARY,
     }
     for question, kind in asked.items():
         kinds = router.kinds(question)
         assert sum(kinds.values()) == pytest.approx(1)
-        assert max(kinds, key=lambda each: kinds[each]) == kind, question
+        assert max(kinds, key=lambda each: kinds[each]).partition(":")[0] == kind, question
 
 
 @pytest.mark.slow

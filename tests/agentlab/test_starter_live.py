@@ -5,6 +5,7 @@ import re
 import pytest
 
 from agentlab.demo import FRESH
+from agentlab.small_talk import all_said
 from agentlab.starter import live
 from agentlab.starter.live import LiveQuestion, live_question, small_talk, timely
 from ingest.sentences import sentence_spans
@@ -24,7 +25,7 @@ def plain(text: str) -> str:
 
 
 TEMPLATES = (*live._templates(held_out=False), *live._templates(held_out=True))
-TALK = (*live._talk(held_out=False), *live._talk(held_out=True))
+TALK = (*all_said(), *all_said(held_out=True))
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each[0][:40])
@@ -77,11 +78,11 @@ def test_the_same_seed_asks_the_same() -> None:
 
 
 def test_talk_is_varied_and_each_intent_has_one_reply() -> None:
-    assert len({plain(text) for text, _ in TALK}) == len(TALK) >= 1500
-    replies = {reply for _, reply in TALK}
+    assert len({plain(text) for text, *_ in TALK}) == len(TALK) >= 1500
+    replies = {said.reply for said in TALK}
     assert len(replies) >= 28
     assert all(len(reply.split()) <= 20 for reply in replies)
-    assert {reply for _, reply in live._talk(held_out=True)} <= replies
+    assert {said.reply for said in all_said(held_out=True)} <= replies
     assert any("`agentlab ingest PATH`" in reply for reply in replies)
     assert any("/sources" in reply for reply in replies)
 
@@ -99,7 +100,7 @@ def test_no_held_out_talk_is_trained_on() -> None:
 def test_nothing_trained_on_comes_close_to_the_demos_exam(kind: str) -> None:
     rows = json.loads(FRESH.read_text(encoding="utf-8"))
     asked = [set(plain(row["question"]).split()) for row in rows if row["kind"] == kind]
-    trained = [text for text, _ in live._talk(held_out=False)]
+    trained = [said.text for said in all_said()]
     if kind == "live":
         trained = [made.text for made in drawn(held_out=False)]
     assert asked
@@ -110,10 +111,10 @@ def test_nothing_trained_on_comes_close_to_the_demos_exam(kind: str) -> None:
 
 @KINDS
 def test_talk_keeps_its_reply_however_it_is_typed(held_out: bool) -> None:
-    replies = {plain(text): reply for text, reply in TALK}
+    replies = {plain(said.text): said.reply for said in TALK}
     rng = random.Random(4)
     for _ in range(2000):
-        text, reply = small_talk(rng, held_out=held_out)
+        text, reply, _ = small_talk(rng, held_out=held_out)
         assert text
         assert replies[plain(text)] == reply
 

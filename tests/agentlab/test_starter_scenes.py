@@ -1,9 +1,11 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from agentlab.demo import FRESH
+from agentlab.starter import scenes
 from agentlab.starter.handbooks import HandbookItem
 from agentlab.starter.scenes import (
     scene_items,
@@ -42,6 +44,11 @@ def test_no_scene_comes_close_to_the_demos_exam() -> None:
             words = plain(question or "")
             near = max(len(words & each) / len(words | each) for each in asked)
             assert near < 0.7, question
+
+
+def test_every_file_of_scenes_is_read() -> None:
+    folder = Path(scenes.__file__).parent / "scenes"
+    assert sorted(scenes._FILES) == sorted(each.stem for each in folder.glob("*.toml"))
 
 
 def test_whole_scenes_are_kept_from_training() -> None:

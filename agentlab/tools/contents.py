@@ -1,0 +1,50 @@
+"""list_documents: what the library holds, as a person or a model would want it listed."""
+
+from typing import Any
+
+from langchain_core.tools import BaseTool, StructuredTool
+
+from agentlab.answer import Source
+from agentlab.prompts import LIST_DOCUMENTS
+from ingest.card import CardEntry, CollectionCard
+
+_LISTED = 20
+_TOPICS = 4
+_EMPTY = "The library is empty: `agentlab ingest PATH` reads documents into it."
+
+
+def contents_tool(card: CollectionCard | None) -> BaseTool:
+    """Build the tool; it has no arguments and finds no sources."""
+    function = LIST_DOCUMENTS["function"]
+
+    def run(**_: Any) -> tuple[str, tuple[Source, ...]]:
+        return contents(card), ()
+
+    return StructuredTool(
+        name=function["name"],
+        description=function["description"],
+        args_schema=function["parameters"],
+        func=run,
+        response_format="content_and_artifact",
+    )
+
+
+def contents(card: CollectionCard | None) -> str:
+    """List the documents with their size and topics; of many the first ones, and how many more."""
+    if card is None or not card.entries:
+        return _EMPTY
+    lines = [_line(entry) for entry in card.entries[:_LISTED]]
+    more = card.documents - len(lines)
+    if more > 0:
+        lines.append(f"- and {more:,} more, which `agentlab docs list` shows")
+    return "\n".join([f"The library holds {_count(card.documents, 'document')}:", *lines])
+
+
+def _line(entry: CardEntry) -> str:
+    topics = entry.topics(_TOPICS)
+    about = f": {', '.join(topics)}" if topics else ""
+    return f"- {entry.title} ({_count(entry.pages, 'page')}){about}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
