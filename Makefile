@@ -55,6 +55,8 @@ starter: $(VENV)/.installed-dev ## Make the starter again, resumably, and print 
 	cp $(addprefix runs/adapter/,$(ADAPTER_FILES)) agentlab/starter/adapter/
 	@$(MAKE) --no-print-directory runs/router/metrics.json
 	cp runs/router/router.safetensors runs/router/router_config.json agentlab/starter/router/
+	@$(MAKE) --no-print-directory runs/intents/metrics.json
+	cp runs/intents/router.safetensors runs/intents/router_config.json agentlab/starter/intents/
 	$(BIN)/agentlab evaluate starter --questions $(QUESTIONS) --out runs/evaluation.jsonl
 
 runs/passages.jsonl:
@@ -81,6 +83,12 @@ runs/routes.jsonl:
 
 runs/router/metrics.json: runs/routes.jsonl
 	$(BIN)/agentlab finetune router --data $< --out runs/router --resume
+
+runs/intents.jsonl:
+	$(BIN)/agentlab finetune intents --out $@
+
+runs/intents/metrics.json: runs/intents.jsonl
+	$(BIN)/agentlab finetune router --recipe intents --data $< --out runs/intents --resume
 
 adapter: $(VENV)/.installed-dev ## Tune a bigger base for the same work, on a GPU: MODEL=name QUESTIONS=folder
 	@test -n '$(MODEL)' -a -d '$(QUESTIONS)' || { echo 'make adapter MODEL=name QUESTIONS=folder of the question sets'; exit 2; }

@@ -20,6 +20,7 @@ from langchain_core.messages import (
     SystemMessage,
 )
 from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from agentlab.answer import (
     Answer,
@@ -63,7 +64,9 @@ class Agent:
 
     Settings come from `settings`, or else from the environment and agentlab.toml; keywords stand
     above both. `chat`, `collection`, `provider` and `router` put a model, a library, a web search
-    or a router of your own in the place of the ones that the settings name.
+    or a router of your own in the place of the ones that the settings name; `tools` are langchain
+    tools beside the agent's own, whose results can be cited where the artifact of one is a tuple of
+    `Source`.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Agent:
         collection: Collection | None = None,
         provider: Provider | None = None,
         router: Kinds | None = None,
+        tools: Sequence[BaseTool] = (),
         progress: Callable[[str], None] | None = None,
         **overrides: Any,
     ) -> None:
@@ -86,6 +90,7 @@ class Agent:
         self._collection = collection
         self._provider = provider
         self._router = router
+        self._own_tools = tuple(tools)
         self._progress = progress
         self._warned: set[str] = set()
 
@@ -287,7 +292,8 @@ class Agent:
     def _schemas(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """Give the tools as the model is shown them: the starter sees those it was trained with."""
         every = TOOLS if self.settings.model == "starter" else [*TOOLS, LIST_DOCUMENTS]
-        return [each for each in every if each["function"]["name"] in names]
+        own = [convert_to_openai_tool(each) for each in self._own_tools]
+        return [each for each in every if each["function"]["name"] in names] + own
 
     def _tools(self, asked: Wording) -> list[BaseTool]:
         """Build the tools of one question; the searches share a numbering."""
@@ -302,7 +308,7 @@ class Agent:
         provider = self._provider or choose_provider(settings)
         contents = contents_tool(self.collection.card)
         if provider is None:
-            return [document, contents]
+            return [document, contents, *self._own_tools]
         web = web_tool(
             provider,
             self.collection,
@@ -311,7 +317,7 @@ class Agent:
             passages=settings.passages,
             passage_words=settings.passage_words,
         )
-        return [document, web, contents]
+        return [document, web, contents, *self._own_tools]
 
     def _answer(self, trace: Trace, *, stopped: str | None = None) -> Answer:
         raw = (trace.raw or trace.partial).strip()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from agentlab.model import starter_base
-from agentlab.router import Router
+from agentlab.router import IntentRouter, Router
 from agentlab.router import base_of as router_base
 from agentlab.settings import Settings
 from ingest.collection import Collection, made_by
@@ -210,11 +210,15 @@ def load_reader(
     return Reader(folder, base)
 
 
-def open_router(settings: Settings, *, progress: Callable[[str], None] | None = None) -> Router:
-    """Load the router that comes with agentlab."""
-    folder = router_folder()
-    base = resolve(router_base(folder), cache=settings.models_folder, progress=progress)
-    return Router(folder, base)
+def open_router(
+    settings: Settings, *, progress: Callable[[str], None] | None = None
+) -> IntentRouter:
+    """Load the router that comes with agentlab, and the one for the intents of talk."""
+    kinds, intents = (
+        Router(folder, resolve(router_base(folder), cache=settings.models_folder, progress=progress))
+        for folder in (router_folder(), intents_folder())
+    )
+    return IntentRouter(kinds, intents)
 
 
 def reader_folder() -> Path:
@@ -225,3 +229,8 @@ def reader_folder() -> Path:
 def router_folder() -> Path:
     """Give the folder of the router's weights."""
     return Path(str(resources.files("agentlab").joinpath("starter", "router")))
+
+
+def intents_folder() -> Path:
+    """Give the folder of the weights that tell the intents of talk."""
+    return Path(str(resources.files("agentlab").joinpath("starter", "intents")))

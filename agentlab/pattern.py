@@ -23,7 +23,7 @@ def message_pattern(
     """Write the pattern of a message.
 
     `others` are the only messages besides calls and quotes; None lets anything else be that is
-    neither. Each tool takes one text as its argument or none, as the agent's own do.
+    neither. The text that the agent's own searches take is bounded; other tools take any arguments.
     """
     forms = [_call(tool) for tool in tools] + [_quote(*quote) for quote in quotes]
     if others is not None:
@@ -35,12 +35,20 @@ def message_pattern(
 
 def _call(tool: Mapping[str, Any]) -> str:
     function = tool["function"]
-    if not function["parameters"]["properties"]:
-        whole = _literal(f'{{"name": "{function["name"]}", "arguments": {{}}}}')
-        return f"{OPEN}\\n{whole}\\n{CLOSE}"
-    ((argument, schema),) = function["parameters"]["properties"].items()
-    start = _literal(f'{{"name": "{function["name"]}", "arguments": {{"{argument}": "')
-    return f'{OPEN}\\n{start}{_TEXT}{{1,{schema["maxLength"]}}}"\\}}\\}}\\n{CLOSE}'
+    start = _literal(f'{{"name": "{function["name"]}", "arguments": ')
+    return f"{OPEN}\\n{start}{_arguments(function['parameters']['properties'])}\\}}\\n{CLOSE}"
+
+
+def _arguments(properties: Mapping[str, Any]) -> str:
+    """Write the pattern of a call's arguments: none, one text, or any object on one line."""
+    if not properties:
+        return "\\{\\}"
+    if len(properties) == 1:
+        ((name, schema),) = properties.items()
+        if "maxLength" in schema:
+            opened = _literal(f'{{"{name}": "')
+            return f'{opened}{_TEXT}{{1,{schema["maxLength"]}}}"\\}}'
+    return "\\{[^\\n]*\\}"
 
 
 def _quote(sentence: str, number: int) -> str:

@@ -1,9 +1,9 @@
 """Router: what kind of question a person asks, which tells where to look first.
 
-A small classifier on the embedder's architecture, tuned on questions of four kinds: `ask`, whose
-answer stays as it is, `live`, whose answer changes from day to day, `library`, on what documents
-there are, and `talk`, which needs no search and of which it knows the intent: `talk:thanks`. What
-is stored are the weights that differ from the base model.
+A small classifier on the embedder's architecture, tuned on questions of three kinds: `ask`, whose
+answer stays as it is, `live`, whose answer changes from day to day, and `talk`, which needs no
+search. A second, smaller one tells the intents of talk apart, such as `talk:thanks`, and finds in it
+what is asked about the `library` itself. What is stored are the weights that differ from the base.
 """
 
 import json
@@ -46,7 +46,9 @@ def first_calls(
     """
     shares = _by_kind(kinds)
     kind = _likeliest(shares)
-    if shares[kind] < SURE:
+    # What is the one or the other needs no search in either case.
+    sure = sum(shares.get(each, 0.0) for each in (LIBRARY, TALK))
+    if max(shares[kind], sure if kind in (LIBRARY, TALK) else 0.0) < SURE:
         return None
     matches = strength in ("good", "strong")
     if kind == LIBRARY:
@@ -98,7 +100,28 @@ def kinds_of(kinds: Kinds, asked: Wording) -> Mapping[str, float]:
     together = kinds.kinds(asked.own)
     if _likeliest(_by_kind(alone)) != TALK:
         return together
-    return {kind: (alone[kind] + together[kind]) / 2 for kind in alone}
+    return {
+        kind: (alone.get(kind, 0.0) + together.get(kind, 0.0)) / 2
+        for kind in dict.fromkeys((*alone, *together))
+    }
+
+
+class IntentRouter:
+    """A router and a second one, which looks closer at what the first takes for talk."""
+
+    def __init__(self, kinds: Kinds, intents: Kinds) -> None:
+        self._kinds = kinds
+        self._intents = intents
+
+    def kinds(self, question: str) -> dict[str, float]:
+        """Give each kind's probability, with talk divided among its intents where it is likeliest."""
+        shares = dict(self._kinds.kinds(question))
+        if _likeliest(shares) != TALK:
+            return shares
+        talk = shares.pop(TALK)
+        for kind, share in self._intents.kinds(question).items():
+            shares[kind] = shares.get(kind, 0.0) + talk * share
+        return shares
 
 
 class Router:

@@ -14,6 +14,12 @@ Example:
   agentlab finetune router --data runs/routes.jsonl --out runs/router
 """
 
+INTENT_EXAMPLES = """\b
+Example:
+  agentlab finetune intents --out runs/intents.jsonl
+  agentlab finetune router --recipe intents --data runs/intents.jsonl --out runs/intents
+"""
+
 CONVERSATION_EXAMPLES = """\b
 Example:
   agentlab finetune conversations --questions data/qa --out runs/starter.jsonl
@@ -67,6 +73,17 @@ def routes(questions: Questions, out: File, *, seed: Seed = 7) -> None:
     from agentlab.starter.routes import write_routes
 
     write_routes(questions, out, seed=seed)
+    sys.stdout.write(f"{out}\n")
+
+
+def intents(out: File, *, seed: Seed = 7) -> None:
+    """Write the rows that tell the intents of talk apart: `talk:thanks`, `library` and others.
+
+    The agent's second router is trained on them; it looks at what the first one takes for talk.
+    """
+    from agentlab.starter.routes import write_intents
+
+    write_intents(out, seed=seed)
     sys.stdout.write(f"{out}\n")
 
 

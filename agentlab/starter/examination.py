@@ -15,7 +15,7 @@ from agentlab.agent import Agent, new_thread
 from agentlab.answer import Answer
 from agentlab.demo import HANDBOOKS, WEB
 from agentlab.evaluation import FIRST, Outcome, examine
-from agentlab.library import reader_folder, router_folder
+from agentlab.library import intents_folder, reader_folder, router_folder
 from agentlab.memory import Memory
 from agentlab.model import STARTER, OpenModel, adapter_version, starter_adapter
 from agentlab.record import Record
@@ -67,7 +67,7 @@ def build_of(model: str) -> str:
 
     So the outcomes before a training are not taken for those after it.
     """
-    helpers = (_version(reader_folder()), _version(router_folder()))
+    helpers = map(_version, (reader_folder(), router_folder(), intents_folder()))
     return " ".join(filter(None, (_weights_of(model), *helpers)))
 
 

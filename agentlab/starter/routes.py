@@ -1,9 +1,10 @@
 """Rows to train the router on: what people type, and what kind of question it is.
 
 `ask` is a question whose answer stays as it is, wherever it stands, also one that leans on an
-earlier one; `live` one whose answer changes from day to day; `library` one on what documents there
-are; `talk:INTENT` needs no search. Any of them may come after another question, in which case the
-last one counts.
+earlier one; `live` one whose answer changes from day to day; `talk` needs no search. Any of them
+may come after another question, in which case the last one counts. What is talk is told apart by a
+second, smaller model: by its intents, `talk:INTENT`, from questions on what documents there are,
+`library`, and from what only sounds like it, `ask`.
 """
 
 import json
@@ -25,7 +26,7 @@ from finetune.run_folder import write
 _QUESTIONS_AN_ARTICLE = 80
 _ITEMS, _TIMELY, _LIVE, _TALK = 2500, 1200, 5000, 4000
 _SCENES = 2
-_LIBRARY = 4
+_INTENTS, _LIBRARY = 6000, 4
 """Times that each line on the library is typed: there are few of them."""
 _AFTER_ANOTHER = 0.2
 
@@ -51,16 +52,26 @@ def write_routes(questions: Path, out: Path, *, seed: int = 7) -> int:
     rows += [(timely(each.question, rng), ASK) for each in items[:_TIMELY]]
     titles = [article.title for article in articles] + [each.title for each in items]
     rows += [(live_question(rng, titles).text, LIVE) for _ in range(_LIVE)]
-    rows += [
-        (said.text, f"{TALK}:{said.intent}") for said in (small_talk(rng) for _ in range(_TALK))
-    ]
+    rows += [(small_talk(rng).text, TALK) for _ in range(_TALK)]
+    return _write([_after_another(row, asked, rng) for row in rows], out, rng)
+
+
+def write_intents(out: Path, *, seed: int = 7) -> int:
+    """Write the rows that tell the intents of talk apart, whole or not at all."""
+    rng = random.Random(seed)
+    drawn = [small_talk(rng) for _ in range(_INTENTS)]
+    rows = [(said.text, f"{TALK}:{said.intent}") for said in drawn]
     rows += [(spelled(text, rng), kind) for text, kind in _LIBRARY * about_library()]
-    rows = list(dict.fromkeys(_after_another(row, asked, rng) for row in rows))
-    rng.shuffle(rows)
-    lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in rows]
+    return _write(rows, out, rng)
+
+
+def _write(rows: Sequence[Row], out: Path, rng: random.Random) -> int:
+    every = list(dict.fromkeys(rows))
+    rng.shuffle(every)
+    lines = [json.dumps({"text": text, "label": kind}, ensure_ascii=False) for text, kind in every]
     out.parent.mkdir(parents=True, exist_ok=True)
     write(out, "\n".join(lines) + "\n")
-    return len(rows)
+    return len(every)
 
 
 def about_library(*, held_out: bool = False) -> tuple[Row, ...]:

@@ -1,9 +1,11 @@
 """The agent from question to answer, with a scripted model through the real create_agent."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.tools import tool
 from scripted import ScriptedModel, ScriptedWeb, call, small_library
 
 from agentlab.agent import EMPTY_HINT, Agent
@@ -12,10 +14,12 @@ from agentlab.answer import (
     Cited,
     EvidenceSeen,
     Observed,
+    Source,
     Thought,
     Token,
     ToolCalled,
 )
+from agentlab.model import OpenModel
 from agentlab.prompts import NOT_FOUND
 from agentlab.settings import Settings
 from agentlab.tools.providers.base import WebResult
@@ -66,6 +70,27 @@ def test_the_model_sees_the_evidence_and_the_memory_keeps_the_bare_question(
         kept = agent.memory.messages(answer.thread)
     assert shown.startswith(f"{QUESTION}\n(Library match: strong; Travel Handbook")
     assert kept[0].text == QUESTION
+
+
+def test_tools_of_ones_own_stand_beside_the_agents(tmp_path: Path) -> None:
+    @tool(response_format="content_and_artifact")
+    def stock(part: str, site: str = "Oslo") -> tuple[str, tuple[Source, ...]]:
+        """Tell how many pieces of a part are in stock."""
+        text = f"{site} has 7 pieces of {part}."
+        source = Source(1, "web", "Stock", text, text, "https://stock.example")
+        return f"[1] {text}", (source,)
+
+    asks = '{"name": "stock", "arguments": {"part": "valve 3", "site": "Bergen"}}'
+    chat = ScriptedModel(lines=[f"<tool_call>\n{asks}\n</tool_call>", "Bergen has 7 pieces [1]"])
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", web="off", model="big")
+    library = small_library()
+    with Agent(settings, chat=chat, collection=library, tools=[stock]) as agent:
+        agent.__dict__["model"] = OpenModel(chat, "scripted", "vllm")
+        answer = agent.ask("How many of valve 3 are in Bergen?")
+    pattern = chat.told[0]["extra_body"]["structured_outputs"]["regex"]
+    assert re.fullmatch(pattern, f"<tool_call>\n{asks}\n</tool_call>")
+    assert answer.steps[0].arguments == {"part": "valve 3", "site": "Bergen"}
+    assert [(each.supported, each.source.title) for each in answer.citations] == [(True, "Stock")]
 
 
 def test_evidence_can_be_switched_off(tmp_path: Path) -> None:
