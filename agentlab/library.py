@@ -215,7 +215,9 @@ def open_router(
 ) -> IntentRouter:
     """Load the router that comes with agentlab, and the one for the intents of talk."""
     kinds, intents = (
-        Router(folder, resolve(router_base(folder), cache=settings.models_folder, progress=progress))
+        Router(
+            folder, resolve(router_base(folder), cache=settings.models_folder, progress=progress)
+        )
         for folder in (router_folder(), intents_folder())
     )
     return IntentRouter(kinds, intents)

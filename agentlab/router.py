@@ -2,8 +2,9 @@
 
 A small classifier on the embedder's architecture, tuned on questions of three kinds: `ask`, whose
 answer stays as it is, `live`, whose answer changes from day to day, and `talk`, which needs no
-search. A second, smaller one tells the intents of talk apart, such as `talk:thanks`, and finds in it
-what is asked about the `library` itself. What is stored are the weights that differ from the base.
+search. A second, smaller one tells the intents of talk apart, such as `talk:thanks`, and finds in
+it what is asked about the `library` itself. What is stored are the weights that differ from the
+base model.
 """
 
 import json
@@ -114,7 +115,7 @@ class IntentRouter:
         self._intents = intents
 
     def kinds(self, question: str) -> dict[str, float]:
-        """Give each kind's probability, with talk divided among its intents where it is likeliest."""
+        """Give each kind's probability; talk, where it is likeliest, by its intents."""
         shares = dict(self._kinds.kinds(question))
         if _likeliest(shares) != TALK:
             return shares

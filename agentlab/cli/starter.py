@@ -77,9 +77,10 @@ def routes(questions: Questions, out: File, *, seed: Seed = 7) -> None:
 
 
 def intents(out: File, *, seed: Seed = 7) -> None:
-    """Write the rows that tell the intents of talk apart: `talk:thanks`, `library` and others.
+    """Write the rows that tell the intents of small talk apart.
 
-    The agent's second router is trained on them; it looks at what the first one takes for talk.
+    The agent's second router is trained on them. It looks at what the first one takes for talk: at
+    thanks and greetings, and at questions about the library itself.
     """
     from agentlab.starter.routes import write_intents
 

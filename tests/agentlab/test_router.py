@@ -9,7 +9,17 @@ from agentlab.agent import Agent
 from agentlab.library import open_router
 from agentlab.model import OpenModel
 from agentlab.probing import worded
-from agentlab.router import ASK, LIBRARY, LISTS, LIVE, TALK, first_calls, kinds_of, reply_to
+from agentlab.router import (
+    ASK,
+    LIBRARY,
+    LISTS,
+    LIVE,
+    TALK,
+    IntentRouter,
+    first_calls,
+    kinds_of,
+    reply_to,
+)
 from agentlab.settings import Settings
 from ingest.evidence import Strength
 
@@ -142,6 +152,19 @@ def test_after_the_first_search_the_router_is_silent(tmp_path: Path) -> None:
         agent.ask("What may a hotel night cost?")
     second = str(chat.told[1]["extra_body"]["structured_outputs"]["regex"])
     assert re.fullmatch(second, CALL.format(*WEB))
+
+
+def test_only_what_is_taken_for_talk_is_looked_at_closer() -> None:
+    class Thanks:
+        def kinds(self, question: str) -> Mapping[str, float]:
+            return {f"{TALK}:thanks": 0.75, LIBRARY: 0.25}
+
+    asked = Kinds(ASK)
+    assert IntentRouter(asked, Thanks()).kinds("Who?") == sure(ASK)
+    talked = IntentRouter(Kinds(TALK), Thanks()).kinds("Thanks!")
+    assert talked[f"{TALK}:thanks"] == pytest.approx(0.75 * 0.85)
+    assert talked[LIBRARY] == pytest.approx(0.05 + 0.25 * 0.85)
+    assert sum(talked.values()) == pytest.approx(1)
 
 
 class Intents:

@@ -5,27 +5,40 @@ from pathlib import Path
 from agentlab.router import ASK, LIBRARY, LIVE, TALK
 from agentlab.small_talk import replies
 from agentlab.starter.questions import held_out_articles, held_out_web_questions
-from agentlab.starter.routes import about_library, write_routes
+from agentlab.starter.routes import about_library, write_intents, write_routes
 
 
-def test_rows_are_of_four_kinds_each_once_and_nothing_held_out(
+def read(file: Path) -> list[tuple[str, str]]:
+    rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return [(row["text"], row["label"]) for row in rows]
+
+
+def test_rows_are_of_three_kinds_each_once_and_nothing_held_out(
     shared_questions: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "routes.jsonl"
     count = write_routes(shared_questions, out)
-    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    rows = read(out)
     assert len(rows) == count
-    assert len({(row["text"], row["label"]) for row in rows}) == count
-    kinds = Counter(row["label"].partition(":")[0] for row in rows)
-    assert set(kinds) == {ASK, LIVE, LIBRARY, TALK}
-    assert min(kinds[each] for each in (ASK, LIVE, TALK)) > 2000
-    talk = {row["label"] for row in rows} - {ASK, LIVE, LIBRARY}
-    assert talk == {f"{TALK}:{intent}" for intent in replies()}
+    assert len(set(rows)) == count
+    kinds = Counter(label for _, label in rows)
+    assert set(kinds) == {ASK, LIVE, TALK}
+    assert min(kinds.values()) > 2000
     unseen = {
         each.text for article in held_out_articles(shared_questions) for each in article.questions
     }
     unseen |= {each.text for each in held_out_web_questions(shared_questions)}
-    assert not {row["text"] for row in rows} & unseen
+    assert not {text for text, _ in rows} & unseen
+
+
+def test_the_second_router_learns_every_intent_of_talk_and_what_is_asked_of_the_library(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "intents.jsonl"
+    count = write_intents(out)
+    rows = read(out)
+    assert len(rows) == len(set(rows)) == count
+    assert {label for _, label in rows} == {ASK, LIBRARY} | {f"{TALK}:{each}" for each in replies()}
 
 
 def test_no_line_about_the_library_is_both_trained_on_and_asked_in_exams() -> None:
