@@ -24,6 +24,9 @@ _DOCUMENTS, _WEB, LISTS = (
 )
 SURE = 0.7
 """The probability from which on a kind decides; below it the model does."""
+CLEAR, DOUBTED = 0.9, 0.5
+"""What is talk with at least the first probability needs no search, though the library matches it,
+unless the reader sees an answer there with at least the second."""
 ANSWERED = 0.8
 """The reader's probability from which on what the library holds is not asked of the web."""
 
@@ -42,8 +45,8 @@ def first_calls(
 
     What changes from day to day is for the web, unless the library matches it well and holds its
     answer, as `answers` tells with a probability, and so is what documents there are for the list
-    of them; talk is for no tool unless the library matches it well, and anything else for where the
-    library's evidence points.
+    of them; talk is for no tool unless the library matches it well and may answer it, and anything
+    else for where the library's evidence points.
     """
     shares = _by_kind(kinds)
     kind = _likeliest(shares)
@@ -55,7 +58,8 @@ def first_calls(
     if kind == LIBRARY:
         return (_DOCUMENTS,) if matches and answers() >= ANSWERED else (LISTS,)
     if kind == TALK:  # "Can I save it as a file?" may be asked of us, or of a handbook
-        return None if matches else ()
+        doubtful = matches and (shares[kind] < CLEAR or answers() >= DOUBTED)
+        return None if doubtful else ()
     if kind == LIVE:
         return (_DOCUMENTS,) if matches and answers() >= ANSWERED else (_WEB,)
     if strength == "none":
