@@ -1,6 +1,7 @@
 """The plan: what an ingest would do to each file, and what it would remove."""
 
 import hashlib
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import Any, Literal
 
 from ingest.config import IngestConfig
 from ingest.documents import kind_of
-from ingest.errors import DocumentError, EncryptedError
+from ingest.errors import DocumentError, EncryptedError, UnsupportedError
 from ingest.events import Skipped
 from ingest.folders import cannot_read, file_digest, find_files, is_gone, place_of
 from ingest.manifest import Record, State
@@ -194,6 +195,8 @@ def _look(path: Path, records: Mapping[str, Record]) -> _Look:
         status = path.stat()
     except OSError as error:
         return _Look(path, error=cannot_read(path, error))
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
+        return _Look(path, error=UnsupportedError(str(path), "not a file", "leave it out"))
     record = records.get(place_of(path))
     same = record and (record.size, record.mtime_ns) == (status.st_size, status.st_mtime_ns)
     if record and same and record.sha256 and record.looked_ns - record.mtime_ns > RACY_NS:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -235,24 +235,8 @@ def keep_in_step(
     paths: Sequence[Path], read_once: Callable[[], int], *, stop: "Event | None" = None
 ) -> int:
     """Read whenever something changes, until Ctrl-C; what fails in a round is told."""
-    from watchfiles import watch
-
-    changes = watch(
-        *paths,
-        watch_filter=lambda _, path: concerns(path),
-        stop_event=stop,
-        debounce=1600,
-        rust_timeout=200,
-        yield_on_timeout=True,
-        raise_interrupt=True,
-    )
-    begun = False
     try:
-        # The first round comes when the watch is on, so that no change falls between.
-        for changed in changes:
-            if begun and not changed:
-                continue
-            begun = True
+        for _ in _rounds(paths, stop):
             try:
                 read_once()
             except Exception as error:  # noqa: BLE001 - the next round may go well
@@ -261,6 +245,36 @@ def keep_in_step(
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
     return OK
+
+
+def _rounds(paths: Sequence[Path], stop: "Event | None") -> Iterator[None]:
+    """Tell when to read: at first, and whenever something has changed."""
+    from watchfiles import watch
+    from watchfiles._rust_notify import WatchfilesRustInternalError
+
+    watching = True
+    while watching:
+        changes = watch(
+            *paths,
+            watch_filter=lambda _, path: concerns(path),
+            stop_event=stop,
+            debounce=1600,
+            rust_timeout=200,
+            yield_on_timeout=True,
+            raise_interrupt=True,
+        )
+        watching = False
+        try:
+            for changed in changes:
+                # The first round comes when the watch is on, so that no change falls between.
+                if changed or not watching:
+                    watching = True
+                    yield
+            watching = False
+        except WatchfilesRustInternalError:
+            # A name that is not UTF-8 has ended the watch, which then begins anew.
+            if not watching:
+                raise
 
 
 def concerns(path: str) -> bool:

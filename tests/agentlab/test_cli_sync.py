@@ -199,6 +199,32 @@ def test_a_watched_folder_is_read_at_first_and_whenever_it_changes(papers):
     assert not watching.is_alive()
 
 
+def test_a_watch_goes_on_when_a_name_appears_that_is_not_utf8(papers, capsys):
+    bad = os.fsencode(papers) + b"/caf\xe9.md"
+    rounds = queue.Queue()
+    stop = threading.Event()
+    watching = threading.Thread(
+        target=keep_in_step,
+        args=([papers], lambda: rounds.put([each.name for each in papers.iterdir()])),
+        kwargs={"stop": stop},
+    )
+    watching.start()
+    try:
+        rounds.get(timeout=60)
+        try:
+            Path(os.fsdecode(bad)).write_text("The cafe.")
+        except OSError:
+            pytest.skip("this file system takes only names in UTF-8")
+        assert os.fsdecode(b"caf\xe9.md") in rounds.get(timeout=60)
+        (papers / "pets.md").write_text("Pets.")
+        while "pets.md" not in rounds.get(timeout=60):
+            pass
+    finally:
+        stop.set()
+        watching.join(timeout=60)
+    assert not watching.is_alive()
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
