@@ -3,6 +3,7 @@
 import importlib.util
 import platform
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -90,6 +91,13 @@ def check_disk(settings: Settings) -> Check:
         if free < LEAST_FREE_BYTES:
             detail = f"{free / 1e9:.1f} GB free in {place}"
             return Check("disk", "problem", detail, "free some space, or set another home or cache")
+        try:
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            detail = f"{place} cannot be written ({error.strerror})"
+            advice = "change its owner or permissions, or set another home or cache"
+            return Check("disk", "problem", detail, advice)
     return Check("disk", "ok", f"home {settings.home}, cache {settings.cache}")
 
 

@@ -99,14 +99,12 @@ def starter_base(settings: Settings, *, progress: Progress | None = None) -> Pat
 
 def find_model(name: str, settings: Settings) -> Path | None:
     """Find the folder of a model (of the starter's base) without fetching or making anything."""
-    from serve.models import find_known, folder_name
+    from serve.models import find
 
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    known = find_known(STARTER_BASE if name == STARTER else name)
-    found = settings.models_folder / folder_name(known.name if known else name)
-    return found if found.is_dir() else None
+    return find(STARTER_BASE if name == STARTER else name, settings.models_folder)
 
 
 def starter_adapter() -> Path | None:

