@@ -8,6 +8,7 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
@@ -83,6 +84,7 @@ class Server:
         if self._command is None:
             require_vllm(self.config.python)
         self.port = self.config.port or _free_port()
+        self._refuse_taken_port()
         try:
             self._launch(self._argv())
             self._wait_until_healthy()
@@ -115,7 +117,7 @@ class Server:
         try:
             with opener.open(f"http://{HOST}:{self.port}/health", timeout=2) as answer:
                 return bool(answer.status == 200)
-        except OSError:
+        except (OSError, HTTPException):
             return False
 
     def log_tail(self) -> str:
@@ -124,6 +126,19 @@ class Server:
             text = self.config.log.read_text(encoding="utf-8", errors="replace")
             return "\n".join(text.splitlines()[-TAIL_LINES:])
         return ""
+
+    def _refuse_taken_port(self) -> None:
+        """Raise ServerFailedError where another program has the port: it might seem healthy."""
+        with socket.socket() as probe:
+            # As servers do: what a stopped one leaves in TIME_WAIT is no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, self.port))
+            except OSError as error:
+                raise ServerFailedError(
+                    f"the server for {self.config.name} cannot have port {self.port} "
+                    f"({error.strerror}): end the program that has it, or choose another port"
+                ) from error
 
     def _argv(self) -> list[str]:
         if self._command is not None:

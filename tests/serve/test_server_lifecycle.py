@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -76,6 +77,37 @@ def test_a_crash_while_starting_is_told_with_the_end_of_the_log(tmp_path: Path, 
         server.start()
     assert "no such quantization" in str(caught.value)
     assert str(tmp_path / "log") in str(caught.value)
+
+
+def test_a_port_that_another_program_has_is_refused_before_the_start(
+    tmp_path: Path, pids: Path
+) -> None:
+    with Server(config(tmp_path), command=fake(pids)) as other:
+        before = running(pids)
+        mine = Server(config(tmp_path, port=other.port), command=fake(pids))
+        with pytest.raises(ServerFailedError, match=f"cannot have port {other.port} .*another"):
+            mine.start()
+        assert not mine.alive
+        assert running(pids) == before
+        port = other.port
+    with Server(config(tmp_path, port=port), command=fake(pids)) as again:
+        assert again.port == port
+
+
+def test_what_speaks_no_http_is_not_healthy(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = Server(config(tmp_path, port=listening.getsockname()[1]))
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert not server.healthy()
+        thread.join()
 
 
 def test_a_server_that_never_gets_healthy_is_given_up_and_stopped(
