@@ -25,7 +25,7 @@ from agentlab.prompts import (
 from agentlab.settings import Settings
 from agentlab.toolcalls import Call, read
 from agentlab.tools.documents import document_tool
-from agentlab.tools.errors import ToolInputError
+from agentlab.tools.errors import ToolError, ToolInputError
 from agentlab.tools.providers import Provider
 from agentlab.tools.sources import SourceBook
 from agentlab.tools.web import web_tool
@@ -105,8 +105,9 @@ class AgentEpisode:
         tool_call = {"name": call.name, "args": call.arguments, "id": "call", "type": "tool_call"}
         try:
             seen = self._tools[call.name].invoke(tool_call)
-        except ToolInputError as error:
-            self.broken += 1
+        except ToolError as error:
+            # A search that fails is told as to the agent, and is none of the model's faults.
+            self.broken += isinstance(error, ToolInputError)
             return {"role": "tool", "content": str(error)}
         self.sources += seen.artifact or ()
         return {"role": "tool", "content": str(seen.content)}
