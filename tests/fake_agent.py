@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from types import SimpleNamespace
 
 from agentlab.answer import (
@@ -19,6 +20,7 @@ from agentlab.answer import (
 )
 from agentlab.errors import BackendDownError, UnknownThreadError
 from agentlab.memory import Conversation
+from agentlab.model import OpenModel
 from agentlab.settings import Settings
 from ingest.evidence import Evidence
 
@@ -82,6 +84,7 @@ class FakeAgent:
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     said: list[tuple[object, ...]] = field(default_factory=list)
     known: list[Conversation] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
     closed: bool = False
     stream_closed: bool = False
 
@@ -90,6 +93,8 @@ class FakeAgent:
 
     def __exit__(self, *_: object) -> None:
         self.closed = True
+        if "model" in vars(self):
+            self.model.close()
 
     @property
     def collection(self) -> SimpleNamespace:
@@ -99,11 +104,14 @@ class FakeAgent:
     def memory(self) -> "FakeAgent":
         return self
 
-    @property
-    def model(self) -> str:
+    @cached_property
+    def model(self) -> OpenModel:
         if self.settings.model == "broken":
             raise BackendDownError("broken does not answer: start it.")
-        return self.settings.model
+        name = self.settings.model
+        self.models.append(f"{name} opens")
+        close = partial(self.models.append, f"{name} closes")
+        return OpenModel(None, name, self.settings.engine, close=close)  # type: ignore[arg-type]
 
     def threads(self, limit: int = 50) -> list[Conversation]:
         return self.known[:limit]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agentlab.agent import Agent
+    from agentlab.model import OpenModel
 
 LEAVE_WITHIN_S = 2.0
 LEAVING_WORDS = ("exit", "quit")
@@ -106,12 +107,26 @@ class Repl:
         return self.screen.status(what) if self.screen.is_terminal else nullcontext()
 
     def change(self, **values: Any) -> None:
-        """Go on with other settings; the old agent stays where the new one cannot start."""
+        """Go on with other settings; the old agent stays where the new one cannot start.
+
+        The open model is handed over where it stays the same. One on vLLM ends before another
+        starts, since a GPU holds one; where that fails, the next question starts it again.
+        """
         settings = with_changes(self.settings, **values)
+        opened: OpenModel | None = vars(self.agent).get("model")
         with ExitStack() as opening:
             agent = opening.enter_context(self._open_agent(settings))
-            with self.waiting("opening the model"):
-                _ = agent.model
+            if values.keys() == {"web"}:
+                if opened:
+                    del self.agent.model  # so that the old agent does not close it
+                    agent.model = opened
+            else:
+                with self.waiting("opening the model"):
+                    if opened and opened.engine == "vllm":
+                        _see_that_it_is_there(settings)
+                        del self.agent.model
+                        opened.close()
+                    _ = agent.model
             self._stack.close()
             self._stack = opening.pop_all()
         self.agent, self.settings = agent, settings
@@ -165,3 +180,11 @@ class Repl:
     def _interrupted_again(self) -> bool:
         before, self._interrupted_at = self._interrupted_at, time.monotonic()
         return self._interrupted_at - before < LEAVE_WITHIN_S
+
+
+def _see_that_it_is_there(settings: Settings) -> None:
+    """Raise what opening a model here would, before another one has to end for it."""
+    from agentlab.model import choose_engine, model_folder
+
+    if choose_engine(settings) != "openai":
+        model_folder(settings.model, settings)

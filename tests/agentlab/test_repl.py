@@ -39,8 +39,14 @@ def agents():
 
 @pytest.fixture
 def repl(agents, tmp_path):
+    models = []
+
     def open_agent(settings):
-        agents.append(FakeAgent(settings, known=[Conversation("t1", "Hello?", 2, "2026-11-21")]))
+        agents.append(
+            FakeAgent(
+                settings, models=models, known=[Conversation("t1", "Hello?", 2, "2026-11-21")]
+            )
+        )
         return agents[-1]
 
     screen = Console(file=io.StringIO(), width=100, theme=THEME, highlight=False)
@@ -107,6 +113,53 @@ def test_a_model_that_cannot_start_leaves_the_old_one_in_place(repl, agents):
     assert repl.settings.model == "starter"
     assert agents[0].asked
     assert (agents[0].closed, agents[1].closed) == (False, True)
+
+
+def test_the_open_model_is_handed_over_when_the_web_search_changes(repl, agents):
+    with repl:
+        model = repl.agent.model
+        repl.run(Typed("/web on"))
+        assert repl.agent.model is model
+        assert agents[0].models == ["starter opens"]
+    assert agents[0].models == ["starter opens", "starter closes"]
+
+
+def test_a_web_search_that_changes_before_any_question_opens_no_model(repl, agents):
+    repl.run(Typed("/web on"))
+    assert agents[0].models == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ("vllm", ["starter opens", "starter closes", "other opens"]),
+        ("transformers", ["starter opens", "other opens", "starter closes"]),
+    ],
+)
+def test_a_model_on_vllm_makes_room_for_the_next_one(repl, agents, monkeypatch, engine, expected):
+    monkeypatch.setattr("agentlab.model.model_folder", lambda *_: None)
+    repl.agent.settings = repl.settings = repl.settings.model_copy(update={"engine": engine})
+    _ = repl.agent.model
+    repl.run(Typed("/model other"))
+    assert agents[0].models == expected
+
+
+def test_a_model_on_vllm_that_had_to_end_for_a_broken_one_starts_again(repl, agents, monkeypatch):
+    monkeypatch.setattr("agentlab.model.model_folder", lambda *_: None)
+    repl.agent.settings = repl.settings = repl.settings.model_copy(update={"engine": "vllm"})
+    _ = repl.agent.model
+    repl.run(Typed("/model broken"))
+    assert "broken does not answer" in shown(repl)
+    _ = repl.agent.model
+    assert agents[0].models == ["starter opens", "starter closes", "starter opens"]
+
+
+def test_a_model_on_vllm_goes_on_where_the_next_one_cannot_be_had(repl, agents, tmp_path):
+    repl.agent.settings = repl.settings = repl.settings.model_copy(update={"engine": "vllm"})
+    _ = repl.agent.model
+    repl.run(Typed(f"/model {tmp_path}/nowhere"))
+    assert "does not exist" in shown(repl)
+    assert agents[0].models == ["starter opens"]
 
 
 def test_retry_asks_the_last_question_again(repl, agents):
