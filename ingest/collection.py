@@ -1,5 +1,6 @@
 """A collection: a store searched with one embedder, that knows how well it matches a question."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -28,6 +29,7 @@ from ingest.two_step import LARGE, LEAST_DOCUMENTS, TwoStep, search_in_steps
 
 Alpha = float | Literal["auto"]
 NOTE = "state"
+LOOK_EVERY_S = 1.0
 LEDGER = "ledger"  # what versions before the manifest kept: embedder, finished, sources
 # The reader's probability below which a weak match is taken for chance, and from which on a match
 # that says little is taken for a good one.
@@ -71,6 +73,8 @@ class Collection:
         self._profiles: Profiles | None = None
         self._calibration: Calibration | None = None
         self._tuning: tuple[Tuning | None] | None = None
+        self._stamp: str | None = None
+        self._look_again = 0.0
 
     @property
     def alpha(self) -> float:
@@ -88,7 +92,7 @@ class Collection:
 
     @property
     def tuning(self) -> Tuning | None:
-        """Read what the last tuning found, or None where there was none; it is read once."""
+        """Read what the last tuning found, or None; it is read once after an ingest."""
         if self._tuning is None:
             value = self.store.note("tuning")
             self._tuning = (Tuning.from_dict(value) if value else None,)
@@ -110,6 +114,7 @@ class Collection:
         Raises UnknownFilterError, and StoreMismatchError where the collection is of another
         embedder that cannot be reopened.
         """
+        self._keep_up()
         if only:
             fitting = self.profiles.select(only)
             named = where.sources
@@ -134,7 +139,7 @@ class Collection:
 
     @property
     def profiles(self) -> Profiles:
-        """Read what is known of the documents as a whole; it is read once."""
+        """Read what is known of the documents as a whole; it is read once after an ingest."""
         if self._profiles is None:
             self._profiles = Profiles.of(self.store)
         return self._profiles
@@ -147,8 +152,9 @@ class Collection:
         )
 
     def forget(self) -> None:
-        """Have tuning and calibration read again: the collection was embedded anew."""
+        """Have all that was read once read again: the collection has changed."""
         self._calibration = self._tuning = self._profiles = None
+        vars(self).pop("_large", None)
 
     def read(
         self,
@@ -238,7 +244,19 @@ class Collection:
 
     def _best(self, question: str) -> list[Hit]:
         """Find what the evidence is graded by: the search that it was calibrated on."""
+        self._keep_up()
         return self._reopened(lambda: self._direct(question, TOP, Where()))
+
+    def _keep_up(self) -> None:
+        """Forget what was read before the last ingest; it is looked for once a second at most."""
+        now = time.monotonic()
+        if now < self._look_again:
+            return
+        self._look_again = now + LOOK_EVERY_S
+        stamp = state_of(self.store).get("stamp")
+        if stamp != self._stamp:
+            self.forget()
+            self._stamp = stamp
 
     def _reopened(self, find: Callable[[], list[Hit]]) -> list[Hit]:
         try:

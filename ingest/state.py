@@ -1,6 +1,7 @@
 """The state of a collection: its embedder, its files, and whether it is finished."""
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -89,7 +90,9 @@ def finish(collection: Collection) -> None:
     else:
         for name in (*_MADE, PROFILES):
             store.put_note(name, {})
-    store.put_note(NOTE, {"embedder": collection.embedder.name, "finished": True})
+    # By a new stamp a process that searches meanwhile sees that what it has read is out of date.
+    state = {"embedder": collection.embedder.name, "finished": True, "stamp": uuid.uuid4().hex}
+    store.put_note(NOTE, state)
 
 
 def _metadata(store: Store) -> dict[str, dict[str, str]]:

@@ -28,6 +28,7 @@ from ingest.lock import Lock
 from ingest.manifest import Manifest, manifest_path
 from ingest.pipeline import preview
 from ingest.plan import Plan
+from ingest.profiles import Only
 from ingest.stores.embedded import LanceStore
 
 LONG_AGO_NS = 1_700_000_000_000_000_000
@@ -560,6 +561,37 @@ def test_a_removed_document_leaves_store_manifest_and_card(
     assert "boats" not in str(collection.store.note("card"))
     assert len(list_documents(collection.store)) == 5
     assert run(collection, folder).documents == 1
+
+
+def test_whoever_searches_meanwhile_sees_what_an_ingest_has_added(
+    collection: Collection, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.collection.LOOK_EVERY_S", 0.0)
+    only = Only(meta={"author": ("Weber",)})
+    store = LanceStore(tmp_path / "library", collection="t")
+    searching = Collection(store, WordEmbedder())  # type: ignore[arg-type]
+    assert searching.probe("When does the desk for boats open?").strength == "none"
+    run(collection, folder)
+    assert searching.probe("When does the desk for boats open?").strength != "none"
+    assert len(searching.profiles) == 6
+    write(folder / "sleighs.md", f"---\nauthor: Weber\n---\n{text_of('sleighs')}")
+    run(collection, folder)
+    found = searching.search("desk", only=only)
+    assert [Path(hit.chunk.source).stem for hit in found] == ["sleighs"]
+    searching.close()
+
+
+def test_whether_an_ingest_came_between_is_looked_at_once_a_second(
+    collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(collection, folder)
+    read: list[str] = []
+    note = collection.store.note
+    monkeypatch.setattr(collection.store, "note", lambda name: read.append(name) or note(name))
+    for _ in range(3):
+        collection.search("desk")
+        collection.probe("desk")
+    assert read.count("state") == 1
 
 
 def test_a_folder_that_cannot_be_looked_into_removes_nothing(
