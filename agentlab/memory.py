@@ -106,7 +106,7 @@ class Memory(SqliteSaver):
         found = self.get_tuple({"configurable": {"thread_id": thread}})
         if found is None:
             raise UnknownThreadError(
-                f"There is no conversation {thread!r}. `/threads` lists the ones there are."
+                f"There is no conversation {thread!r}: `/threads` in agentlab chat lists them."
             )
         asked = questions(found.checkpoint["channel_values"].get("messages", []))
         return Conversation(thread, asked[0] if asked else "", len(asked), found.checkpoint["ts"])

@@ -69,6 +69,8 @@ def ask(
     with Agent(settings, progress=None if quiet else tell) as agent:
         if thread is None and resume:
             thread = next((each.thread for each in agent.threads(limit=1)), None)
+        elif thread is not None:
+            agent.memory.conversation(thread)  # which must be there: a slip begins no other
         drawn = RunScreen(screen).draw(agent.stream(text, thread=thread))
     if drawn.interrupted or drawn.answer is None:
         sys.stdout.write(drawn.partial + "\n" if drawn.partial else "")

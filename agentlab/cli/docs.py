@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -161,7 +160,7 @@ def _entries(settings: "Settings") -> "list[Entry]":
 def _row(entry: "Entry") -> tuple[str, ...]:
     return (
         entry.id[:8],
-        shorten(entry.title, TITLE_WIDTH, placeholder="..."),
+        _cut(" ".join(entry.title.split())),
         entry.kind,
         f"{entry.pages:,}",
         f"{entry.chunks:,}",
@@ -169,6 +168,10 @@ def _row(entry: "Entry") -> tuple[str, ...]:
         _state(entry),
         entry.record.path,
     )
+
+
+def _cut(title: str) -> str:
+    return title if len(title) <= TITLE_WIDTH else f"{title[: TITLE_WIDTH - 3].rstrip()}..."
 
 
 def _state(entry: "Entry") -> str:

@@ -10,7 +10,7 @@ import typer
 
 from agentlab import choices
 from agentlab.cli import options
-from agentlab.errors import ABSTAINED
+from agentlab.errors import ABSTAINED, USAGE
 
 if TYPE_CHECKING:
     from ingest.evidence import Evidence
@@ -142,6 +142,10 @@ def search(
     --page counts the pages of the file, from 1, whatever they call themselves; anything else is
     what a page calls itself.
     """
+    text = " ".join(query).strip()
+    if not text:
+        sys.stderr.write('agentlab: The query is empty: agentlab search "your words".\n')
+        raise typer.Exit(USAGE)
     settings = options.resolve(
         config,
         home=home,
@@ -156,7 +160,6 @@ def search(
     from agentlab.settings import with_changes
     from ingest.profiles import Only
 
-    text = " ".join(query)
     collection = open_collection(with_changes(settings, likelihood=False), progress=tell)
     try:
         sources = _sources(collection.store, source or (), kind or ())

@@ -19,7 +19,9 @@ def agents(tmp_path, monkeypatch):
 
     def open_agent(settings, progress=None):
         agent = FakeAgent(settings, script=opened.script)
-        agent.known = [Conversation("latest", "Hello?", 1, "2026-11-21")]
+        agent.known = [
+            Conversation(name, "Hello?", 1, "2026-11-21") for name in ("latest", "earlier")
+        ]
         opened.append(agent)
         return agent
 
@@ -66,6 +68,12 @@ def test_an_empty_question_ends_with_2(agents, monkeypatch, capsys):
     assert not agents
 
 
+def test_an_unknown_thread_ends_with_2_and_begins_no_conversation(agents, capsys):
+    assert run(["ask", "How many?", "--thread", "nosuch"]) == 2
+    assert "There is no conversation 'nosuch'" in capsys.readouterr().err
+    assert agents[0].asked == []
+
+
 def test_json_holds_text_citations_steps_and_sources(agents, capsys):
     assert run(["ask", "How many?", "--json"]) == 0
     given = json.loads(capsys.readouterr().out)
@@ -76,9 +84,9 @@ def test_json_holds_text_citations_steps_and_sources(agents, capsys):
 
 
 def test_a_conversation_goes_on_by_id_or_with_c(agents):
-    run(["ask", "And abroad?", "--thread", "t7"])
+    run(["ask", "And abroad?", "--thread", "earlier"])
     run(["ask", "And abroad?", "-c"])
-    assert [agent.asked[0][1] for agent in agents] == ["t7", "latest"]
+    assert [agent.asked[0][1] for agent in agents] == ["earlier", "latest"]
 
 
 def test_flags_become_settings(agents):

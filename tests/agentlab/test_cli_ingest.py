@@ -55,6 +55,13 @@ def test_an_empty_folder_says_what_to_give(tmp_path, monkeypatch, capsys):
     assert "no file that can be read in empty" in capsys.readouterr().err
 
 
+def test_an_empty_query_is_wrong_usage(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("AGENTLAB_HOME", str(tmp_path / "home"))
+    assert run(["search", " "]) == 2
+    assert "The query is empty" in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
+
+
 def test_languages_that_tesseract_cannot_have_are_wrong_usage(capsys):
     assert run(["ingest", ".", "--ocr-languages", "../eng"]) == 2
     assert "'../eng' is not tesseract's names" in capsys.readouterr().err

@@ -107,6 +107,15 @@ def test_headings_are_listed_under_the_labels_of_their_pages(papers, capsys):
     assert capsys.readouterr().out.endswith("p. x (2nd page)  Two\n")
 
 
+def test_a_long_title_of_one_word_is_listed_by_its_beginning(papers, capsys):
+    title = "Dienstreisekostenabrechnungsformularverzeichnis"
+    (papers / "long.md").write_text(f"# {title}\n\nForms are kept for ten years.\n")
+    run(["ingest", "papers/long.md"])
+    capsys.readouterr()
+    assert run(["docs", "list"]) == 0
+    assert f" {title[:33]}... " in capsys.readouterr().out
+
+
 def test_documents_are_listed_shown_and_removed(papers, capsys):
     (papers / "bad.pdf").write_text("no PDF at all")
     run(["ingest", "papers"])
