@@ -323,10 +323,11 @@ def draw_hits(
     full: bool = False,
 ) -> None:
     """Draw passages, best first: scores of each arm, and which words of the query they hold."""
-    console.print(Text("  " + evidence_text(evidence), style="step"))
-    console.print(Text(f"  ({evidence.strength}: {MEANING[evidence.strength]})", style="step"))
+    _print_indented(console, Text(evidence_text(evidence), style="step"), "  ")
+    meaning = f"({evidence.strength}: {MEANING[evidence.strength]})"
+    _print_indented(console, Text(meaning, style="step"), "  ")
     if hits:
-        console.print(Text(f"  {alpha}", style="step"))
+        _print_indented(console, Text(alpha, style="step"), "  ")
     for number, hit in enumerate(hits, 1):
         chunk = hit.chunk
         why = match(query, chunk)
@@ -342,9 +343,17 @@ def draw_hits(
         for span in piece.spans:
             text.stylize("match", *span)
         console.print()
-        console.print(Text.assemble(f"  {number}. ", (clean(where), "bold")))
-        console.print(Padding(Text(clean(" · ".join(scores)), style="step"), (0, 5), expand=False))
-        console.print(Padding(text, (0, 5), expand=False))
+        _print_indented(console, Text(clean(where), style="bold"), f"  {number}. ")
+        _print_indented(console, Text(clean(" · ".join(scores)), style="step"), " " * 5)
+        _print_indented(console, text, " " * 5)
+
+
+def _print_indented(console: Console, text: Text, indent: str) -> None:
+    """Print a text whose further lines begin where the first does, behind `indent`."""
+    for line in text.wrap(console, max(1, console.width - len(indent) - 1)):
+        line.rstrip()
+        console.print(Text.assemble(indent, line), no_wrap=True)
+        indent = " " * len(indent)
 
 
 def transcript(answers: Sequence[Answer]) -> str:

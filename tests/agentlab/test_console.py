@@ -174,10 +174,20 @@ def test_a_found_passage_says_why_in_80_columns(narrow):
         "",
         "  1. Travel Handbook, p. 7 · Hotels",
         "     score 0.91 · cosine 0.61 · BM25 7.3 · holds hotel · lacks limit",
-        "     Employees may book up to three hotel nights. Nothing more is said of",
+        "     Employees may book up to three hotel nights. Nothing more is said of it.",
     ]
     assert lines[-1].endswith(" …")
     assert max(len(line) for line in lines) <= 80
+
+
+def test_what_goes_on_in_another_line_begins_below_its_own_text():
+    screen = Console(file=io.StringIO(), width=40, theme=drawing.THEME, highlight=False)
+    drawing.draw_hits(screen, "hotel limit", [HIT], evidence=FOUND, alpha="alpha 0.5 " * 5)
+    lines = [line for line in shown(screen).splitlines() if line]
+    at = next(number for number, line in enumerate(lines) if line.startswith("  1. "))
+    assert all(line.startswith("  ") for line in lines[:at])
+    assert all(line.startswith(" " * 5) for line in lines[at + 1 :])
+    assert all(line == line.rstrip() and len(line) < 40 for line in lines)
 
 
 def test_a_found_passage_names_its_page_as_citations_do(narrow):
