@@ -138,6 +138,11 @@ def show_synthesised(done: "Synthesised", out: Path, *, made: str, cost: float) 
         taken += f"{used.output_tokens:,} written"
         console.print(Text(taken + (f", cost {cost:,.4f}" if cost else ""), style="step"))
     show_reasons("refused", done.refused)
+    if done.gave_up:
+        from agentlab.synthesis.running import REMEDY
+
+        said = f"  stopped, as {done.gave_up} passages in a row gave no row. {REMEDY}"
+        console.print(Text(said, style="note"), soft_wrap=True)
 
 
 def show_reasons(what: str, reasons: Mapping[str, int]) -> None:

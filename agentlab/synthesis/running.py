@@ -21,17 +21,26 @@ from finetune.data.writing import to_jsonl, write_rows
 from ingest.documents import Chunk
 
 _LEAST_WORDS = 8
+REMEDY = (
+    "Ask a larger model (--model, --base-url), or make them by rules from the sentences "
+    "(--questions sentences)."
+)
+"""What helps where a model's questions do not hold."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is made: `settings` names everything that decides it, for a run that goes on."""
+    """What is made: `settings` names everything that decides it, for a run that goes on.
+
+    The run gives up where `patience` passages in a row give no row.
+    """
 
     out: Path
     count: int
     seed: int
     parallel: int
     settings: Mapping[str, Any]
+    patience: int | None = None
 
     @property
     def progress(self) -> Path:
@@ -51,13 +60,17 @@ class Wrote:
 
 @dataclass(frozen=True)
 class Synthesised:
-    """What a run made, what it refused for which reason, and what it took."""
+    """What a run made, what it refused for which reason, and what it took.
+
+    `gave_up` says that so many passages in a row gave nothing, and that the rest was not asked of.
+    """
 
     rows: int
     passages: int
     refused: dict[str, int]
     usage: Usage
     resumed: int = 0
+    gave_up: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -71,8 +84,10 @@ class _Done:
     questions: set[str] = field(default_factory=set)
     refused: Counter[str] = field(default_factory=Counter)
     usage: Usage = field(default_factory=Usage)
+    barren: int = 0
 
     def take(self, line: Mapping[str, Any]) -> None:
+        self.barren = 0 if line["rows"] else self.barren + 1
         self.rows += line["rows"]
         self.passages.add(line["passage"])
         self.questions.update(line["questions"])
@@ -88,7 +103,7 @@ def synthesise(
     What is done of each passage is kept in `plan.progress` at once; a run that was stopped, even by
     kill -9, goes on there and asks nothing twice, and its rows are those of a run that was not.
     Raises SettingsError where a run is to go on with other settings, UserError where nothing could
-    be made.
+    be made, or not enough for the run's patience.
     """
     drawn = draw(chunks, plan.seed)
     if not drawn:
@@ -105,18 +120,22 @@ def synthesise(
                 os.fsync(file.fileno())
                 done.take(line)
                 yield Wrote(len(done.rows), plan.count, len(done.passages), done.refused.total())
-                if len(done.rows) >= plan.count:
+                if len(done.rows) >= plan.count or done.barren == plan.patience:
                     break
     if not done.rows:
         plan.progress.unlink()
         reasons = ", ".join(f"{why} ({count})" for why, count in done.refused.most_common(5))
         raise UserError(
             f"Nothing could be verified in {len(done.passages)} passages: {reasons or 'no drafts'}."
+            f" {REMEDY}"
         )
     rows = done.rows[: plan.count]
     write_rows(plan.out, rows)
     plan.progress.unlink()
-    yield Synthesised(len(rows), len(done.passages), dict(done.refused), done.usage, resumed)
+    barren = done.barren if len(rows) < plan.count and done.barren == plan.patience else 0
+    yield Synthesised(
+        len(rows), len(done.passages), dict(done.refused), done.usage, resumed, barren
+    )
 
 
 def draw(chunks: Iterable[Chunk], seed: int) -> list[Chunk]:

@@ -215,3 +215,27 @@ def test_a_server_that_is_down_stops_the_run_and_what_was_done_stays(tmp_path: P
         made(tmp_path, make=make)
     lines_kept = (tmp_path / "rows.jsonl.progress").read_text().splitlines()
     assert len(lines_kept) == 2
+
+
+def test_a_model_that_gives_nothing_is_not_asked_of_the_whole_library(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def never(chunk: Chunk) -> Drafted:
+        asked.append(chunk.id)
+        return Drafted((), Counter({"no JSON": 1}), Usage(1, 10, 5))
+
+    with pytest.raises(UserError, match=r"in 4 passages: no JSON \(4\)\. Ask a larger model"):
+        made(tmp_path, make=never, patience=4)
+    assert len(asked) == 4
+
+
+def test_what_a_model_gave_before_it_gave_nothing_is_kept_and_told(tmp_path: Path) -> None:
+    left = [2]
+
+    def tires(chunk: Chunk) -> Drafted:
+        left[0] -= 1
+        return by_rule(chunk) if left[0] >= 0 else Drafted((), Counter({"no JSON": 1}))
+
+    done = made(tmp_path, make=tires, patience=3)
+    assert (done.rows, done.passages, done.gave_up) == (2, 5, 3)
+    assert len(read(tmp_path)) == 2
