@@ -1,39 +1,22 @@
-"""The collection card: what a collection is about, in a few words for the agent and for people."""
+"""The collection card: what a collection is about, in a few words for the agent and for people.
 
-import math
-import re
+A large collection is read whole for it only where a tenth of it has come or gone since the last
+time: till then what is new is described beside what is known, so that the cost does not grow.
+"""
+
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ingest.documents import Chunk
-from ingest.stores.base import Store
-from ingest.words import STOP
+from ingest.stores.base import Store, StoredDocument
+from ingest.tallies import Tally, shared_phrases, telling
 
-SECTIONS = 12
-PHRASES = 8
-KEPT_WORDS = 20_000
-
-_WORD = re.compile(r"[^\W\d_]{3,}(?:[-'’][^\W\d_]+)*")
-_NUMBERING = re.compile(
-    r"^(?:chapter|section|appendix|part)?\s*(?:\d+(?:\.\d+)*|[A-Z](?=[.):\s]))?[.):]?\s+",
-    re.IGNORECASE,
-)
-_VAGUE = """
-    abstract according across although always among another appendix around available based cannot
-    case cases chapter contents different document documents done either else even every example
-    examples figure first following follows given gives good hence however including information
-    introduction last least less like made make makes means need needed neither never new next note
-    number one others otherwise overview page pages part per possible provide provided rather
-    references required results second section see several show shown shows since still table take
-    taken three thus two type types upon use used user uses using usually via want way well whether
-    within without work yes yet
-    aber als auch auf aus bei dann das dass dem den der des die dies diese durch ein eine einem
-    einen einer eines falls für gibt gilt hat ist mit nach nicht oder sei sich sie sind und von
-    werden wird zum zur avec dans est les pas pour que qui sur une con del las los para por una
-"""
-_STOP = STOP | frozenset(_VAGUE.split())
+NOTE, SPREAD = "card", "card_spread"
+SAMPLE = 5_000
+"""The passages beyond which a card is not made anew for each change."""
+_CHANGED = 0.1
+_KEPT_PHRASES = 20_000
 
 
 @dataclass(frozen=True)
@@ -131,123 +114,93 @@ class CollectionCard:
         return cls(**{**value, "entries": entries, "phrases": tuple(value["phrases"])})
 
 
+def refresh_card(store: Store, documents: Sequence[StoredDocument]) -> CollectionCard:
+    """Bring the card up to date with the documents that are stored, and keep it."""
+    card = _with_changes(store, documents)
+    if card is None:
+        tallies = _tallies(store)
+        spread = _spread(tallies)
+        card = _made(tallies, spread)
+        common = {key: count for key, count in spread.most_common(_KEPT_PHRASES) if count > 1}
+        store.put_note(SPREAD, {"changed": 0, "phrases": common})
+    store.put_note(NOTE, card.to_dict())
+    return card
+
+
 def build_card(store: Store) -> CollectionCard:
     """Read all chunks once and say what the collection is about."""
-    tallies: dict[tuple[str, str], _Tally] = {}
+    tallies = _tallies(store)
+    return _made(tallies, _spread(tallies))
+
+
+def _with_changes(store: Store, documents: Sequence[StoredDocument]) -> CollectionCard | None:
+    """Give the card with what came and went; None where the collection is to be read whole."""
+    value, kept = store.note(NOTE), store.note(SPREAD)
+    total = sum(each.chunks for each in documents)
+    if not value or not kept or total <= SAMPLE:
+        return None
+    before = CollectionCard.from_dict(value)
+    known = {(each.source, each.document): each for each in before.entries}
+    now = {(each.source, each.id): each.chunks for each in documents}
+    gone = sum(each.chunks for key, each in known.items() if key not in now)
+    fresh = {key: chunks for key, chunks in now.items() if key not in known}
+    changed = kept["changed"] + gone + sum(fresh.values())
+    if changed > _CHANGED * total:
+        return None
+    entries = [each for key, each in known.items() if key in now]
+    for source, document in fresh:
+        tally = Tally()
+        for chunk, _ in store.rows(source):
+            if chunk.document == document:
+                tally.add(chunk)
+        spread = Counter(kept["phrases"]) + Counter(tally.counts.keys())
+        entries.append(_entry(source, document, tally, spread, len(now)))
+    store.put_note(SPREAD, {**kept, "changed": changed})
+    return _card(entries, before.phrases)
+
+
+def _tallies(store: Store) -> dict[tuple[str, str], Tally]:
+    tallies: dict[tuple[str, str], Tally] = {}
     for chunk in store.chunks():
-        key = (chunk.source, chunk.document)
-        tallies.setdefault(key, _Tally(chunk.title)).add(chunk)
-    spread = Counter(phrase for tally in tallies.values() for phrase in tally.counts)
-    entries = tuple(
-        CardEntry(
-            title=tally.title,
-            source=source,
-            pages=len(tally.pages),
-            chunks=tally.chunks,
-            sections=tally.top_sections(),
-            phrases=_telling(tally.counts, spread, len(tallies)),
-            document=document,
-        )
-        for (source, document), tally in sorted(tallies.items())
+        tallies.setdefault((chunk.source, chunk.document), Tally()).add(chunk)
+    return tallies
+
+
+def _spread(tallies: Mapping[Any, Tally]) -> Counter[str]:
+    """Count the documents that have each phrase."""
+    return Counter(phrase for tally in tallies.values() for phrase in tally.counts)
+
+
+def _made(tallies: Mapping[tuple[str, str], Tally], spread: Mapping[str, int]) -> CollectionCard:
+    entries = [_entry(*key, tally, spread, len(tallies)) for key, tally in tallies.items()]
+    return _card(entries, shared_phrases(tallies.values()))
+
+
+def _entry(
+    source: str, document: str, tally: Tally, spread: Mapping[str, int], documents: int
+) -> CardEntry:
+    return CardEntry(
+        title=tally.title,
+        source=source,
+        pages=len(tally.pages),
+        chunks=tally.chunks,
+        sections=tally.top_sections(),
+        phrases=telling(tally.counts, spread, documents),
+        document=document,
     )
+
+
+def _card(entries: Iterable[CardEntry], phrases: tuple[str, ...]) -> CollectionCard:
+    ordered = tuple(sorted(entries, key=lambda each: (each.source, each.document)))
     return CollectionCard(
-        documents=len(entries),
-        pages=sum(entry.pages for entry in entries),
-        chunks=sum(entry.chunks for entry in entries),
-        entries=entries,
-        phrases=_shared_phrases(tallies.values()),
+        documents=len(ordered),
+        pages=sum(entry.pages for entry in ordered),
+        chunks=sum(entry.chunks for entry in ordered),
+        entries=ordered,
+        phrases=phrases,
     )
 
 
-class _Tally:
-    """Counts one document's words, pairs of words, pages and headings."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self.pages: set[int] = set()
-        self.chunks = 0
-        self.counts: Counter[str] = Counter()
-        self._headings: dict[str, int] = {}
-
-    def add(self, chunk: Chunk) -> None:
-        self.pages.add(chunk.page)
-        self.chunks += 1
-        if chunk.heading and chunk.heading != chunk.title:
-            if chunk.heading not in self._headings:
-                self.counts.update(dict.fromkeys(_phrases(chunk.heading), 2))
-            self._headings[chunk.heading] = self._headings.get(chunk.heading, 0) + 1
-        if len(self.counts) < KEPT_WORDS:
-            self.counts.update(_phrases(chunk.text))
-        else:
-            self.counts.update(each for each in _phrases(chunk.text) if each in self.counts)
-
-    def top_sections(self) -> tuple[str, ...]:
-        """Give the headings that hold the most text, in the document's order."""
-        names: dict[str, int] = {}
-        for heading, chunks in self._headings.items():
-            name = _NUMBERING.sub("", heading).strip()
-            if name and name.casefold() not in _STOP:
-                names[name] = names.get(name, 0) + chunks
-        best = set(sorted(names, key=lambda name: -names[name])[:SECTIONS])
-        return tuple(name for name in names if name in best)
-
-
-def _phrases(text: str) -> list[str]:
-    """List the words that say something, and the pairs of them that stand side by side."""
-    found: list[str] = []
-    previous = ""
-    end = -1
-    for match in _WORD.finditer(text):
-        word = match.group().casefold()
-        if word in _STOP:
-            previous = ""
-            continue
-        found.append(word)
-        if previous and match.start() == end + 1:
-            found.append(f"{previous} {word}")
-        previous, end = word, match.end()
-    return found
-
-
-def _telling(counts: Counter[str], spread: Mapping[str, int], documents: int) -> tuple[str, ...]:
-    """Choose the phrases that are frequent here and rare in the other documents."""
-
-    def weight(phrase: str) -> float:
-        rarity = math.log(1 + documents / spread[phrase])
-        pair = 1.6 if " " in phrase else 1.0
-        return math.log1p(counts[phrase]) * rarity * pair
-
-    frequent = [phrase for phrase, count in counts.items() if count > 1] or list(counts)
-    return _distinct(sorted(frequent, key=lambda phrase: (-weight(phrase), phrase)))
-
-
-def _shared_phrases(tallies: Iterable[_Tally]) -> tuple[str, ...]:
-    """Choose the phrases that most documents have, each document with one vote for its best."""
-    votes: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
-    for tally in tallies:
-        best = dict(tally.counts.most_common(40))
-        votes.update(best.keys())
-        counts.update(best)
-
-    def weight(phrase: str) -> float:
-        return votes[phrase] * (1.6 if " " in phrase else 1.0)
-
-    return _distinct(sorted(votes, key=lambda each: (-weight(each), -counts[each], each)))
-
-
-def _distinct(phrases: Iterable[str]) -> tuple[str, ...]:
-    """Keep the first phrases that share no word with one already kept."""
-    kept: list[str] = []
-    seen: set[str] = set()
-    for phrase in phrases:
-        stems = {word.rstrip("s") for word in phrase.split()}
-        if not stems & seen:
-            kept.append(phrase)
-            seen |= stems
-        if len(kept) == PHRASES:
-            break
-    return tuple(kept)
 
 
 def _with_topics(title: str, topics: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ingest.card import build_card
+from ingest.card import refresh_card
 from ingest.collection import LEDGER, NOTE, Collection, made_by, state_of
 from ingest.errors import StoreMismatchError
 from ingest.manifest import Manifest, Record, peek, reconcile, renamed
@@ -83,8 +83,7 @@ def finish(collection: Collection) -> None:
     store = collection.store
     store.finish()
     if store.count():
-        card = build_card(store)
-        store.put_note("card", card.to_dict())
+        card = refresh_card(store, survey(store)[0])
         refresh_profiles(store, card, _metadata(store))
         collection.calibrate()
     else:

@@ -1,10 +1,15 @@
 """The card: what a collection is about, in few words."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from ingest.card import CollectionCard, build_card
+import pytest
+
+from ingest.card import CollectionCard, build_card, refresh_card
 from ingest.documents import Chunk
+from ingest.stores.base import StoredDocument
 
 
 class ListStore:
@@ -86,3 +91,80 @@ def test_a_single_document_is_singular_and_an_empty_store_says_so() -> None:
 def test_a_card_survives_json() -> None:
     made = card(*TRAVEL, *SAFETY)
     assert CollectionCard.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+class NotedStore(ListStore):
+    """A store that counts how often all of it is read."""
+
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
+        super().__init__(chunks)
+        self.notes: dict[str, Any] = {}
+        self.whole = 0
+
+    def note(self, name: str) -> Any:
+        return self.notes.get(name)
+
+    def put_note(self, name: str, value: Any) -> None:
+        self.notes[name] = json.loads(json.dumps(value))
+
+    def chunks(self) -> Iterator[Chunk]:
+        self.whole += 1
+        return super().chunks()
+
+    def rows(self, source: str) -> list[tuple[Chunk, None]]:
+        return [(each, None) for each in self._chunks if each.source == source]
+
+    def holds(self, chunks: Sequence[Chunk]) -> CollectionCard:
+        """Hold other chunks, and bring the card up to date."""
+        self._chunks = chunks
+        counts = Counter((each.source, each.document, each.title) for each in chunks)
+        documents = [
+            StoredDocument(document, source, title, pages=1, chunks=count)
+            for (source, document, title), count in counts.items()
+        ]
+        made = refresh_card(self, documents)  # type: ignore[arg-type]
+        assert made == CollectionCard.from_dict(self.notes["card"])
+        return made
+
+
+def many(count: int) -> list[Chunk]:
+    return [
+        chunk(f"Manual {n:03}", "Cranes", f"Harbour rules. Crane{n} lifts. Crane{n} turns.")
+        for n in range(count)
+    ]
+
+
+def test_of_a_large_collection_only_what_is_new_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.card.SAMPLE", 50)
+    store = NotedStore([])
+    assert store.holds(many(100)) == build_card(store)  # type: ignore[arg-type]
+    store.whole = 0
+    changed = [*many(100)[2:], chunk("New", "Boats", "Harbour rules. Ferry bells. Ferry bells.")]
+    made = store.holds(changed)
+    assert store.whole == 0
+    whole = build_card(store)  # type: ignore[arg-type]
+    assert (made.documents, made.pages, made.chunks) == (99, 99, 99)
+    assert made.titles == whole.titles
+    assert made.entries[-1] == whole.entries[-1]
+    assert made.entries[-1].phrases[0] == "ferry bells"
+
+
+def test_a_large_collection_is_read_whole_again_when_a_tenth_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ingest.card.SAMPLE", 50)
+    store = NotedStore([])
+    store.holds(many(100))
+    for gone in range(1, 10):
+        store.holds(many(100)[gone:])
+        assert store.whole == 1
+    store.holds(many(100)[10:])
+    assert store.whole == 2
+    store.holds(many(100)[11:])
+    assert store.whole == 2
+
+
+def test_a_small_collection_is_read_whole_each_time() -> None:
+    store = NotedStore([])
+    for count in (3, 4, 5):
+        assert store.holds(many(count)) == build_card(store)  # type: ignore[arg-type]
