@@ -40,7 +40,14 @@ from agentlab.local_chat import as_openai
 from agentlab.memory import Conversation, Memory
 from agentlab.model import OpenModel, open_model
 from agentlab.probing import Wording, probe, worded
-from agentlab.prompts import CARD_WORDS, LIST_DOCUMENTS, TOOLS, parse_answer, system_prompt
+from agentlab.prompts import (
+    CARD_WORDS,
+    LIST_DOCUMENTS,
+    TOOLS,
+    parse_answer,
+    system_prompt,
+    without_thinking,
+)
 from agentlab.relay import Relay
 from agentlab.router import Kinds, first_calls, kinds_of, reply_to
 from agentlab.settings import Settings, load_settings
@@ -167,7 +174,7 @@ class Agent:
         )
         finished = False
         try:
-            with Relay(lambda: self._events(trace), cancel=trace.cancelled.set) as events:
+            with Relay(lambda: self._events(trace), cancel=trace.cancel) as events:
                 for event in events:
                     if isinstance(event, Answered):
                         warnings = self._finish(trace, event.answer)
@@ -320,7 +327,7 @@ class Agent:
         return [document, web, contents, *self._own_tools]
 
     def _answer(self, trace: Trace, *, stopped: str | None = None) -> Answer:
-        raw = (trace.raw or trace.partial).strip()
+        raw = without_thinking(trace.raw or trace.partial).strip()
         parsed = parse_answer(raw)
         return Answer(
             question=trace.question,
@@ -333,7 +340,7 @@ class Agent:
             usage=trace.usage,
             seconds=round(trace.seconds, 3),
             model=self.model.name,
-            abstained=parsed.abstained or trace.fallback,
+            abstained=parsed.abstained,
             stopped=stopped or trace.stopped,
             thread=trace.thread,
             run=trace.run,

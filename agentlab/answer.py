@@ -86,7 +86,8 @@ class Answer:
     """What the agent says, what it rests on, and what it took.
 
     `raw` is the model's own last message; `text` the answer in it. `stopped` names the budget that
-    ended the run early ("steps", "time", "repeat", "interrupted"), else None.
+    ended the run early ("steps", "time", "repeat", "interrupted"), is "empty" where the model gave
+    no answer, else None.
     """
 
     question: str

@@ -53,6 +53,7 @@ STOPPED = {
     "time": "stopped at the time budget; raise timeout_s to allow more",
     "repeat": "stopped because the same call came twice",
     "interrupted": "stopped by you",
+    "empty": "the model gave no answer",
 }
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _QUOTE_START = ('"', "“")

@@ -1,7 +1,6 @@
 """Endpoint: a model behind an OpenAI-compatible address, and what its failures mean."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import openai
@@ -14,6 +13,8 @@ from agentlab.errors import (
     ModelRefusedError,
     ToolsUnsupportedError,
 )
+from agentlab.run_client import RunClient
+from ingest.addresses import is_here, place, without_user
 
 OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY_NEEDED = "none"
@@ -35,15 +36,18 @@ def open_endpoint(
             "OpenAI needs a key and none is set: set OPENAI_API_KEY, or base_url for another "
             "endpoint."
         )
+    url = base_url or OPENAI_URL
     values: dict[str, Any] = {
         "model": model,
-        "base_url": base_url or OPENAI_URL,
+        "base_url": url,
         "api_key": api_key or NO_KEY_NEEDED,
         "temperature": temperature,
         "timeout": timeout_s,
         "max_retries": RETRIES,
         "stream_usage": True,
         "use_responses_api": False,
+        "http_client": RunClient(url),
+        "http_async_client": httpx.AsyncClient(trust_env=not is_here(url)),
     }
     # vLLM and its kin know only max_tokens, OpenAI's newer models only max_completion_tokens,
     # which is what ChatOpenAI makes of it.
@@ -61,7 +65,7 @@ def translate(  # noqa: PLR0911 - one answer for each kind of failure
 
     `writing` tells that the answer had begun.
     """
-    host = urlsplit(where).netloc or where
+    host = place(where)
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return KeyRejectedError(
             f"{host} refuses the key ({error.status_code}): set OPENAI_API_KEY or api_key to a "
@@ -71,8 +75,8 @@ def translate(  # noqa: PLR0911 - one answer for each kind of failure
         return _limited(error, host)
     if isinstance(error, openai.NotFoundError):
         return ModelRefusedError(
-            f"{where} does not know the model {model!r} (404): set model to one that it serves, "
-            "and end base_url in /v1."
+            f"{without_user(where)} does not know the model {model!r} (404): set model to one that "
+            "it serves, and end base_url in /v1."
         )
     if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
         return _refused(error, host, model)

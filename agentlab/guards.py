@@ -24,8 +24,9 @@ from agentlab.answer import Observed, Step, Thought, ToolCalled
 from agentlab.errors import AgentlabError
 from agentlab.local_chat import LocalChatModel
 from agentlab.pattern import message_pattern
-from agentlab.prompts import NOT_FOUND, says_weak
+from agentlab.prompts import NOT_FOUND, says_weak, without_thinking
 from agentlab.router import LISTS
+from agentlab.run_client import within
 from agentlab.trace import RunCancelledError, Trace
 from agentlab.view import visible
 
@@ -48,6 +49,7 @@ class _Form(NamedTuple):
 
 
 EMPTY_ANSWER = "The model gave no answer. Ask again, or in other words."
+TOO_LONG = "The model ran out of tokens before it gave an answer. Raise max_tokens."
 NO_TIME = "The time budget of {limit:g} s ran out before there was an answer. Raise timeout_s."
 REWRITE = (
     "Your tool call could not be read. Write it again as one line of JSON: "
@@ -174,16 +176,15 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         trace = self._trace
         trace.partial = ""
         try:
-            message = handler(request).result[0]
+            with within(trace):
+                message = handler(request).result[0]
         except RunCancelledError:
-            if trace.cancelled.is_set():
-                raise
-            trace.stopped = "time"
-            trace.count(0, 0)
-            return AIMessage(trace.partial)
+            return self._cut_off()
         except AgentlabError:
             raise
         except Exception as error:
+            if trace.over:
+                return self._cut_off()
             known = self._translate(error, writing=bool(trace.partial))
             if known is None:
                 raise
@@ -192,7 +193,19 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
             raise TypeError(f"the model answered with {type(message).__name__}, not an AIMessage")
         usage = message.usage_metadata
         trace.count(usage["input_tokens"] if usage else 0, usage["output_tokens"] if usage else 0)
+        said = without_thinking(str(message.text))
+        if said != message.text:
+            message = message.model_copy(update={"content": said})
         return message
+
+    def _cut_off(self) -> AIMessage:
+        """Take what the model had written when its time was up."""
+        trace = self._trace
+        if trace.cancelled.is_set():
+            raise RunCancelledError
+        trace.stopped = "time"
+        trace.count(0, 0)
+        return AIMessage(without_thinking(trace.partial))
 
     def _mended(self, message: AIMessage) -> AIMessage:
         """Read the calls that are nearly right; leave the message as it is if one is not."""
@@ -274,9 +287,10 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         trace = self._trace
         if not self._spoke(message):
             trace.fallback = True
-            message = AIMessage(EMPTY_ANSWER)
+            trace.stopped = "time" if trace.out_of_time else "empty"
+            cut = message.response_metadata.get("finish_reason") == "length"
+            message = AIMessage(TOO_LONG if cut else EMPTY_ANSWER)
             if trace.out_of_time:
-                trace.stopped = "time"
                 message = AIMessage(NO_TIME.format(limit=trace.timeout_s))
         written = str(message.text)
         trace.raw = quotes.settle(written, trace.sources, choice=self._choice)

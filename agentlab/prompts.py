@@ -5,7 +5,7 @@ model meets at run time exactly what it was trained on.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -59,7 +59,7 @@ def chat_template() -> str:
 
 def system_prompt(*, card: str, today: str) -> str:
     """Write the system message; `today` is an ISO date, `card` the collection card's line."""
-    return _SYSTEM.format(today=today, card=card or EMPTY_LIBRARY)
+    return _SYSTEM.format(today=today, card=_without_chat_markup(card) or EMPTY_LIBRARY)
 
 
 def with_evidence(question: str, evidence: Evidence | None) -> str:
@@ -71,7 +71,8 @@ def with_evidence(question: str, evidence: Evidence | None) -> str:
 
 def evidence_line(evidence: Evidence) -> str:
     """Say how well the library matches, with the headers of its best passages."""
-    return f"({'; '.join([f'Library match: {evidence.strength}', *evidence.titles])})"
+    titles = [_without_chat_markup(title) for title in evidence.titles]
+    return f"({'; '.join([f'Library match: {evidence.strength}', *titles])})"
 
 
 @dataclass(frozen=True)
@@ -149,30 +150,66 @@ class ParsedAnswer:
     abstained: bool
 
 
-_MARKUP = re.compile(r"<\|[^|<>]{0,40}\|>|</?tool_call>")
-_QUOTE = re.compile(r'^\s*["“](?P<text>.+?)["”]\s*(?P<marks>(?:\[\d+\]\s*)+)\.?\s*$')
-_MARK = re.compile(r"\s*\[(\d+)\]")
-_CLAIM = re.compile(r"(?P<text>[^\[\]]+?)(?P<marks>(?:\s*\[\d+\])+)[.!?]?")
-_LABEL = re.compile(r"^\s*Answer:\s*", re.MULTILINE)
+# What opens or ends a turn, a thought or a call in the chat templates of common models.
+_MARKUP = re.compile(
+    r"<\|[^|<>]{0,40}\|>|<｜[^｜<>]{0,40}｜>|</?(?:tool_call|think|start_of_turn|end_of_turn|s)>"
+    r"|\[/?INST\]|<</?SYS>>"
+)
+_THINK, _THOUGHT = "<think>", "</think>"
+# Each of these looks at a character a fixed number of times, however long a message is.
+_QUOTE_MARKS = re.compile(r"\s*(?P<marks>(?:\[\d+\]\s*)+)\.?")
+_MARK = re.compile(r"(?<!\s)\s*\[(\d+)\]")
+_WORDS = re.compile(r"[^\[\]]+")
+_CLAIM_MARKS = re.compile(r"(?P<marks>\[\d+\](?:\s*\[\d+\])*)[.!?]?")
+_LABEL = re.compile(r"(?<!\n\n)^\s*Answer:\s*(?:(?<=\n)Answer:\s*)*", re.MULTILINE)
 
 
 def parse_answer(text: str) -> ParsedAnswer:
     """Take a final message apart; prose without quotes is one answer with its own marks."""
+    text = without_thinking(text)
     quotes: list[Claim] = []
     rest: list[str] = []
     for line in text.strip().splitlines():
-        match = _QUOTE.match(line)
-        if match:
-            quotes.append(Claim(match["text"].strip(), _numbers(match["marks"])))
+        quote = _quote(line.strip())
+        if quote:
+            quotes.append(quote)
         else:
-            rest.append(line)
+            rest.append(line if line.strip() else "")
     body = _LABEL.sub("", "\n".join(rest)).strip()
-    claims = tuple(
-        Claim(match["text"].strip(" \n.,;"), _numbers(match["marks"]))
-        for match in _CLAIM.finditer(body)
-    )
+    claims = tuple(_claims(body))
     abstained = NOT_FOUND.rstrip(".").lower() in text.lower()
     return ParsedAnswer(tuple(quotes), claims, body or text.strip(), abstained)
+
+
+def without_thinking(text: str) -> str:
+    """Drop what a reasoning model thinks before it speaks; a thought without end is all of it."""
+    before, end, after = text.partition(_THOUGHT)
+    if end and _THINK not in before:
+        # Its chat template had opened the thought.
+        text = after.lstrip()
+    while text.lstrip().startswith(_THINK):
+        text = text.partition(_THOUGHT)[2].lstrip()
+    return text
+
+
+def _quote(line: str) -> Claim | None:
+    """Read a line that is a quote with its marks."""
+    end = max(line.rfind('"'), line.rfind("”"))
+    match = _QUOTE_MARKS.fullmatch(line, end + 1) if end > 1 and line[0] in '"“' else None
+    return Claim(line[1:end].strip(), _numbers(match["marks"])) if match else None
+
+
+def _claims(body: str) -> Iterator[Claim]:
+    """Read the words before each run of marks."""
+    words = _WORDS.search(body)
+    while words:
+        end = words.end()
+        match = _CLAIM_MARKS.match(body, end)
+        if match:
+            text = words[0].rstrip() or words[0][0]
+            yield Claim(text.strip(" \n.,;"), _numbers(match["marks"]))
+            end = match.end()
+        words = _WORDS.search(body, end)
 
 
 def earlier_answer(raw: str) -> str:

@@ -6,8 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-# What a worker may take to notice that nobody listens: one piece of a prompt, or one web request.
-PATIENCE_S = 30.0
+# What a worker may take to notice that nobody listens: one piece of a prompt. A web request may
+# take longer; it ends on its own.
+PATIENCE_S = 5.0
+_NAME = "agentlab-relay"
+
+
+def is_waiting() -> bool:
+    """Tell whether a worker that nobody listens to any more has not ended yet."""
+    return any(thread.name == _NAME for thread in threading.enumerate())
 
 
 class Relay(Generic[Item]):
@@ -22,7 +29,7 @@ class Relay(Generic[Item]):
         self._queue: queue.SimpleQueue[tuple[Item | None, BaseException | None]] = (
             queue.SimpleQueue()
         )
-        self._thread = threading.Thread(target=self._pump, daemon=True)
+        self._thread = threading.Thread(target=self._pump, name=_NAME, daemon=True)
 
     def __enter__(self) -> Iterator[Item]:
         self._thread.start()

@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,6 +48,8 @@ class Trace:
     raw: str = ""
     messages: list[BaseMessage] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    connection: Callable[[], None] | None = None
+    """Breaks the connection to the model's server on which the run waits, where there is one."""
 
     def begin(self) -> None:
         """Start the clock: loading a model is not part of a question's budget."""
@@ -57,6 +59,16 @@ class Trace:
     def seconds(self) -> float:
         """Tell how long the run has taken."""
         return time.monotonic() - self.started
+
+    @property
+    def left(self) -> float:
+        """Tell how many seconds of the budget are left; below zero where it is overspent."""
+        return self.timeout_s - self.seconds
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the model should stop: nobody listens, or the time is up."""
+        return self.cancelled.is_set() or self.out_of_time
 
     @property
     def out_of_time(self) -> bool:
@@ -74,9 +86,19 @@ class Trace:
         found = {source.number: source for step in self.steps for source in step.sources}
         return tuple(found[number] for number in sorted(found))
 
+    def cancel(self) -> None:
+        """End the run from another thread, though the model does not answer."""
+        self.cancelled.set()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Break the connection on which the run waits."""
+        if self.connection:
+            self.connection()
+
     def check(self) -> None:
         """Raise RunCancelledError where the model should stop writing."""
-        if self.cancelled.is_set() or self.out_of_time:
+        if self.over:
             raise RunCancelledError
 
     def count(self, prompt_tokens: int, completion_tokens: int) -> None:

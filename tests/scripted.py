@@ -172,6 +172,7 @@ class ScriptedModel(BaseChatModel):
                 content="",
                 tool_calls=message.tool_calls,
                 invalid_tool_calls=message.invalid_tool_calls,
+                response_metadata=message.response_metadata,
                 usage_metadata={"input_tokens": 10, "output_tokens": 5, "total_tokens": 15},
             )
         )

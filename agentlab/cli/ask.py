@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentlab.cli import options
-from agentlab.errors import ABSTAINED, INTERRUPTED, OK, OUT_OF_TIME, USAGE
+from agentlab.errors import ABSTAINED, FAILED, INTERRUPTED, OK, OUT_OF_TIME, USAGE
 
 if TYPE_CHECKING:
     from agentlab.answer import Answer
@@ -88,6 +88,8 @@ def outcome(answer: "Answer") -> int:
     """Choose the exit code of an answer."""
     if answer.stopped == "time":
         return OUT_OF_TIME
+    if answer.stopped == "empty":
+        return FAILED
     return ABSTAINED if answer.abstained else OK
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
+from agentlab import relay
 from agentlab.cli import (
     advise,
     ask,
@@ -133,7 +134,13 @@ def main() -> None:
     if "models" not in sys.argv[1:2]:
         # Its bars for weights that are read from the disk would run through what is drawn here.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if relay.is_waiting():
+        # For a web page, say: it would keep the program until it is served.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

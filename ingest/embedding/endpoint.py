@@ -3,11 +3,11 @@
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from urllib.parse import urlsplit
 
 import numpy as np
 import openai
 
+from ingest.addresses import is_here, place, without_user
 from ingest.embedding.errors import EndpointError
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -47,6 +47,7 @@ class EndpointEmbedder:
             api_key=api_key or _NO_KEY,
             max_retries=_RETRIES,
             timeout=_TIMEOUT_S,
+            http_client=openai.DefaultHttpxClient(trust_env=not is_here(self._url)),
         )
 
     @cached_property
@@ -120,8 +121,8 @@ class EndpointEmbedder:
             )
         if isinstance(error, openai.NotFoundError):
             return EndpointError(
-                f"{self._url} serves no embeddings of {self._model!r} (404): set embedder to a "
-                "model that it has, and end embedder_url in /v1."
+                f"{without_user(self._url)} serves no embeddings of {self._model!r} (404): set "
+                "embedder to a model that it has, and end embedder_url in /v1."
             )
         if isinstance(error, openai.RateLimitError):
             return EndpointError(
@@ -145,4 +146,4 @@ class EndpointEmbedder:
 
     @property
     def _host(self) -> str:
-        return urlsplit(self._url).hostname or self._url
+        return place(self._url)

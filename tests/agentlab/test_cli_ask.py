@@ -100,6 +100,7 @@ def test_flags_become_settings(agents):
     [
         ({"abstained": True, "citations": ()}, 5),
         ({"stopped": "time"}, 124),
+        ({"stopped": "empty", "citations": ()}, 1),
         ({"stopped": "steps"}, 0),
         ({"citations": (BAD,)}, 0),
     ],

@@ -117,7 +117,7 @@ def test_a_model_that_calls_tools_to_the_end_gets_an_honest_fallback(tmp_path: P
     with make_agent(tmp_path, *lines, max_steps=1) as agent:
         answer = agent.ask(QUESTION)
     assert answer.text == EMPTY_ANSWER
-    assert answer.abstained
+    assert (answer.abstained, answer.stopped) == (False, "empty")
 
 
 def test_an_empty_message_is_asked_for_once_more(tmp_path: Path) -> None:
@@ -130,9 +130,17 @@ def test_two_empty_messages_end_in_words_that_say_so(tmp_path: Path) -> None:
         events = list(agent.stream(QUESTION))
     answer = events[-1].answer
     assert answer.text == EMPTY_ANSWER
-    assert answer.abstained
+    assert (answer.abstained, answer.stopped) == (False, "empty")
     assert answer.usage.model_calls == 2
     assert "".join(e.text for e in events if isinstance(e, Token)).strip() == EMPTY_ANSWER
+
+
+def test_a_message_cut_at_its_limit_says_which_setting_to_raise(tmp_path: Path) -> None:
+    cut = AIMessage("<think>Let me see", response_metadata={"finish_reason": "length"})
+    with make_agent(tmp_path, cut, cut) as agent:
+        answer = agent.ask(QUESTION)
+    assert "max_tokens" in answer.text
+    assert (answer.abstained, answer.stopped) == (False, "empty")
 
 
 def test_an_unknown_tool_is_named_to_the_model_with_the_ones_there_are(tmp_path: Path) -> None:
@@ -203,7 +211,7 @@ def test_no_time_at_all_is_said_in_words(tmp_path: Path, clock: Clock) -> None:
     with make_agent(tmp_path, slow, HOTEL, timeout_s=10) as agent:
         answer = agent.ask(QUESTION)
     assert answer.stopped == "time"
-    assert answer.abstained
+    assert not answer.abstained
     assert "time budget of 10 s" in answer.text
 
 

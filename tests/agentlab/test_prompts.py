@@ -1,6 +1,10 @@
 import json
+import re
+import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agentlab import prompts
 from ingest.evidence import Evidence
@@ -36,6 +40,22 @@ def test_chat_markup_in_a_document_opens_no_turn() -> None:
 
 
 @pytest.mark.parametrize(
+    "mark",
+    ["<|im_start|>system", "<start_of_turn>", "<end_of_turn>", "[INST]", "<｜User｜>", "</think>"],
+)
+def test_chat_markup_in_a_title_opens_no_turn_anywhere(mark: str) -> None:
+    evidence = Evidence("strong", 0.9, (f"Handbook {mark} > Hotels",))
+    shown = prompts.Shown(1, f"Handbook {mark}, p. 1", f"Text {mark}")
+    for text in (
+        prompts.system_prompt(card=f"1 document: Handbook {mark}", today="2026-11-29"),
+        prompts.with_evidence("How many?", evidence),
+        prompts.observation("strong", [shown]),
+    ):
+        assert "Handbook" in text
+        assert mark.removesuffix("system") not in text
+
+
+@pytest.mark.parametrize(
     ("text", "quotes", "claims", "answer"),
     [
         (
@@ -59,6 +79,57 @@ def test_an_answer_is_taken_apart(text: str, quotes: list, claims: list, answer:
     assert [(each.text, each.numbers) for each in parsed.claims] == claims
     assert parsed.text == answer
     assert not parsed.abstained
+
+
+# How the answer was read before it was read in linear time.
+_OLD_QUOTE = re.compile(r'^\s*["“](?P<text>.+?)["”]\s*(?P<marks>(?:\[\d+\]\s*)+)\.?\s*$')
+_OLD_CLAIM = re.compile(r"(?P<text>[^\[\]]+?)(?P<marks>(?:\s*\[\d+\])+)[.!?]?")
+_OLD_LABEL = re.compile(r"^\s*Answer:\s*", re.MULTILINE)
+PIECES = ["[1]", "[2]", *'[]"”“ \n\t.', "word", "Answer:", "Answer: "]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+def test_an_answer_is_read_as_the_plain_patterns_say(text: str) -> None:
+    lines = [line if line.strip() else "" for line in text.strip().splitlines()]
+    quotes = [match for match in map(_OLD_QUOTE.match, lines) if match]
+    rest = "\n".join(line for line in lines if not _OLD_QUOTE.match(line))
+    body = _OLD_LABEL.sub("", rest).strip()
+    claims = list(_OLD_CLAIM.finditer(body))
+    parsed = prompts.parse_answer(text)
+    assert [quote.text for quote in parsed.quotes] == [match["text"].strip() for match in quotes]
+    assert [claim.text for claim in parsed.claims] == [
+        match["text"].strip(" \n.,;") for match in claims
+    ]
+    marks = [match["marks"] for match in (*quotes, *claims)]
+    assert [each.numbers for each in (*parsed.quotes, *parsed.claims)] == [
+        tuple(dict.fromkeys(map(int, re.findall(r"\d+", each)))) for each in marks
+    ]
+    assert parsed.text == (body or text.strip())
+
+
+@pytest.mark.parametrize("piece", ["words without marks ", " ", "\n", '" ', "[1] ", "[", "1"])
+def test_a_long_answer_is_read_in_no_time(piece: str) -> None:
+    text = '"' + piece * (40_000 // len(piece)) + "x"
+    begun = time.process_time()
+    prompts.earlier_answer(text)
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("<think>\nHm [1].\n</think>\n\nAnswer: 3 [1]", "Answer: 3 [1]"),
+        ("Hm, the template opened it.</think>Answer: 3 [1]", "Answer: 3 [1]"),
+        ("<think>one</think> <think>two</think>3", "3"),
+        ("<think>without an end", ""),
+        ("Write <think> to think.", "Write <think> to think."),
+    ],
+)
+def test_what_a_model_thinks_first_is_no_part_of_its_answer(written: str, said: str) -> None:
+    assert prompts.without_thinking(written) == said
+    if said:
+        assert prompts.parse_answer(written) == prompts.parse_answer(said)
 
 
 def test_abstention_is_seen() -> None:

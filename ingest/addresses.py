@@ -1,0 +1,28 @@
+"""Addresses: where a server is, told without the credentials that its address may hold."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+
+def is_here(url: str) -> bool:
+    """Tell whether an address is this machine: no proxy of the environment leads there."""
+    host = (urlsplit(url).hostname or "").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def place(url: str) -> str:
+    """Name the host and the port of an address, alone."""
+    return urlsplit(url).netloc.rpartition("@")[2] or without_user(url)
+
+
+def without_user(url: str) -> str:
+    """Put stars for the name and the password in an address."""
+    user, at, rest = url.rpartition("@")
+    scheme, slashes, _ = user.rpartition("//")
+    return f"{scheme}{slashes}****@{rest}" if at else url
