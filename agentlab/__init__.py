@@ -9,12 +9,16 @@
 `Agent` loads LangChain only when it is first used.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentlab.agent import Agent
     from agentlab.answer import Answer
     from agentlab.settings import Settings
+
+# What is logged is also told where it is drawn; a program that wants the log sets a handler.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = ["Agent", "Answer", "Settings"]
 

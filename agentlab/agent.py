@@ -3,12 +3,13 @@
 import hashlib
 import json
 import logging
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, wraps
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
@@ -50,7 +51,7 @@ from agentlab.prompts import (
 )
 from agentlab.relay import Relay
 from agentlab.router import Kinds, first_calls, kinds_of, reply_to
-from agentlab.settings import Settings, load_settings
+from agentlab.settings import Settings, load_settings, with_changes
 from agentlab.speech import Speech
 from agentlab.tools.contents import contents_tool
 from agentlab.tools.documents import document_tool
@@ -64,6 +65,22 @@ from ingest.collection import Collection
 EMPTY_HINT = "The library is empty: `agentlab ingest PATH` reads documents into it."
 UNSEARCHED = "The model answered without searching: nothing in this answer was checked."
 _log = logging.getLogger(__name__)
+Part = TypeVar("Part")
+
+
+def _opened_once(open_part: Callable[["Agent"], Part]) -> "cached_property[Part]":
+    """Make a part of an agent that the first thread opens while the others wait for it."""
+
+    @wraps(open_part)
+    def opened(agent: "Agent") -> Part:
+        parts, name = vars(agent), open_part.__name__
+        with agent.opening:
+            if name not in parts:
+                parts[name] = open_part(agent)
+            part: Part = parts[name]
+            return part
+
+    return cached_property(opened)
 
 
 class Agent:
@@ -91,7 +108,7 @@ class Agent:
         if settings is None:
             settings = load_settings(overrides).settings
         elif overrides:
-            settings = Settings(**{**dict(settings), **overrides})
+            settings = with_changes(settings, **overrides)
         self.settings = settings
         self._chat = chat
         self._collection = collection
@@ -100,6 +117,7 @@ class Agent:
         self._own_tools = tuple(tools)
         self._progress = progress
         self._warned: set[str] = set()
+        self.opening = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -123,31 +141,31 @@ class Agent:
             opened.pop(name, None)
         opened.pop("collection", None)
 
-    @cached_property
+    @_opened_once
     def collection(self) -> Collection:
         """The library."""
         return self._collection or open_collection(self.settings, progress=self._progress)
 
-    @cached_property
+    @_opened_once
     def model(self) -> OpenModel:
         """The language model."""
         if self._chat is not None:
             return OpenModel(self._chat, self._chat.name or type(self._chat).__name__, "own")
         return open_model(self.settings, progress=self._progress)
 
-    @cached_property
+    @_opened_once
     def router(self) -> Kinds | None:
         """What tells where to look first; None where the settings leave it to the model."""
         if self._router is not None or not self.settings.routed:
             return self._router
         return open_router(self.settings, progress=self._progress)
 
-    @cached_property
+    @_opened_once
     def memory(self) -> Memory:
         """The conversations."""
         return Memory(self.settings.memory_path)
 
-    @cached_property
+    @_opened_once
     def journal(self) -> Journal | None:
         """The journal; None where it is switched off."""
         return Journal(self.settings.journal_path) if self.settings.journal else None

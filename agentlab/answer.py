@@ -58,6 +58,11 @@ class Citation:
     claim: str
     supported: bool
 
+    @property
+    def words(self) -> str:
+        """Give what is compared with the source: the quote, or the claim that stands alone."""
+        return self.quote or self.claim
+
 
 @dataclass(frozen=True)
 class Step:

@@ -237,7 +237,7 @@ def _telling(citations: Sequence[Citation]) -> list[Citation]:
 
 def citation_text(citation: Citation) -> Text:
     """Write one citation with its verdict."""
-    words = clean(citation.quote or citation.claim).strip()
+    words = clean(citation.words).strip()
     verdict = ("  ✓ ", "good") if citation.supported else ("  ✗ ", "bad")
     tail = "" if citation.supported else " (unsupported: not in the source)"
     return Text.assemble(verdict, f"[{citation.source.number}] “{words}”", (tail, "bad"))
@@ -364,8 +364,7 @@ def transcript(answers: Sequence[Answer]) -> str:
         lines = [f"## {answer.question}", "", answer.text, ""]
         for citation in answer.citations:
             mark = "supported" if citation.supported else "unsupported"
-            words = citation.quote or citation.claim
-            lines.append(f"- [{citation.source.number}] “{words}” ({mark})")
+            lines.append(f"- [{citation.source.number}] “{citation.words}” ({mark})")
             lines.append(f"  {source_text(citation.source)}")
         parts.append("\n".join(lines).rstrip())
     return "\n\n".join(parts) + "\n"

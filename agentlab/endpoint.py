@@ -68,8 +68,7 @@ def translate(  # noqa: PLR0911 - one answer for each kind of failure
     host = place(where)
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return KeyRejectedError(
-            f"{host} refuses the key ({error.status_code}): set OPENAI_API_KEY or api_key to a "
-            "valid one."
+            f"{host} refuses the key ({error.status_code}): set {_key_setting(where)}."
         )
     if isinstance(error, openai.RateLimitError):
         return _limited(error, host)
@@ -100,6 +99,12 @@ def translate(  # noqa: PLR0911 - one answer for each kind of failure
             "still runs and ask again."
         )
     return None
+
+
+def _key_setting(where: str) -> str:
+    if place(where) == place(OPENAI_URL):
+        return "OPENAI_API_KEY to a valid one"
+    return "api_key (AGENTLAB_API_KEY) to a valid one; OPENAI_API_KEY goes to OpenAI alone"
 
 
 def _limited(error: openai.RateLimitError, host: str) -> AgentlabError:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from agentlab.errors import AgentlabError
 from agentlab.settings import Resolved, Settings
+from ingest.addresses import without_user
 
 PACKAGES = ("agentlab", "ingest", "finetune", "serve")
 VERSIONS = ("torch", "transformers", "langchain", "langgraph", "lancedb", "weaviate-client")
@@ -104,16 +105,16 @@ def check_disk(settings: Settings) -> Check:
 def check_embedder(settings: Settings) -> Check:
     """See whether the embedding model is on this machine, or which endpoint serves it."""
     if settings.embedder_backend == "openai":
-        place = settings.embedder_endpoint[0] or "OpenAI"
-        return Check("embedder", "ok", f"{settings.embedder} at {place}")
+        where = without_user(settings.embedder_endpoint[0] or "OpenAI")
+        return Check("embedder", "ok", f"{settings.embedder} at {where}")
     return _check_folder("embedder", settings.embedder, settings)
 
 
 def check_model(settings: Settings) -> Check:
     """See whether the language model is on this machine, or which endpoint serves it."""
     if settings.engine == "openai" or settings.base_url:
-        place = settings.base_url or "OpenAI"
-        return Check("model", "ok", f"{settings.model} at {place}")
+        where = without_user(settings.base_url or "OpenAI")
+        return Check("model", "ok", f"{settings.model} at {where}")
     return _check_folder("model", settings.model, settings)
 
 

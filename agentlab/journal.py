@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from agentlab.answer import Answer
 from agentlab.errors import JournalError
+from agentlab.private import make_private
 
 Kind = Literal["good", "bad", "better", "preference"]
 Status = Literal["running", "answered", "interrupted", "failed"]
@@ -78,7 +79,7 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path)
             self._connection = sqlite3.connect(path, check_same_thread=False, timeout=BUSY_S)
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from error

@@ -13,6 +13,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from agentlab.errors import MemoryStoreError, UnknownThreadError
+from agentlab.private import make_private
 from agentlab.view import questions
 
 BUSY_S = 3.0
@@ -40,7 +41,7 @@ class Memory(SqliteSaver):
         self.warning: str | None = None
         self._warned = False
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path)
             connection = sqlite3.connect(path, check_same_thread=False, timeout=BUSY_S)
         except (sqlite3.Error, OSError) as error:
             raise self._unreadable(error) from error

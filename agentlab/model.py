@@ -130,7 +130,7 @@ def _open_endpoint(settings: Settings) -> OpenModel:
     chat = open_endpoint(
         model=settings.model,
         base_url=settings.base_url,
-        api_key=settings.api_key,
+        api_key=settings.endpoint_key,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         timeout_s=settings.timeout_s,

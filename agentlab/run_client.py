@@ -49,18 +49,20 @@ class RunClient(httpx.Client):
             follow_redirects=True,
         )
 
-    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:  # type: ignore[override]
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request within what is left of the run's time."""
         trace = _run.get()
         if trace is None:
             return super().send(request, **options)
         trace.check()
+        # openai names the request of another httpx than the one that it is given here.
+        sent: Any = request
         request.extensions |= {"timeout": _limits(trace.left), "trace": _Watch(trace)}
         try:
             response = super().send(request, **options)
         except httpx.TimeoutException as error:
             trace.check()
-            raise openai.APITimeoutError(request=request) from error
+            raise openai.APITimeoutError(request=sent) from error
         except httpx.HTTPError:
             trace.check()
             raise

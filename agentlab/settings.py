@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agentlab import choices
 from agentlab.errors import SettingsError
+from ingest.addresses import without_user
 from ingest.config import TENANT
 
 FILE_NAME = "agentlab.toml"
@@ -20,14 +22,18 @@ PREFIX = "AGENTLAB_"
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 SECRETS = (
     "api_key",
+    "openai_api_key",
     "embedder_api_key",
     "weaviate_api_key",
     "serpapi_api_key",
     "serper_api_key",
     "tavily_api_key",
 )
+ADDRESSES = ("base_url", "embedder_url", "weaviate_url")
+PATHS = ("home", "cache", "recorded", "weaviate_binaries")
+OPENAI_HOST = "api.openai.com"
 PLAIN_VARIABLES = {
-    "OPENAI_API_KEY": "api_key",
+    "OPENAI_API_KEY": "openai_api_key",
     "SERPAPI_API_KEY": "serpapi_api_key",
     "SERPER_API_KEY": "serper_api_key",
     "TAVILY_API_KEY": "tavily_api_key",
@@ -129,6 +135,9 @@ class Settings(BaseModel):
     )
     base_url: str | None = Field(None, description="Address of an OpenAI-compatible endpoint.")
     api_key: str | None = Field(None, description="Key of that endpoint.")
+    openai_api_key: str | None = Field(
+        None, description="Key of OpenAI, for where api_key is not set; sent nowhere else."
+    )
     temperature: float = Field(0.0, ge=0, le=2, description="0 always picks the likeliest word.")
     max_tokens: int = Field(256, gt=0, description="Longest message of the model, in tokens.")
     timeout_s: float = Field(180.0, gt=0, description="Wall-clock budget of one question.")
@@ -176,7 +185,7 @@ class Settings(BaseModel):
     tavily_api_key: str | None = Field(None, description="Key of Tavily.")
     journal: bool = Field(True, description="Keep every run in a local SQLite file.")
 
-    @field_validator("home", "cache", "recorded")
+    @field_validator(*PATHS)
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -226,10 +235,19 @@ class Settings(BaseModel):
         return self.routed and self.model == "starter"
 
     @property
+    def endpoint_key(self) -> str | None:
+        """Key of the endpoint at base_url; OpenAI's own is for OpenAI alone."""
+        return self._key_of(self.base_url)
+
+    def _key_of(self, url: str | None) -> str | None:
+        own = self.api_key if url == self.base_url else None
+        return own or (self.openai_api_key if _is_openai(url) else None)
+
+    @property
     def embedder_endpoint(self) -> tuple[str | None, str | None]:
         """Address and key of the endpoint for embeddings; a key goes to its own address only."""
         url = self.embedder_url or self.base_url
-        return url, self.embedder_api_key or (self.api_key if url == self.base_url else None)
+        return url, self.embedder_api_key or self._key_of(url)
 
     @property
     def models_folder(self) -> Path:
@@ -273,10 +291,18 @@ class Resolved:
 
 
 def masked(name: str, value: object) -> object:
-    """Hide all but the last four characters of a secret; short ones wholly."""
+    """Hide all but the last four characters of a secret; short ones, and those in an address."""
+    if name in ADDRESSES and isinstance(value, str):
+        return without_user(value)
     if name not in SECRETS or not isinstance(value, str) or not value:
         return value
     return f"****{value[-4:]}" if len(value) > 12 else "****"
+
+
+def _is_openai(url: str | None) -> bool:
+    return url is None or (
+        urlsplit(url).scheme == "https" and urlsplit(url).hostname == OPENAI_HOST
+    )
 
 
 def load_settings(
@@ -352,7 +378,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read: {error}. Check its permissions.") from error
     for name in values:
         _refuse_unknown(name, str(path))
-    for name in ("home", "cache", "recorded"):
+    for name in PATHS:
         if isinstance(values.get(name), str):
             values[name] = path.parent / Path(values[name]).expanduser()
     return values

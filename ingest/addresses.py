@@ -23,6 +23,7 @@ def place(url: str) -> str:
 
 def without_user(url: str) -> str:
     """Put stars for the name and the password in an address."""
-    user, at, rest = url.rpartition("@")
-    scheme, slashes, _ = user.rpartition("//")
-    return f"{scheme}{slashes}****@{rest}" if at else url
+    head = url[: url.find("://") + 3] if "://" in url else ""
+    server, slash, rest = url.removeprefix(head).partition("/")
+    _, at, host = server.rpartition("@")
+    return f"{head}****@{host}{slash}{rest}" if at else url

@@ -13,6 +13,7 @@ from agentlab.console import (
     draw_trace,
     transcript,
 )
+from ingest.addresses import without_user
 
 if TYPE_CHECKING:
     from agentlab.answer import Answer
@@ -60,7 +61,7 @@ def _trace(repl: "Repl", _: str) -> None:
 def _model(repl: "Repl", argument: str) -> None:
     if argument:
         repl.change(model=argument)
-    place = f" at {repl.settings.base_url}" if repl.settings.base_url else ""
+    place = f" at {without_user(repl.settings.base_url)}" if repl.settings.base_url else ""
     repl.say(f"model: {repl.settings.model} ({repl.settings.engine}){place}")
 
 

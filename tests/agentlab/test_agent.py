@@ -1,6 +1,9 @@
 """The agent from question to answer, with a scripted model through the real create_agent."""
 
+import logging
 import re
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from agentlab.answer import (
     Token,
     ToolCalled,
 )
+from agentlab.errors import SettingsError
 from agentlab.model import OpenModel
 from agentlab.prompts import NOT_FOUND
 from agentlab.settings import Settings
@@ -176,3 +180,43 @@ def test_a_finished_run_stays_answered_when_its_listener_leaves(tmp_path: Path) 
         run = agent.journal.run(answer.run)
     assert run is not None
     assert (run["status"], run["stopped"]) == ("answered", None)
+
+
+def test_two_first_questions_at_once_open_each_part_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def open_slowly(*_: Any, **__: Any) -> Any:
+        opened.append(1)
+        time.sleep(0.2)
+        return small_library()
+
+    monkeypatch.setattr("agentlab.agent.open_collection", open_slowly)
+    with Agent(Settings(home=tmp_path, cache=tmp_path)) as agent:
+        # The class's own lock, which Python had until 3.11, is not relied on.
+        open_part = vars(Agent)["collection"].func
+        threads = [threading.Thread(target=open_part, args=(agent,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert opened == [1]
+
+
+def test_an_unusable_setting_is_told_alike_with_and_without_settings(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="web = 'bogus'"):
+        Agent(Settings(home=tmp_path), web="bogus")
+    with pytest.raises(SettingsError, match="no setting 'wbe'"):
+        Agent(Settings(home=tmp_path), wbe="off")
+
+
+def test_a_warning_that_is_told_is_not_printed_by_logging_too() -> None:
+    handlers = logging.getLogger("agentlab").handlers
+    assert any(isinstance(each, logging.NullHandler) for each in handlers)
+
+
+def test_the_words_of_a_citation_are_its_quote_or_its_claim(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("hotel night cost"), HOTEL) as agent:
+        words = [each.words for each in agent.ask(QUESTION).citations]
+    assert words == ["A hotel night may cost 140 euros at most.", "140 euros"]

@@ -33,6 +33,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.asked.append(json.loads(body))
+        self.server.keys.append(self.headers["Authorization"])
         replies = self.server.replies
         (replies.pop(0) if len(replies) > 1 else replies[0])(self)
 
@@ -87,7 +88,7 @@ def tool_call(query: str) -> dict[str, Any]:
 @pytest.fixture
 def endpoint() -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.replies = [], []
+    server.asked, server.keys, server.replies = [], [], []
     server.url = f"http://127.0.0.1:{server.server_port}/v1"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -200,3 +201,32 @@ def test_leaving_in_the_middle_of_an_answer_ends_the_request(tmp_path: Path, end
         (run,) = agent.journal.runs()
     assert run["status"] == "interrupted"
     assert run["raw"].startswith("word0")
+
+
+def test_a_model_on_this_machine_is_reached_past_a_proxy(
+    tmp_path: Path, endpoint: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")
+    endpoint.replies[:] = [stream({"content": "Hello."})]
+    with make_agent(tmp_path, endpoint.url) as agent:
+        assert agent.ask(QUESTION).text == "Hello."
+
+
+def test_an_address_is_told_without_its_credentials(tmp_path: Path, endpoint: Any) -> None:
+    url = endpoint.url.replace("//", "//me:word@")
+    for reply in (refusal(404, "none"), refusal(401, "bad"), refusal(503, "busy")):
+        endpoint.replies[:] = [reply]
+        with make_agent(tmp_path, url) as agent, pytest.raises(AgentlabError) as raised:
+            agent.ask(QUESTION)
+        assert "127.0.0.1" in str(raised.value)
+        assert "word" not in str(raised.value)
+
+
+def test_a_key_of_openai_is_not_sent_elsewhere(tmp_path: Path, endpoint: Any) -> None:
+    endpoint.replies[:] = [refusal(401, "who?")]
+    refused = pytest.raises(KeyRejectedError, match="OpenAI alone")
+    with make_agent(tmp_path, endpoint.url, openai_api_key="sk-openai") as agent, refused:
+        agent.ask(QUESTION)
+    assert endpoint.keys == ["Bearer none"]

@@ -1,5 +1,6 @@
 """What is kept of a run: the conversation and the journal, also when something goes wrong."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -220,3 +221,12 @@ def test_what_the_model_says_is_remembered_across_tool_calls(tmp_path: Path) -> 
         kept = agent.memory.messages(thread)
     assert isinstance(kept[-1], AIMessage)
     assert kept[2].artifact is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps permissions otherwise")
+def test_only_their_owner_reads_the_journal_and_the_conversations(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    Journal(home / "journal.sqlite").close()
+    Memory(home / "memory.sqlite").close()
+    modes = [path.stat().st_mode & 0o777 for path in (home, *sorted(home.glob("*.sqlite")))]
+    assert modes == [0o700, 0o600, 0o600]

@@ -34,8 +34,41 @@ def test_the_usual_names_of_keys_are_read_and_our_own_names_win():
     resolved = load_settings(environ=environ | {"AGENTLAB_API_KEY": "ours"})
     assert resolved.settings.api_key == "ours"
     assert resolved.origins["api_key"] == "AGENTLAB_API_KEY"
+    assert resolved.settings.openai_api_key == "plain"
     assert resolved.settings.serpapi_api_key == "s"
     assert resolved.settings.weaviate_url == "http://w:1"
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        (None, "openai"),
+        ("https://api.openai.com/v1", "openai"),
+        ("http://api.openai.com/v1", None),
+        ("http://localhost:8000/v1", None),
+        ("https://api.openai.com.example.org/v1", None),
+    ],
+)
+def test_the_key_of_openai_goes_to_openai_alone(url, key):
+    settings = Settings(base_url=url, openai_api_key="openai")
+    assert settings.endpoint_key == key
+    assert settings.embedder_endpoint == (url, key)
+    assert Settings(base_url=url, openai_api_key="o", api_key="own").endpoint_key == "own"
+
+
+def test_the_binaries_of_weaviate_lie_beside_the_settings_file_or_at_home(tmp_path):
+    file = write(tmp_path, 'weaviate_binaries = "weaviate"\n')
+    assert load_settings(file=file, environ={}).settings.weaviate_binaries == tmp_path / "weaviate"
+    home = load_settings(environ={"AGENTLAB_WEAVIATE_BINARIES": "~/weaviate"}).settings
+    assert home.weaviate_binaries == Path.home() / "weaviate"
+
+
+def test_the_user_in_an_address_is_masked():
+    settings = Settings(base_url="https://me:word@host:8000/v1", weaviate_url="http://t@w:1")
+    assert masked("base_url", settings.base_url) == "https://****@host:8000/v1"
+    assert masked("weaviate_url", settings.weaviate_url) == "http://****@w:1"
+    assert masked("embedder_url", "http://host/v1?to=a@b") == "http://host/v1?to=a@b"
+    assert "me:word" not in repr(settings)
 
 
 def test_alpha_is_a_number_or_left_to_the_collection():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ingest.addresses import is_here
 from ingest.embedding.endpoint import EndpointEmbedder
 from ingest.embedding.errors import EndpointError
 
@@ -158,10 +159,34 @@ def test_a_server_that_is_gone_is_named(server: Server, monkeypatch: pytest.Monk
     monkeypatch.setattr("ingest.embedding.endpoint._RETRIES", 0)
     embedder = EndpointEmbedder(model="e", base_url=server.url)
     server.close()
-    with pytest.raises(EndpointError, match=r"127\.0\.0\.1 does not answer: start it"):
+    with pytest.raises(EndpointError, match=r"127\.0\.0\.1:\d+ does not answer: start it"):
         embedder.encode(["abc"])
 
 
 def test_openai_itself_needs_a_key() -> None:
     with pytest.raises(EndpointError, match="set embedder_api_key, or embedder_url"):
         EndpointEmbedder(model="text-embedding-3-small")
+
+
+def test_a_server_on_this_machine_is_reached_past_a_proxy(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    embedder = EndpointEmbedder(model="e", base_url=server.url)
+    assert len(embedder.encode(["abc"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://localhost:8000/v1", True),
+        ("http://127.0.0.7/v1", True),
+        ("http://[::1]:80/v1", True),
+        ("http://0.0.0.0:8000/v1", True),
+        ("https://api.openai.com/v1", False),
+        ("http://127.0.0.1.example.org/v1", False),
+    ],
+)
+def test_an_address_of_this_machine_is_known(url: str, here: bool) -> None:
+    assert is_here(url) == here
