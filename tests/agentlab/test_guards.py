@@ -148,7 +148,7 @@ def test_an_unknown_tool_is_named_to_the_model_with_the_ones_there_are(tmp_path:
         answer = agent.ask(QUESTION)
     assert answer.steps[0].error
     assert answer.steps[0].observation == (
-        "There is no tool 'calculator'. Tools: search_documents, search_web."
+        "There is no tool 'calculator'. Tools: search_documents, search_web, list_documents."
     )
     assert answer.supported
 
