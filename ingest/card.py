@@ -201,8 +201,6 @@ def _card(entries: Iterable[CardEntry], phrases: tuple[str, ...]) -> CollectionC
     )
 
 
-
-
 def _with_topics(title: str, topics: Sequence[str]) -> str:
     return f"{title} ({', '.join(topics)})" if topics else title
 

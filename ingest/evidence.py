@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import resources
+from statistics import NormalDist
 from typing import Any, Literal
 
 from ingest.stores.base import Hit
@@ -32,6 +33,10 @@ SAMPLE = 5_000
 _CHANGED = 0.1
 _VOCABULARY = 200_000
 _PERCENTILES = {"weak": 0.90, "good": 0.97}
+# A small library answers no background question; a large one of many subjects answers some, which
+# then are no background. Their share grows with it, and with it the percentiles; the lower half of
+# the scores does not know them, so from so many passages on it alone tells where percentiles lie.
+_ANSWERS_NONE, _ANSWERS_SOME = 1_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,9 @@ class Calibration:
 
     `passages` and `frequencies` are of a sample where the collection is large; `size` counts all of
     its passages, and `embedder` names its vectors, when it was measured. `weak` and `good` are the
-    90th and 97th percentile of the background's scores; `strong` lies as far above `good` as makes
-    a chance match implausible: at least the background's maximum.
+    90th and 97th percentile of the background's scores, in a large collection of those that a
+    normal distribution has with their lower half; `strong` lies as far above `good` as makes a
+    chance match implausible: at least the background's maximum.
     """
 
     passages: int
@@ -148,9 +154,21 @@ def calibrate(
     words = dict(counts.most_common(_VOCABULARY))
     blank = Calibration(passages=total, frequencies=words, weak=0.0, good=0.0, strong=0.0)
     scores = sorted(blank.score(question, hits) for question, hits in asked.items())
-    weak, good = (_quantile(scores, share) for share in _PERCENTILES.values())
+    weak, good = (_percentile(scores, share, size or total) for share in _PERCENTILES.values())
     strong = max(scores[-1], good + 0.10)
     return Calibration(total, words, weak, good, strong, size=size or total, embedder=embedder)
+
+
+def _percentile(scores: Sequence[float], share: float, size: int) -> float:
+    """Give a percentile of ordered scores, without those that a large collection answers."""
+    plain = _quantile(scores, share)
+    weight = math.log(max(size, 1) / _ANSWERS_NONE) / math.log(_ANSWERS_SOME / _ANSWERS_NONE)
+    if weight <= 0:
+        return plain
+    middle = _quantile(scores, 0.5)
+    # A normal distribution has 16 % of its scores below its mean less its standard deviation.
+    bulk = middle + NormalDist().inv_cdf(share) * (middle - _quantile(scores, 0.16))
+    return plain - min(1.0, weight) * max(0.0, plain - bulk)
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

@@ -1,4 +1,5 @@
 import uuid
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,31 @@ def test_the_words_for_evidence_follow_the_percentiles() -> None:
     calibration = Calibration(10, {}, weak=0.4, good=0.6, strong=0.8)
     grades = [calibration.grade(score) for score in (0.1, 0.4, 0.6, 0.8)]
     assert grades == ["none", "weak", "good", "strong"]
+
+
+def background(answered: int) -> dict[str, list[Hit]]:
+    """Let 240 questions score as a normal distribution has it, but for those that are answered."""
+    spread = NormalDist(0.4, 0.1)
+    scores = [spread.inv_cdf((place + 0.5) / 240) for place in range(240 - answered)]
+    scores += [0.95] * answered
+    return {f"who {place}": [hit("x", cosine=score)] for place, score in enumerate(scores)}
+
+
+@pytest.mark.parametrize("answered", [0, 12])
+def test_background_questions_that_a_large_collection_answers_raise_no_threshold(
+    answered: int,
+) -> None:
+    calibration = calibrate(PASSAGES, background(answered), size=2_000)
+    assert calibration.weak == pytest.approx(0.4 + 1.28 * 0.1, abs=0.02)
+    assert calibration.good == pytest.approx(0.4 + 1.88 * 0.1, abs=0.02)
+
+
+def test_a_small_collection_is_graded_by_the_percentiles_and_nothing_jumps() -> None:
+    good = [calibrate(PASSAGES, background(12), size=size).good for size in (20, 1_000, 1_001)]
+    assert good == pytest.approx([0.95, 0.95, 0.95], abs=1e-3)
+    between = [calibrate(PASSAGES, background(12), size=size).good for size in (1_400, 9_000)]
+    assert 0.6 < between[0] < 0.9
+    assert between[1] == pytest.approx(0.588, abs=0.02)
 
 
 def test_a_calibration_survives_json() -> None:
