@@ -13,7 +13,7 @@ _ABBREVIATION = re.compile(
 _BEFORE_NUMBER = re.compile(r"(?<!\d )\b(?:nos?|max|min)\.$", re.IGNORECASE)
 # Dots that lead from a label to its value: "Postcard ... 0.70 euros".
 _LEADER = re.compile(r"[ \t]\.{2,}\Z")
-_VALUE = "0123456789€$£"
+_VALUE = re.compile(r"\s*[€$£]?\d[^\n]{0,30}(?:\n|\Z)")
 # An answer whose reason is the next sentence: "Yes. It runs in the browser."
 _YES_OR_NO = re.compile(r"\s*(?:yes|no)\.", re.IGNORECASE)
 _END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|\n[ \t]*\n|\n(?=[ \t]*(?:[-•*–]|\d+[.)])[ \t])")
@@ -64,7 +64,7 @@ def _is_boundary(text: str, start: int, match: re.Match[str]) -> bool:
     if rest[:1].islower() or _goes_with_code(text, start, match.end()):
         return False
     if match.group() != ".":
-        return not (_LEADER.search(text, start, match.end()) and rest[:1] in _VALUE)
+        return not (_LEADER.search(text, start, match.end()) and _VALUE.match(text, match.end()))
     if _HOUR.search(before):
         return not _AFTER_HOUR.match(text, match.end())
     if _BEFORE_NUMBER.search(before) and rest[:1].isdigit():
