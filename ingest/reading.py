@@ -16,7 +16,7 @@ import numpy as np
 from ingest.answer_span import whole_span
 from ingest.reader import Calibrated, Reply
 from ingest.sentences import one_line, sentence_spans
-from ingest.tables import asked_cell, row_named_at
+from ingest.tables import asked_cell, label_named, row_named_at
 from ingest.words import content_words
 
 ReadingStrength = Literal["weak", "fair", "strong"]
@@ -25,7 +25,8 @@ _SHARED_WORD = 0.04
 _FAIR, _STRONG = 0.55, 0.75
 _ASKED = 2.0
 _NAMED = 8.0
-"""The log-odds that a table's row gains whose first cell and one column a question names."""
+"""The log-odds that a table's row gains whose first cell and one column a question names, and a
+line whose whole label it names."""
 
 
 class Encoder(Protocol):
@@ -239,19 +240,39 @@ def _replies(
         [asked_cell(question, text, span) for span in found]
         for text, found in zip(texts, spans, strict=True)
     ]
-    named = [
+    asked = [[*found, *filter(None, own)] for found, own in zip(spans, cells, strict=True)]
+    replies = reader.read(question, headers, texts, asked)
+    named = _named(question, texts, spans, cells)
+    return [_in_cells(*each) for each in zip(replies, spans, cells, named, strict=True)]
+
+
+def _named(
+    question: str,
+    texts: Sequence[str],
+    spans: Sequence[Sequence[tuple[int, int]]],
+    cells: Sequence[Sequence[tuple[int, int] | None]],
+) -> list[list[bool]]:
+    """Tell of each sentence whether it is the row, or the labelled line, that a question names.
+
+    Of rows the one that is named last; of lines those with the longest of the labels.
+    """
+    rows = [
         [
             row_named_at(question, text, span) if cell else 0
             for span, cell in zip(found, own, strict=True)
         ]
         for text, found, own in zip(texts, spans, cells, strict=True)
     ]
-    last = max((at for own in named for at in own), default=0)
-    asked = [[*found, *filter(None, own)] for found, own in zip(spans, cells, strict=True)]
-    replies = reader.read(question, headers, texts, asked)
+    labels = [
+        [label_named(question, text, span) for span in found]
+        for text, found in zip(texts, spans, strict=True)
+    ]
+    last, longest = (
+        max((max(own, default=0) for own in every), default=0) for every in (rows, labels)
+    )
     return [
-        _in_cells(reply, found, own, [0 < at == last for at in places])
-        for reply, found, own, places in zip(replies, spans, cells, named, strict=True)
+        [0 < row == last or 0 < label == longest for row, label in zip(*own, strict=True)]
+        for own in zip(rows, labels, strict=True)
     ]
 
 

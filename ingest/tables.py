@@ -30,6 +30,7 @@ _NUMBER_WORDS = {
         strict=True,
     )
 }
+_LABELLED = re.compile(r"\s*(?P<label>[^\n:?.]{3,60}):[ \t]*[^\n]{1,60}\s*")
 _WRITTEN_ROW = re.compile(r"[^:;,]{1,60}: (?=[^;]+; |[^;,]+, )")
 _SAYS_NOTHING = frozenset({"value", "values", "wert"})
 _WIDE = 0.9
@@ -130,6 +131,17 @@ def row_named_at(question: str, text: str, span: tuple[int, int]) -> int:
     return (
         min((last.get(word, 0) for word in _label_words(label.group())), default=0) if label else 0
     )
+
+
+def label_named(question: str, text: str, span: tuple[int, int]) -> int:
+    """Count the words of a line's label, as in "Late fee: 5 euros", if a question names them all.
+
+    0 where it does not, where the line has no label, and for a label of one word, which is too
+    easily named by chance.
+    """
+    label = _LABELLED.fullmatch(text, *span)
+    words = content_words(label["label"]) if label else set()
+    return len(words) if len(words) > 1 and words <= content_words(question) else 0
 
 
 def _label_words(text: str) -> list[str]:

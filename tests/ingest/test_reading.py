@@ -146,6 +146,17 @@ def test_the_row_that_is_named_wins_over_another_that_reads_like_an_answer() -> 
     assert str(reading.passages[0].best_sentence).startswith("3-Year")
 
 
+def test_the_line_whose_label_is_named_wins_over_a_note_that_gives_another_value() -> None:
+    text = "Inflation rate: 1.2 %\nCalculated inflation rate: 2.9 %\nOnce the rate was 3.0 %."
+    reader = KeenReader("3.0 %", 1.0)
+    for question, line in (
+        ("What is the calculated inflation rate?", "Calculated inflation rate: 2.9 %"),
+        ("What is the inflation rate?", "Inflation rate: 1.2 %"),
+    ):
+        reading = mark(question, passages(text), WordEncoder(), reader)
+        assert reading.passages[0].best_sentence == line
+
+
 class Rating:
     """A rater to whom a question is likely after a text that holds a word."""
 

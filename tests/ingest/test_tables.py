@@ -7,7 +7,16 @@ from fpdf import FPDF
 
 from ingest.pdf import read_pdf
 from ingest.sentences import sentence_spans
-from ingest.tables import Cell, Row, asked_cell, cells_of, named_rows, row_named_at, row_text
+from ingest.tables import (
+    Cell,
+    Row,
+    asked_cell,
+    cells_of,
+    label_named,
+    named_rows,
+    row_named_at,
+    row_text,
+)
 
 WIDTH = 10.0
 
@@ -146,6 +155,24 @@ def test_the_cell_that_a_question_names_is_found_in_a_written_row(
 def test_a_plain_sentence_has_no_cells() -> None:
     text = "The nominal rate is 4.7 %, and the real one 2.5 %."
     assert asked_cell("nominal rate", text, (0, len(text))) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("What is the calculated inflation rate for 2024?", 3),
+        ("How high is the inflation rate?", 0),
+        ("calculated rate of inflation", 3),
+    ],
+)
+def test_a_line_is_named_where_all_of_its_label_is(question: str, words: int) -> None:
+    text = "Rates of 2024\nCalculated inflation rate: 2.9 %\n"
+    assert label_named(question, text, (14, len(text))) == words
+
+
+@pytest.mark.parametrize("line", ["Rate: 5 %", "The rate is 5 %", "It is so: we ask. You pay 5."])
+def test_a_label_of_one_word_or_none_names_nothing(line: str) -> None:
+    assert label_named("What is the rate that we ask and you pay?", line, (0, len(line))) == 0
 
 
 def test_of_two_rows_that_a_question_names_the_later_one_is_asked_for() -> None:
