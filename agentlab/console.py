@@ -29,7 +29,7 @@ from agentlab.answer import (
     ToolCalled,
 )
 from agentlab.health import Check
-from agentlab.prompts import parse_answer
+from agentlab.prompts import SEARCHES, parse_answer
 from ingest.evidence import MEANING, Evidence
 from ingest.matching import match, snippet
 from ingest.stores.base import Hit
@@ -189,7 +189,9 @@ def observed_lines(step: Step) -> Iterator[Text]:
     if more > 0:
         yield Text(f"    and {more} more", style="step")
     if not step.sources:
-        yield Text("    nothing found", style="step")
+        first = clean(step.observation).strip().splitlines() or [""]
+        said = "nothing found" if step.tool in SEARCHES else first[0]
+        yield Text(f"    {said}", style="step")
 
 
 def source_text(source: Source) -> str:
@@ -217,7 +219,8 @@ def draw_support(console: Console, answer: Answer) -> None:
         console.print(
             Text("  " + STOPPED.get(answer.stopped, f"stopped: {answer.stopped}"), style="note")
         )
-    if answer.steps and not answer.citations and not answer.abstained:
+    searched = any(step.tool in SEARCHES for step in answer.steps)
+    if searched and not answer.citations and not answer.abstained:
         console.print(Text("  no source is cited for this answer", style="note"))
 
 

@@ -41,6 +41,7 @@ SEARCH_DOCUMENTS = _tool("search_documents", "Search the documents of the librar
 SEARCH_WEB = _tool("search_web", "Search the web.")
 TOOLS = [SEARCH_DOCUMENTS, SEARCH_WEB]
 """The searches, in the order in which the starter was trained to see them."""
+SEARCHES = tuple(str(tool["function"]["name"]) for tool in TOOLS)
 LIST_DOCUMENTS: dict[str, Any] = {
     "type": "function",
     "function": {

@@ -8,7 +8,7 @@ from fake_agent import BAD, FOUND, GOOD, PAGE, STEP, WEB, answer, events
 from rich.console import Console
 
 from agentlab import console as drawing
-from agentlab.answer import Observed, Thought, Token, ToolCalled
+from agentlab.answer import Observed, Step, Thought, Token, ToolCalled
 from ingest.documents import Chunk
 from ingest.evidence import Evidence
 from ingest.stores.base import Hit
@@ -53,6 +53,18 @@ def test_an_answer_without_citations_says_so_unless_it_abstains(screen):
 def test_small_talk_which_searched_for_nothing_needs_no_source(screen):
     drawing.draw_answer(screen, answer(citations=(), steps=()))
     assert "no source is cited" not in shown(screen)
+
+
+def test_a_list_of_the_library_needs_no_source_and_shows_how_it_begins(screen):
+    listed = Step("list_documents", {}, "The library holds 2 documents:\n- A\n- B")
+    drawing.draw_answer(screen, answer(citations=(), steps=(listed,)))
+    assert "no source is cited" not in shown(screen)
+    assert [str(line) for line in drawing.event_lines(Observed(listed))] == [
+        "    The library holds 2 documents:"
+    ]
+    searched = replace(listed, tool="search_documents")
+    lines = [str(line) for line in drawing.event_lines(Observed(searched))]
+    assert lines == ["    nothing found"]
 
 
 def test_an_abstention_needs_no_source(screen):
