@@ -3,17 +3,14 @@
 import hashlib
 import json
 import logging
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cached_property, wraps
-from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from functools import cached_property
+from typing import Any, cast
 
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -21,7 +18,6 @@ from langchain_core.messages import (
     SystemMessage,
 )
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from agentlab.answer import (
     Answer,
@@ -36,28 +32,15 @@ from agentlab.citations import check
 from agentlab.errors import AgentlabError, JournalError, MemoryStoreError
 from agentlab.guards import ModelGuard, ToolGuard, takes_guidance
 from agentlab.journal import Journal, Kind, Setup, Status
-from agentlab.library import open_collection, open_router
 from agentlab.local_chat import as_openai
 from agentlab.memory import Conversation, Memory
-from agentlab.model import OpenModel, open_model
+from agentlab.model import OpenModel
+from agentlab.parts import Parts
 from agentlab.probing import Wording, probe, worded
-from agentlab.prompts import (
-    CARD_WORDS,
-    LIST_DOCUMENTS,
-    TOOLS,
-    parse_answer,
-    system_prompt,
-    without_thinking,
-)
+from agentlab.prompts import CARD_WORDS, parse_answer, system_prompt, without_thinking
 from agentlab.relay import Relay
-from agentlab.router import Kinds, first_calls, kinds_of, reply_to
-from agentlab.settings import Settings, load_settings, with_changes
+from agentlab.router import first_calls, kinds_of, reply_to
 from agentlab.speech import Speech
-from agentlab.tools.contents import contents_tool
-from agentlab.tools.documents import document_tool
-from agentlab.tools.providers import Provider, choose_provider
-from agentlab.tools.sources import SourceBook
-from agentlab.tools.web import web_tool
 from agentlab.trace import Trace
 from agentlab.view import questions
 from ingest.collection import Collection
@@ -65,25 +48,9 @@ from ingest.collection import Collection
 EMPTY_HINT = "The library is empty: `agentlab ingest PATH` reads documents into it."
 UNSEARCHED = "The model answered without searching: nothing in this answer was checked."
 _log = logging.getLogger(__name__)
-Part = TypeVar("Part")
 
 
-def _opened_once(open_part: Callable[["Agent"], Part]) -> "cached_property[Part]":
-    """Make a part of an agent that the first thread opens while the others wait for it."""
-
-    @wraps(open_part)
-    def opened(agent: "Agent") -> Part:
-        parts, name = vars(agent), open_part.__name__
-        with agent.opening:
-            if name not in parts:
-                parts[name] = open_part(agent)
-            part: Part = parts[name]
-            return part
-
-    return cached_property(opened)
-
-
-class Agent:
+class Agent(Parts):
     """Answers questions; a context manager that opens what it needs when it is first needed.
 
     Settings come from `settings`, or else from the environment and agentlab.toml; keywords stand
@@ -93,82 +60,10 @@ class Agent:
     `Source`.
     """
 
-    def __init__(
-        self,
-        settings: Settings | None = None,
-        *,
-        chat: BaseChatModel | None = None,
-        collection: Collection | None = None,
-        provider: Provider | None = None,
-        router: Kinds | None = None,
-        tools: Sequence[BaseTool] = (),
-        progress: Callable[[str], None] | None = None,
-        **overrides: Any,
-    ) -> None:
-        if settings is None:
-            settings = load_settings(overrides).settings
-        elif overrides:
-            settings = with_changes(settings, **overrides)
-        self.settings = settings
-        self._chat = chat
-        self._collection = collection
-        self._provider = provider
-        self._router = router
-        self._own_tools = tuple(tools)
-        self._progress = progress
-        self._warned: set[str] = set()
-        self.opening = threading.RLock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close whatever was opened: the library, the model's server, the journal, the memory."""
-        opened = self.__dict__
-        if "collection" in opened and self._collection is None:
-            self.collection.close()
-        for name in ("model", "journal", "memory"):
-            if opened.get(name) is not None:
-                opened[name].close()
-            opened.pop(name, None)
-        opened.pop("collection", None)
-
-    @_opened_once
-    def collection(self) -> Collection:
-        """The library."""
-        return self._collection or open_collection(self.settings, progress=self._progress)
-
-    @_opened_once
-    def model(self) -> OpenModel:
-        """The language model."""
-        if self._chat is not None:
-            return OpenModel(self._chat, self._chat.name or type(self._chat).__name__, "own")
-        return open_model(self.settings, progress=self._progress)
-
-    @_opened_once
-    def router(self) -> Kinds | None:
-        """What tells where to look first; None where the settings leave it to the model."""
-        if self._router is not None or not self.settings.routed:
-            return self._router
-        return open_router(self.settings, progress=self._progress)
-
-    @_opened_once
-    def memory(self) -> Memory:
-        """The conversations."""
-        return Memory(self.settings.memory_path)
-
-    @_opened_once
-    def journal(self) -> Journal | None:
-        """The journal; None where it is switched off."""
-        return Journal(self.settings.journal_path) if self.settings.journal else None
+    @cached_property
+    def _warned(self) -> set[str]:
+        """What was said once and is not said again."""
+        return set()
 
     def ask(self, question: str, *, thread: str | None = None) -> Answer:
         """Answer a question; `thread` of an earlier answer goes on with its conversation."""
@@ -241,7 +136,7 @@ class Agent:
             yield EvidenceSeen(trace.evidence)
         prompt = system_prompt(card=card.line(CARD_WORDS) if card else "", today=_today())
         trace.messages = [SystemMessage(prompt)]
-        tools = self._tools(asked)
+        tools = self.tools(asked)
         self._route(trace, asked, [tool.name for tool in tools])
         yield from self._run(trace, memory, model, prompt, tools)
         answer = self._answer(trace)
@@ -267,7 +162,7 @@ class Agent:
             middleware=[
                 ModelGuard(
                     trace,
-                    self._schemas(names),
+                    self.schemas(names),
                     translate=model.translate,
                     only_leaning=self.settings.shows_only_leaning,
                     choice=self.settings.quote_choice,
@@ -313,36 +208,6 @@ class Agent:
             trace.first = first
         if trace.first == () and self.settings.replies_as_taught:
             trace.reply = reply_to(kinds)
-
-    def _schemas(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """Give the tools as the model is shown them: the starter sees those it was trained with."""
-        every = TOOLS if self.settings.model == "starter" else [*TOOLS, LIST_DOCUMENTS]
-        own = [convert_to_openai_tool(each) for each in self._own_tools]
-        return [each for each in every if each["function"]["name"] in names] + own
-
-    def _tools(self, asked: Wording) -> list[BaseTool]:
-        """Build the tools of one question; the searches share a numbering."""
-        settings, book = self.settings, SourceBook()
-        document = document_tool(
-            self.collection,
-            book,
-            asked=asked,
-            passages=settings.passages,
-            passage_words=settings.passage_words,
-        )
-        provider = self._provider or choose_provider(settings)
-        contents = contents_tool(self.collection.card)
-        if provider is None:
-            return [document, contents, *self._own_tools]
-        web = web_tool(
-            provider,
-            self.collection,
-            book,
-            asked=asked,
-            passages=settings.passages,
-            passage_words=settings.passage_words,
-        )
-        return [document, web, contents, *self._own_tools]
 
     def _answer(self, trace: Trace, *, stopped: str | None = None) -> Answer:
         raw = without_thinking(trace.raw or trace.partial).strip()

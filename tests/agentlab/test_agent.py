@@ -24,6 +24,7 @@ from agentlab.answer import (
 )
 from agentlab.errors import SettingsError
 from agentlab.model import OpenModel
+from agentlab.parts import Parts
 from agentlab.prompts import NOT_FOUND
 from agentlab.settings import Settings
 from agentlab.tools.providers.base import WebResult
@@ -192,10 +193,10 @@ def test_two_first_questions_at_once_open_each_part_once(
         time.sleep(0.2)
         return small_library()
 
-    monkeypatch.setattr("agentlab.agent.open_collection", open_slowly)
+    monkeypatch.setattr("agentlab.parts.open_collection", open_slowly)
     with Agent(Settings(home=tmp_path, cache=tmp_path)) as agent:
         # The class's own lock, which Python had until 3.11, is not relied on.
-        open_part = vars(Agent)["collection"].func
+        open_part = vars(Parts)["collection"].func
         threads = [threading.Thread(target=open_part, args=(agent,)) for _ in range(2)]
         for thread in threads:
             thread.start()
