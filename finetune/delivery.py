@@ -13,7 +13,7 @@ from finetune.conversion import ENERGY, Converted, Done, convert, pad
 from finetune.errors import ConversionError, ModelError, RunExistsError
 from finetune.export import write_merged
 from finetune.gguf import Quantization, find_converter, modelfile, write_gguf
-from finetune.run_folder import sha256, write
+from finetune.run_folder import QUERY_ENCODER, sha256, write
 from finetune.saving import MODEL_WEIGHTS
 from finetune.servability import (
     Engine,
@@ -56,11 +56,16 @@ class Delivery:
     servability: Servability
     converted: Converted | None = None
     gguf: Path | None = None
+    encoder: Path | None = None
+    """The tuned encoder of questions that the run has too."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return why it has this form, and what a conversion kept."""
+        """Return why it has this form, what a conversion kept, and what is left in the run."""
         notes = self.servability.reasons if self.form == self.servability.served_as else ()
+        if self.encoder:
+            left = f"`agentlab store reembed --embedder {self.encoder}` searches by it"
+            notes = (*notes, f"the run's encoder of questions stays there: {left}")
         if self.converted is None or self.form != "converted":
             return notes
         made = self.converted
@@ -97,7 +102,15 @@ def deliver(order: Order, *, done: Done | None = None) -> Delivery:
     try:
         converted = _fill(order, form, part, done)
         gguf = _to_gguf(order, part, converter) if converter else None
-        delivery = Delivery(out, form, told, converted, out / gguf.name if gguf else None)
+        encoder = order.run / QUERY_ENCODER
+        delivery = Delivery(
+            out,
+            form,
+            told,
+            converted,
+            gguf=out / gguf.name if gguf else None,
+            encoder=encoder if encoder.is_dir() else None,
+        )
         _describe(order, delivery, part)
         if out.exists():
             out.rmdir()

@@ -16,6 +16,8 @@ from finetune.data.files import files_in
 from finetune.errors import RunChangedError, RunExistsError
 
 WHOLE = "whole.json"
+QUERY_ENCODER = "query_encoder"
+"""Where a rag run's result holds the tuned encoder of questions."""
 
 
 @dataclass(frozen=True)

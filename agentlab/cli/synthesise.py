@@ -130,8 +130,8 @@ def synthesise(
     Questions come from any model (--model, --base-url, --engine), or without one from the sentences
     themselves, by rules; every row says which under `made`, and so does the end of the run. A model
     of which 20 passages in a row give no row is asked no more: small ones rarely copy a quote right
-    (of 135M parameters, hardly ever). A run that was stopped, even by kill -9, goes on where it was
-    with the same command.
+    (one of 135M parameters gave none where it was tried). A run that was stopped, even by kill -9,
+    goes on where it was with the same command.
     """
     from agentlab.cli.data import write
     from agentlab.cli.data_report import draw_synthesis, show_synthesised

@@ -28,9 +28,7 @@ from finetune.methods.encoder import embed, load_encoder, pools_first, write_enc
 from finetune.methods.marginal import answer_likelihood, marginal_loss
 from finetune.methods.method import Model, Rows, model_of, ready
 from finetune.methods.preference import Preference
-
-FOLDER = "query_encoder"
-"""Where the result holds the tuned encoder of questions."""
+from finetune.run_folder import QUERY_ENCODER
 
 HIT_AT = (1, 3, 5)
 _KEPT = "query_encoder.safetensors"
@@ -152,7 +150,7 @@ class Rag(Preference[RagConfig]):
         """Write the encoder of questions as an embedder's folder."""
         if self.config.encoder_learning_rate:
             encoder = cast("PreTrainedModel", model_of(trainer).query_encoder)
-            write_encoder(encoder, self.encoder_folder, folder / FOLDER)
+            write_encoder(encoder, self.encoder_folder, folder / QUERY_ENCODER)
 
     def loss(self, model: torch.nn.Module, rows: Sequence[Asked]) -> torch.Tensor:
         """Return the mean of the rows' negative log marginal likelihoods."""

@@ -140,6 +140,17 @@ def test_the_card_tells_data_training_scores_and_licences(
     assert "- base: not given" in card
 
 
+def test_an_export_of_a_rag_run_says_what_becomes_of_its_encoder(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder, _ = run()
+    plain = deliver(Order(run=folder, out=tmp_path / "a"))
+    assert not any("reembed" in note for note in plain.notes)
+    (folder / "query_encoder").mkdir()
+    notes = deliver(Order(run=folder, out=tmp_path / "b")).notes
+    assert f"reembed --embedder {folder / 'query_encoder'}" in notes[-1]
+
+
 def test_the_licence_of_the_base_is_read_from_its_own_card(
     run: Callable[..., Any], tiny_base: Path, tmp_path: Path
 ) -> None:
