@@ -52,6 +52,8 @@ def test_the_starter_is_made_from_the_question_sets_alone(made: Callable[..., li
         "finetune sft",
         "finetune routes",
         "finetune router",
+        "finetune intents",
+        "finetune router",
         "evaluate starter",
     ]
 
@@ -72,6 +74,8 @@ def test_an_adapter_whose_run_did_not_end_is_gone_on_with(made: Callable[..., li
         "runs/adapter/adapter_model.safetensors",
         "runs/routes.jsonl",
         "runs/router/metrics.json",
+        "runs/intents.jsonl",
+        "runs/intents/metrics.json",
     )
     assert steps(made("starter", *there)) == ["finetune sft", "evaluate starter"]
 
