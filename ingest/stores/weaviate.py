@@ -14,33 +14,20 @@ from typing import Any
 import numpy as np
 from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter, HybridFusion, MetadataQuery
-from weaviate.exceptions import (
-    UnexpectedStatusCodeError,
-    WeaviateInsertManyAllFailedError,
-    WeaviateInvalidInputError,
-)
 
 from ingest.documents import NAMESPACE, Chunk
-from ingest.errors import StoreMismatchError, StoreWriteError
 from ingest.stores.base import Hit, StoredDocument, Where
 from ingest.stores.generations import FIRST, POINTER, check_droppable, in_force, steady
+from ingest.stores.weaviate_objects import Objects
 from ingest.stores.weaviate_schema import (
     FIELDS,
     NUMBERS,
     PAGE_LABEL,
-    chunk_schema,
     chunks_name,
-    description,
-    note_schema,
     notes_name,
-    page_label,
-    spread,
 )
-from ingest.stores.weaviate_server import Server, refusal
+from ingest.stores.weaviate_server import Server
 
-_BATCH = 200
-_PAGE = 1000
-_REACH = 10_000  # QUERY_MAXIMUM_RESULTS: so far a filtered query can be paged through
 _KEYWORD = re.compile(r"Result Set '?keyword[^)]*\) Document \S+ original score ([-+.\de]+)")
 
 
@@ -79,9 +66,6 @@ class WeaviateStore:
         self._collection = collection
         self._pinned: int | None = None
         self._notes = notes_name(collection)
-        self._tenant = tenant
-        self._replicas = replicas
-        self._insert_timeout_s = insert_timeout_s
         self._server = Server(
             url,
             api_key=api_key,
@@ -92,8 +76,13 @@ class WeaviateStore:
             folder=folder,
             binaries=binaries,
         )
-        self._known: set[str] = set()
-        self._unlabelled: set[str] = set()  # the classes made before pages had labels
+        self._objects = Objects(
+            self._server,
+            collection,
+            tenant=tenant,
+            replicas=replicas,
+            insert_timeout_s=insert_timeout_s,
+        )
 
     @property
     def generation(self) -> int:
@@ -113,44 +102,40 @@ class WeaviateStore:
     def drop(self, generation: int) -> None:
         """Delete a generation that is not in force, with its notes."""
         check_droppable(generation, self.generation)
-        name = chunks_name(self._collection, generation)
-        if self._exists(name):
-            collections = self._server.client.collections
-            erase: Any = partial(collections.delete, name)
-            if self._tenant:
-                erase = partial(collections.use(name).tenants.remove, [self._tenant])
-            self._server.ask("delete", erase)
-            self._known.discard(name)
+        self._objects.drop(chunks_name(self._collection, generation))
         notes = [_marked(each, generation) for each in self.beside(generation).notes()]
-        self._delete(self._notes, [str(_note_id(each)) for each in notes])
+        self._objects.delete(self._notes, [str(_note_id(each)) for each in notes])
 
     def write(self, chunks: Sequence[Chunk], vectors: np.ndarray) -> None:
         """Insert or replace chunks by id; raise when the server refuses even one."""
         if not chunks:
             return
         name = self._chunks
-        self._create(name)
+        self._objects.create(name)
         objects = [
             DataObject(properties=_properties(chunk), uuid=chunk.id, vector=vector.tolist())
             for chunk, vector in zip(chunks, vectors, strict=True)
         ]
-        for start in range(0, len(objects), _BATCH):
-            self._insert(name, objects[start : start + _BATCH])
+        self._objects.insert(name, objects)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove the chunks with these ids."""
-        self._delete(self._chunks, ids)
+        self._objects.delete(self._chunks, ids)
 
     def ids(self, sources: Sequence[str]) -> set[str]:
         """Read back the ids of all chunks of these sources."""
         name = self._chunks
-        return {str(each.uuid) for source in sources for each in self._of(name, source, ["source"])}
+        return {
+            str(each.uuid)
+            for source in sources
+            for each in self._objects.of(name, source, ["source"])
+        }
 
     def rows(self, source: str) -> list[tuple[Chunk, np.ndarray]]:
         """Read the chunks of a source with their vectors."""
         return [
             (_chunk(each), np.asarray(each.vector["default"], dtype=np.float32))
-            for each in self._of(self._chunks, source, FIELDS, vectors=True)
+            for each in self._objects.of(self._chunks, source, FIELDS, vectors=True)
         ]
 
     def hybrid(
@@ -197,13 +182,13 @@ class WeaviateStore:
 
     def _search(self, generation: int, query: str, where: Where, **how: Any) -> list[Any]:
         name = chunks_name(self._collection, generation)
-        if not self._exists(name):
+        if not self._objects.exists(name):
             return []
         ask = partial(
-            self._data(name).query.hybrid,
+            self._objects.data(name).query.hybrid,
             query,
-            filters=_filters(where, labelled=name not in self._unlabelled),
-            return_properties=self._there(name, FIELDS),
+            filters=_filters(where, labelled=self._objects.labelled(name)),
+            return_properties=self._objects.there(name, FIELDS),
             **how,
         )
         return list(self._server.ask("search", ask).objects)
@@ -211,7 +196,7 @@ class WeaviateStore:
     def documents(self) -> list[StoredDocument]:
         """List the documents, ordered by source."""
         pages: dict[tuple[str, str, str], list[int]] = {}
-        for each in self._scan(self._chunks, ["document", "source", "title", "page"]):
+        for each in self._objects.scan(self._chunks, ["document", "source", "title", "page"]):
             value = each.properties
             key = (value["source"], value["document"], value.get("title") or "")
             pages.setdefault(key, []).append(int(value["page"]))
@@ -224,7 +209,7 @@ class WeaviateStore:
 
     def chunks(self) -> Iterator[Chunk]:
         """Iterate over all chunks, in pages read by cursor."""
-        for each in self._scan(self._chunks, FIELDS):
+        for each in self._objects.scan(self._chunks, FIELDS):
             yield _chunk(each)
 
     def sample(self, limit: int) -> list[Chunk]:
@@ -234,17 +219,17 @@ class WeaviateStore:
     def count(self) -> int:
         """Count the chunks."""
         name = self._chunks
-        return self._count(name, None) if self._exists(name) else 0
+        return self._objects.count(name) if self._objects.exists(name) else 0
 
     def put_note(self, name: str, value: Mapping[str, Any]) -> None:
         """Keep a JSON value as one object, replaced whole."""
         self._put_note(_marked(name, self.generation), value)
 
     def _put_note(self, name: str, value: Mapping[str, Any]) -> None:
-        self._create(self._notes)
+        self._objects.create(self._notes)
         text = json.dumps(value, ensure_ascii=False)
         note = DataObject(properties={"name": name, "value": text}, uuid=_note_id(name))
-        self._insert(self._notes, [note])
+        self._objects.insert(self._notes, [note])
 
     def note(self, name: str) -> dict[str, Any] | None:
         """Read a note back, or None."""
@@ -253,10 +238,10 @@ class WeaviateStore:
         )
 
     def _read_note(self, name: str) -> dict[str, Any] | None:
-        if not self._exists(self._notes):
+        if not self._objects.exists(self._notes):
             return None
         fetch = partial(
-            self._data(self._notes).query.fetch_object_by_id,
+            self._objects.data(self._notes).query.fetch_object_by_id,
             _note_id(name),
             return_properties=["value"],
         )
@@ -269,7 +254,7 @@ class WeaviateStore:
     def notes(self) -> list[str]:
         """List the names of the notes."""
         start = _marked("", self.generation)
-        found = [each.properties["name"] for each in self._scan(self._notes, ["name"])]
+        found = [each.properties["name"] for each in self._objects.scan(self._notes, ["name"])]
         own = {each.removeprefix(start) for each in found if each.startswith(start)}
         return sorted(each for each in own - {POINTER} if "/" not in each)
 
@@ -284,153 +269,6 @@ class WeaviateStore:
     def _chunks(self) -> str:
         """Name the class of the generation in force."""
         return chunks_name(self._collection, self.generation)
-
-    def _data(self, name: str) -> Any:
-        collection = self._server.client.collections.use(name)
-        return collection.with_tenant(self._tenant) if self._tenant else collection
-
-    def _count(self, name: str, filters: Any) -> int:
-        ask = partial(self._data(name).aggregate.over_all, filters=filters, total_count=True)
-        return int(self._server.ask("count chunks", ask).total_count or 0)
-
-    def _of(
-        self, name: str, source: str, names: list[str], *, vectors: bool = False
-    ) -> Iterator[Any]:
-        """Give the objects of a source; a filter and the cursor exclude each other."""
-        if not self._exists(name):
-            return
-        same = Filter.by_property("source").equal(source)
-        total = self._count(name, same)
-        if total > _REACH:
-            scanned = self._scan(name, names, vectors=vectors)
-            yield from (each for each in scanned if each.properties["source"] == source)
-            return
-        fetch = partial(
-            self._data(name).query.fetch_objects,
-            filters=same,
-            limit=_PAGE,
-            return_properties=self._there(name, names),
-            include_vector=vectors,
-        )
-        for start in range(0, total, _PAGE):
-            yield from self._server.ask("list chunks", partial(fetch, offset=start)).objects
-
-    def _scan(self, name: str, names: list[str], *, vectors: bool = False) -> Iterator[Any]:
-        if not self._exists(name):
-            return
-        fetch = partial(
-            self._data(name).query.fetch_objects,
-            limit=_PAGE,
-            return_properties=self._there(name, names),
-            include_vector=vectors,
-        )
-        after: uuid.UUID | None = None
-        while found := self._server.ask("list chunks", partial(fetch, after=after)).objects:
-            yield from found
-            after = found[-1].uuid
-
-    def _insert(self, name: str, objects: list[DataObject[Any, Any]]) -> None:
-        """Insert by upsert; what is refused is tried once more, then raised with its reasons."""
-        total, reasons = len(objects), {}
-        for _ in range(2):
-            insert = partial(_insert_many, self._data(name), objects)
-            reasons = self._server.ask("write", insert, timeout_s=self._insert_timeout_s)
-            if not reasons:
-                return
-            objects = [objects[index] for index in sorted(reasons)]
-        given = list(dict.fromkeys(reasons.values()))
-        first = objects[0].properties
-        place = f", first {first['source']} page {first['page']}" if "source" in first else ""
-        message = (
-            f"Weaviate at {self._server.url} refused {len(objects)} of {total} objects{place}:"
-            f" {'; '.join(given[:3])}"
-        )
-        raise refusal(message, " ".join(given), otherwise=StoreWriteError)
-
-    def _delete(self, name: str, ids: Sequence[str]) -> None:
-        if self._exists(name):
-            for start in range(0, len(ids), _BATCH):
-                self._delete_batch(name, ids[start : start + _BATCH])
-
-    def _delete_batch(self, name: str, ids: Sequence[str]) -> None:
-        # The server deletes at most QUERY_MAXIMUM_RESULTS objects a call, so until none is left.
-        named = Filter.by_id().contains_any(ids)
-        erase = partial(self._data(name).data.delete_many, where=named)
-        while (outcome := self._server.ask("delete", erase)).matches:
-            if outcome.failed or not outcome.successful:
-                message = (
-                    f"Weaviate at {self._server.url} could not delete {outcome.failed} of"
-                    f" {outcome.matches} chunks; try again, and look at the server's log"
-                )
-                raise StoreWriteError(message)
-
-    def _exists(self, name: str) -> bool:
-        """Tell whether a class is there, and in it the tenant; they are looked for until found."""
-        if name in self._known:
-            return True
-        if not self._has_class(name):
-            return False
-        if self._tenant:
-            there = partial(self._server.client.collections.use(name).tenants.exists, self._tenant)
-            if not self._server.ask("look for a tenant", there):
-                return False
-        self._known.add(name)
-        return True
-
-    def _has_class(self, name: str) -> bool:
-        client = self._server.client
-        if not self._server.ask("read its schema", partial(client.collections.exists, name)):
-            return False
-        config = self._server.ask("read its schema", self._data(name).config.get)
-        if config.description != description(self._collection, name):
-            message = (
-                f"Weaviate at {self._server.url} has a collection {name} that is not agentlab's"
-                f" {self._collection!r}; choose another collection name"
-            )
-            raise StoreMismatchError(message)
-        if name != self._notes and PAGE_LABEL not in {each.name for each in config.properties}:
-            self._unlabelled.add(name)
-        with_tenants = config.multi_tenancy_config.enabled
-        if with_tenants != bool(self._tenant):
-            raise StoreMismatchError(self._tenancy(with_tenants))
-        return True
-
-    def _tenancy(self, with_tenants: bool) -> str:
-        where = f"The collection {self._collection!r} of Weaviate at {self._server.url}"
-        if with_tenants:
-            return f"{where} is kept by tenants: name one (--tenant, or weaviate_tenant)"
-        return (
-            f"{where} was made without tenants and cannot take {self._tenant!r}: leave the tenant"
-            " out, or choose another collection"
-        )
-
-    def _create(self, name: str) -> None:
-        """Create a class that is not there; its tenant comes into being with the first write."""
-        if self._exists(name) or self._has_class(name):
-            self._add_labels(name)
-            return
-        make = partial(
-            self._server.client.collections.create,
-            name,
-            description=description(self._collection, name),
-            **(note_schema() if name == self._notes else chunk_schema(self._server.version())),
-            **spread(self._tenant, self._replicas),
-        )
-        self._server.ask("create a collection", partial(_create_once, make))
-        self._has_class(name)
-
-    def _add_labels(self, name: str) -> None:
-        """Let a class that was made before pages had labels keep them from now on."""
-        if name in self._unlabelled:
-            add = partial(
-                self._server.client.collections.use(name).config.add_property, page_label()
-            )
-            self._server.ask("add a property", partial(_create_once, add))
-            self._unlabelled.discard(name)
-
-    def _there(self, name: str, names: list[str]) -> list[str]:
-        """Leave out what a class does not keep: to ask for it is an error."""
-        return [each for each in names if each != PAGE_LABEL or name not in self._unlabelled]
 
 
 def _properties(chunk: Chunk) -> dict[str, Any]:
@@ -472,25 +310,6 @@ def _filters(where: Where, *, labelled: bool) -> Any:
             pages.append(Filter.by_property(PAGE_LABEL).contains_any(list(where.labels)))
         parts.append(Filter.any_of(pages))
     return Filter.all_of(parts) if parts else None
-
-
-def _insert_many(data: Any, objects: list[DataObject[Any, Any]]) -> dict[int, str]:
-    """Insert and give the reason of every object that was refused, by its index."""
-    try:
-        errors = data.data.insert_many(objects).errors
-    except WeaviateInsertManyAllFailedError as error:
-        reason = str(error.message).rpartition("errors: ")[2]
-        return dict.fromkeys(range(len(objects)), reason)
-    return {index: str(error.message) for index, error in errors.items()}
-
-
-def _create_once(make: Any) -> None:
-    """Create a collection or a property; another process may have been faster."""
-    try:
-        make()
-    except (UnexpectedStatusCodeError, WeaviateInvalidInputError) as error:
-        if "already exists" not in str(error):
-            raise
 
 
 def _marked(note: str, generation: int) -> str:

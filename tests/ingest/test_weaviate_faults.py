@@ -119,7 +119,7 @@ def test_a_chunk_that_was_acknowledged_but_lost_is_not_read_back(
 def test_a_source_beyond_the_reach_of_a_query_is_read_back_by_cursor(
     fake: FakeWeaviate, store: WeaviateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.stores.weaviate._REACH", 5)
+    monkeypatch.setattr("ingest.stores.weaviate_objects._REACH", 5)
     monkeypatch.setattr("weaviate_fake.REACH", 1000)
     chunks = passages(10)
     store.write([*chunks, *passages(3, source="other.pdf")], vectors(13))
