@@ -41,11 +41,11 @@ from agentlab.prompts import CARD_WORDS, parse_answer, system_prompt, without_th
 from agentlab.relay import Relay
 from agentlab.router import first_calls, kinds_of, reply_to
 from agentlab.speech import Speech
+from agentlab.tools.contents import EMPTY_HINT
 from agentlab.trace import Trace
 from agentlab.view import questions
 from ingest.collection import Collection
 
-EMPTY_HINT = "The library is empty: `agentlab ingest PATH` reads documents into it."
 UNSEARCHED = "The model answered without searching: nothing in this answer was checked."
 _log = logging.getLogger(__name__)
 

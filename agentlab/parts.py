@@ -130,24 +130,10 @@ class Parts:
 
     def tools(self, asked: Wording) -> list[BaseTool]:
         """Build the tools of one question; the searches share a numbering."""
-        settings, book = self.settings, SourceBook()
-        document = document_tool(
-            self.collection,
-            book,
-            asked=asked,
-            passages=settings.passages,
-            passage_words=settings.passage_words,
-        )
+        settings, library, book = self.settings, self.collection, SourceBook()
+        shown: Any = {"passages": settings.passages, "passage_words": settings.passage_words}
+        searches = [document_tool(library, book, asked=asked, **shown)]
         provider = self._provider or choose_provider(settings)
-        contents = contents_tool(self.collection.card)
-        if provider is None:
-            return [document, contents, *self._own_tools]
-        web = web_tool(
-            provider,
-            self.collection,
-            book,
-            asked=asked,
-            passages=settings.passages,
-            passage_words=settings.passage_words,
-        )
-        return [document, web, contents, *self._own_tools]
+        if provider:
+            searches.append(web_tool(provider, library, book, asked=asked, **shown))
+        return [*searches, contents_tool(library.card), *self._own_tools]

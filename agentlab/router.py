@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agentlab.probing import Wording
-from agentlab.prompts import LIST_DOCUMENTS, SEARCH_DOCUMENTS, SEARCH_WEB
+from agentlab.prompts import LIST_DOCUMENTS, SEARCHES
 from agentlab.small_talk import replies
 from ingest.evidence import Strength
 
 WEIGHTS, CONFIG = "router.safetensors", "router_config.json"
 ASK, LIVE, LIBRARY, TALK = "ask", "live", "library", "talk"
-_DOCUMENTS, _WEB, LISTS = (
-    str(tool["function"]["name"]) for tool in (SEARCH_DOCUMENTS, SEARCH_WEB, LIST_DOCUMENTS)
-)
+_DOCUMENTS, _WEB = SEARCHES
+LISTS = str(LIST_DOCUMENTS["function"]["name"])
 SURE = 0.7
 """The probability from which on a kind decides; below it the model does."""
 CLEAR, DOUBTED = 0.9, 0.5
@@ -50,9 +49,9 @@ def first_calls(
     """
     shares = _by_kind(kinds)
     kind = _likeliest(shares)
-    # What is the one or the other needs no search in either case.
-    sure = sum(shares.get(each, 0.0) for each in (LIBRARY, TALK))
-    if max(shares[kind], sure if kind in (LIBRARY, TALK) else 0.0) < SURE:
+    # Whether it is talk or about the library, it needs no search: they are sure together.
+    alike = (LIBRARY, TALK) if kind in (LIBRARY, TALK) else (kind,)
+    if sum(shares.get(each, 0.0) for each in alike) < SURE:
         return None
     matches = strength in ("good", "strong")
     if kind == LIBRARY:

@@ -37,16 +37,16 @@ def training_scenes() -> tuple[HandbookItem, ...]:
 
 
 @cache
-def _scenes() -> tuple[tuple[HandbookItem, ...], ...]:
-    """Read every scene's questions, in the order of the files."""
+def _scenes(names: tuple[str, ...] = _FILES) -> tuple[tuple[HandbookItem, ...], ...]:
+    """Read each scene's questions, in the order of the files."""
     folder = resources.files("agentlab.starter").joinpath("scenes")
-    files = [folder.joinpath(f"{name}.toml").read_text(encoding="utf-8") for name in _FILES]
+    files = [folder.joinpath(f"{name}.toml").read_text(encoding="utf-8") for name in names]
     return tuple(tuple(_items(scene)) for file in files for scene in tomllib.loads(file)["scenes"])
 
 
-def scene_items() -> tuple[HandbookItem, ...]:
-    """Give every question of every scene."""
-    return tuple(item for scene in _scenes() for item in scene)
+def scene_items(names: tuple[str, ...] = _FILES) -> tuple[HandbookItem, ...]:
+    """Give every question of every scene, or of those in the files of these names."""
+    return tuple(item for scene in _scenes(names) for item in scene)
 
 
 def _items(scene: Mapping[str, Any]) -> Iterator[HandbookItem]:

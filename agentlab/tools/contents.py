@@ -10,7 +10,7 @@ from ingest.card import CardEntry, CollectionCard
 
 _LISTED = 20
 _TOPICS = 4
-_EMPTY = "The library is empty: `agentlab ingest PATH` reads documents into it."
+EMPTY_HINT = "The library is empty: `agentlab ingest PATH` reads documents into it."
 
 
 def contents_tool(card: CollectionCard | None) -> BaseTool:
@@ -32,7 +32,7 @@ def contents_tool(card: CollectionCard | None) -> BaseTool:
 def contents(card: CollectionCard | None) -> str:
     """List the documents with their size and topics; of many the first ones, and how many more."""
     if card is None or not card.entries:
-        return _EMPTY
+        return EMPTY_HINT
     lines = [_line(entry) for entry in card.entries[:_LISTED]]
     more = card.documents - len(lines)
     if more > 0:
