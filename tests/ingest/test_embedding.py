@@ -80,13 +80,13 @@ def test_a_fingerprint_changes_with_whatever_decides_the_vectors(tmp_path: Path)
 def test_rounded_weights_stay_within_half_a_step_of_what_they_were() -> None:
     from ingest.embedding.export import rounded
 
-    weight = np.random.default_rng(1).normal(size=(128, 5)).astype(np.float32)
-    weight[:64, 0] = 0
+    weight = np.random.default_rng(1).normal(size=(256, 5)).astype(np.float32)
+    weight[:128, 0] = 0
     quantised, scales = rounded(weight)
-    assert (quantised.shape, quantised.dtype, scales.shape) == ((5, 2, 64), np.uint8, (10,))
+    assert (quantised.shape, quantised.dtype, scales.shape) == ((5, 2, 128), np.uint8, (10,))
     steps = scales.reshape(5, 2, 1)
-    back = ((quantised.astype(np.float32) - 128) * steps).reshape(5, 128).T
-    assert (np.abs(back - weight) <= steps.repeat(64, 2).reshape(5, 128).T * 0.501).all()
+    back = ((quantised.astype(np.float32) - 128) * steps).reshape(5, 256).T
+    assert (np.abs(back - weight) <= steps.repeat(128, 2).reshape(5, 256).T * 0.501).all()
 
 
 @pytest.mark.slow
