@@ -22,7 +22,7 @@ _KEPT_EVERY = 6
 _FILES = (
     "appliances", "encyclopaedia", "events", "farming", "health", "insurance", "laboratory",
     "lodging", "memos", "reports", "school", "shops", "software", "staff", "town", "travel_costs",
-    "workshop", "comparisons", "faqs", "papers", "sheets", "attributes",
+    "workshop", "comparisons", "faqs", "papers", "sheets", "attributes", "wordings",
 )  # fmt: skip
 
 
