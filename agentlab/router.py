@@ -26,7 +26,7 @@ SURE = 0.7
 CLEAR, DOUBTED = 0.9, 0.5
 """What is talk with at least the first probability needs no search, though the library matches it,
 unless the reader sees an answer there with at least the second."""
-ANSWERED = 0.8
+ANSWERED = 0.6
 """The reader's probability from which on what the library holds is not asked of the web."""
 
 
