@@ -4,7 +4,7 @@ A row's prompt is a question; its further fields are what is known of it: `answe
 answers (empty where the sources hold none), and `route`, the tool that ought to be called first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from langchain_core.tools import BaseTool
 
 from agentlab.answer import Source
 from agentlab.citations import check, holds_claim, holds_quote
+from agentlab.library import open_collection
 from agentlab.probing import Wording, probe
 from agentlab.prompts import (
     CARD_WORDS,
@@ -26,7 +27,7 @@ from agentlab.settings import Settings
 from agentlab.toolcalls import Call, read
 from agentlab.tools.documents import document_tool
 from agentlab.tools.errors import ToolError, ToolInputError
-from agentlab.tools.providers import Provider
+from agentlab.tools.providers import Provider, choose_provider
 from agentlab.tools.sources import SourceBook
 from agentlab.tools.web import web_tool
 from finetune.data.rows import Message, Prompt, as_text
@@ -40,6 +41,22 @@ class AgentWorld:
     """Questions asked of a library and, where there is a provider, of the web."""
 
     rewards = ("format", "route", "citation", "answer", "brevity")
+
+    @classmethod
+    def open(
+        cls, settings: Settings, *, progress: Callable[[str], None] | None = None
+    ) -> "AgentWorld":
+        """Open the library and the web search that the settings name; who opens it closes it."""
+        collection = open_collection(settings, progress=progress)
+        return cls(collection, choose_provider(settings), settings)
+
+    def close(self) -> None:
+        """Close the library."""
+        self.collection.close()
+
+    def __reduce__(self) -> tuple[Callable[[Settings], "AgentWorld"], tuple[Settings]]:
+        """Let another process open the same for itself."""
+        return AgentWorld.open, (self.settings,)
 
     def __init__(
         self, collection: Collection, provider: Provider | None, settings: Settings

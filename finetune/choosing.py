@@ -171,10 +171,11 @@ def _stage(
         "max_length": length,
     }
     settings |= _own(method, gpu=bool(situation.hardware.gpus))
-    processes = 1 if _writes(method) else max(1, len(situation.hardware.gpus))
+    processes = max(1, len(situation.hardware.gpus))
     if processes > 1:  # a step's rows are shared evenly
         share = processes * int(str(settings.get("micro_batch", 1)))
-        settings |= {"processes": processes, "batch": share * max(1, round(16 / share))}
+        batch = 4 if method == "grpo" else 16
+        settings |= {"processes": processes, "batch": share * max(1, round(batch / share))}
     work = _workload(method, settings, found, situation)
     tokens = round(sum(each.tokens * each.unique / max(1, each.rows) for each in found) * epochs)
     cost = estimate(

@@ -15,10 +15,6 @@ ATTENTION = ("q_proj", "k_proj", "v_proj")
 """The `attention` preset: the modules' names in the Llama family and its many relatives."""
 
 
-ALONE = frozenset({"ppo", "grpo"})
-"""Methods whose steps go over what the model itself writes, which no processes share yet."""
-
-
 class TuneConfig(RunConfig):
     """Settings that every method on a language model has.
 
@@ -56,9 +52,14 @@ class TuneConfig(RunConfig):
         return self.compare
 
     @property
+    def rows_a_step(self) -> int:
+        """Return how many rows go through the model for a step, in all processes."""
+        return self.batch
+
+    @property
     def accumulation(self) -> int:
         """Return how many micro batches each process takes for a step."""
-        return self.batch // (self.micro_batch * self.processes)
+        return self.rows_a_step // (self.micro_batch * self.processes)
 
     @property
     def alpha(self) -> int:
@@ -80,15 +81,15 @@ class TuneConfig(RunConfig):
         if self.compare and (self.tuner == "full" or self.adapter):
             msg = "compare trains adapters from the start: leave it out with tuner=full or adapter"
             raise ValueError(msg)
-        if self.batch % (self.micro_batch * self.processes):
+        if self.rows_a_step % (self.micro_batch * self.processes):
             shares = "" if self.processes == 1 else f" times processes={self.processes}"
-            msg = f"micro_batch={self.micro_batch}{shares} does not divide batch={self.batch}"
+            rows = f"batch={self.batch}"
+            if self.rows_a_step > self.batch:
+                rows = f"the {self.rows_a_step} rows of a step"
+            msg = f"micro_batch={self.micro_batch}{shares} does not divide {rows}"
             raise ValueError(msg)
         if self.processes > 1 and self.compare:
             msg = "compare trains the others in one process: leave it out with processes"
-            raise ValueError(msg)
-        if self.processes > 1 and self.method in ALONE:
-            msg = f"{self.method} writes while it learns, in one process: leave processes out"
             raise ValueError(msg)
         return self
 
@@ -198,6 +199,11 @@ class GrpoConfig(TuneConfig):
     beta: float = Field(0.0, ge=0)
     epsilon: float = Field(0.2, gt=0, lt=1)
 
+    @property
+    def rows_a_step(self) -> int:
+        """Return how many episodes a step learns from."""
+        return self.batch * self.generations
+
     def weights(self, known: Sequence[str]) -> dict[str, float]:
         """Return the weight of each reward, 1 for all that are known where none is set.
 
@@ -237,6 +243,9 @@ class RagConfig(TuneConfig):
         if self.tuner == "full":
             msg = "rag trains an adapter beside the encoder: leave tuner=full out"
             raise ValueError(msg)
+        if self.processes > 1:
+            msg = "rag trains encoder and model in one process on one GPU: leave processes out"
+            raise ValueError(msg)
         if self.passages > self.candidates:
             msg = (
                 f"passages={self.passages} are weighed of candidates={self.candidates}: raise those"
@@ -248,11 +257,11 @@ class RagConfig(TuneConfig):
 class PpoConfig(TuneConfig):
     """Proximal policy optimisation (Schulman et al. 2017) of answers that the model writes itself.
 
-    Of each `rollout` answers (4 batches unless it is set), at most `completion_length` tokens long,
-    steps of `batch` learn in `passes` passes. `rewards` say how good an answer is; one that was not
-    ended loses `unended_penalty`. `kl` is what a nat away from the reference costs, which
-    `kl_target`, nats an answer, adapts (Ziegler et al. 2019); beyond `kl_limit`, nats a token, the
-    run stops.
+    Of each `rollout` answers (4 batches or more unless it is set), at most `completion_length`
+    tokens long, steps of `batch` learn in `passes` passes. `rewards` say how good an answer is; one
+    that was not ended loses `unended_penalty`. `kl` is what a nat away from the reference costs,
+    which `kl_target`, nats an answer, adapts (Ziegler et al. 2019); beyond `kl_limit`, nats a
+    token, the run stops.
     """
 
     method: ClassVar[str] = "ppo"
@@ -281,7 +290,7 @@ class PpoConfig(TuneConfig):
     @property
     def answers(self) -> int:
         """Return how many answers a rollout has."""
-        return self.rollout or 4 * self.batch
+        return self.rollout or self.batch * self.processes * math.ceil(4 / self.processes)
 
     def needed_rewards(self) -> Rewards:
         """Return the rewards; raise ConfigError where there are none."""
@@ -316,6 +325,13 @@ class PpoConfig(TuneConfig):
             raise ValueError(msg)
         if self.answers % self.batch:
             msg = f"batch={self.batch} does not divide rollout={self.answers}"
+            raise ValueError(msg)
+        if self.answers // self.batch % self.processes:
+            whole = self.batch * self.processes
+            msg = (
+                f"each of processes={self.processes} writes as many batches of a rollout: make "
+                f"rollout={self.answers} a multiple of {whole}"
+            )
             raise ValueError(msg)
         if self.completion_length >= self.max_length:
             msg = f"completion_length={self.completion_length} leaves no room in max_length"

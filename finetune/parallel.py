@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import queue
 import signal
 import socket
@@ -16,7 +17,8 @@ from pathlib import Path
 from finetune.errors import StoppedError, WorkerError
 from finetune.events import Event
 from finetune.method_config import TuneConfig
-from finetune.worker import heard
+from finetune.rollouts import World
+from finetune.worker import WORLD, heard
 
 LAST_LINES = 20
 PATIENCE_S = 120.0
@@ -24,7 +26,9 @@ PATIENCE_S = 120.0
 LOOK_EVERY_S = 1.0
 
 
-def train_in_processes(config: TuneConfig, *, base: Path | None, resume: bool) -> Iterator[Event]:
+def train_in_processes(
+    config: TuneConfig, *, base: Path | None, world: World | None, resume: bool
+) -> Iterator[Event]:
     """Train as the settings say in `config.processes` processes, and yield what the first tells.
 
     Closing the iterator and Ctrl-C save a checkpoint first, as with one process.
@@ -39,6 +43,7 @@ def train_in_processes(config: TuneConfig, *, base: Path | None, resume: bool) -
             "resume": resume,
         }
         (folder / "task.json").write_text(json.dumps(described), encoding="utf-8")
+        (folder / WORLD).write_bytes(pickle.dumps(world))
         workers = _start(folder, config.processes)
         try:
             yield from _events(workers)

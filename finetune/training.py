@@ -23,7 +23,7 @@ from finetune.method_config import TuneConfig
 from finetune.methods.method import Method, Model, Rows
 from finetune.neural import spread
 from finetune.parallel import train_in_processes
-from finetune.processes import company
+from finetune.processes import check_launch, company
 from finetune.report import write_report
 from finetune.rollouts import World
 from finetune.run_folder import data_hashes, sha256, step_of, write
@@ -45,12 +45,14 @@ def train(
     """Tune a model as the settings say, and yield what happens.
 
     `base` is the folder of the model that `config.model` names; without it `config.model` is that
-    folder. `world` is what the model acts in and is judged by, for the methods that let it act.
+    folder. `world` is what the model acts in and is judged by, for the methods that let it act;
+    with several `processes` each gets one of its own, by pickle.
     Closing the iterator saves a checkpoint first, and so does Ctrl-C, which ends in a StoppedError;
     `resume` goes on from the last one, with the losses of a run never stopped.
     """
+    check_launch(config.processes)
     if config.processes > company().size:
-        yield from train_in_processes(config, base=base, resume=resume)
+        yield from train_in_processes(config, base=base, world=world, resume=resume)
     else:
         yield from events_of(_TuneRun(config, base, world, resume=resume))
 

@@ -15,6 +15,8 @@ from finetune.method_config import load_config
 from finetune.processes import company
 
 MARK = "event "
+WORLD = "world.pickle"
+"""The file beside the task with what the model acts in, or None."""
 
 
 def tell(item: Any) -> str:
@@ -44,7 +46,8 @@ def main(task: Path) -> int:
 
         PartialState(cpu=not torch.cuda.is_available())
         base = Path(given["base"]) if given["base"] else None
-        for event in train(config, base=base, resume=given["resume"]):
+        world = pickle.loads((task.parent / WORLD).read_bytes())  # noqa: S301 - our own file
+        for event in train(config, base=base, world=world, resume=given["resume"]):
             if company().leads:
                 lines.write(tell(event) + "\n")
     except BaseException as error:

@@ -63,8 +63,12 @@ app.command(epilog=feedback_rounds.EXAMPLES)(feedback_rounds.rlmf)
 def group() -> None:
     """Tune models, embedder, reader and router.
 
-    It needs pip install 'agentlab-rag[train]'. `agentlab advise` says which method fits.
+    It needs pip install 'agentlab-rag[train]'. `agentlab advise` says which method fits. Several
+    GPUs: --set processes=N, which starts N processes itself, without `accelerate launch`.
     """
+    from finetune.processes import check_launch
+
+    check_launch()
 
 
 @app.command(epilog=READER_EXAMPLES)

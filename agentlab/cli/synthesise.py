@@ -33,7 +33,6 @@ Examples:
 """
 Kind = Literal["qa", "reader", "raft", "conversations", "pairs"]
 Way = Literal["auto", "model", "sentences"]
-_ANSWER_TOKENS = 1024
 _PARALLEL = 4
 _PATIENCE = 20
 
@@ -91,6 +90,15 @@ def synthesise(
             help="conversations, pairs: share whose answer is hidden.",
         ),
     ] = 0.2,
+    answer_tokens: Annotated[
+        int,
+        typer.Option(
+            "--answer-tokens",
+            min=16,
+            metavar="N",
+            help="Longest reply of the model: less if it reads few tokens, more if it thinks.",
+        ),
+    ] = 1024,
     parallel: Annotated[
         int | None,
         typer.Option(
@@ -155,7 +163,7 @@ def synthesise(
             absent=absent,
         )  # fmt: skip
         if by_model:
-            opened = open_model(with_changes(settings, max_tokens=_ANSWER_TOKENS), progress=tell)
+            opened = open_model(with_changes(settings, max_tokens=answer_tokens), progress=tell)
         made = f"model {opened.name}" if opened else "sentences"
         plan = Plan(
             out=out,

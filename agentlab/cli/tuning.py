@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -342,15 +342,10 @@ def _world(config: Path | None) -> "Iterator[AgentWorld]":
     """Open what the agent acts in: the library and the web search that the settings name."""
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell
-    from agentlab.library import open_collection
-    from agentlab.tools.providers import choose_provider
     from agentlab.tuning_world import AgentWorld
 
-    collection = open_collection(settings, progress=tell)
-    try:
-        yield AgentWorld(collection, choose_provider(settings), settings)
-    finally:
-        collection.close()
+    with closing(AgentWorld.open(settings, progress=tell)) as world:
+        yield world
 
 
 def _print_plan(plan: "TuneConfig", seen: "Seen | None") -> None:

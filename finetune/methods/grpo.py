@@ -46,13 +46,12 @@ class Grpo(Method[GrpoConfig]):
         """Build the trainer, each of whose steps acts `generations` times on `batch` prompts."""
         config = self.config
         weights = self._weights()
-        answers = config.batch * config.generations
         settings = TrlConfig(
             **arguments(config, folder, total=config.steps(len(rows.items))),
             per_device_train_batch_size=config.micro_batch,
-            gradient_accumulation_steps=answers // config.micro_batch,
+            gradient_accumulation_steps=config.accumulation,
             gradient_checkpointing=torch.cuda.is_available(),
-            generation_batch_size=answers,
+            generation_batch_size=config.rows_a_step,
             num_generations=config.generations,
             max_completion_length=config.max_length,
             beta=config.beta,

@@ -18,9 +18,10 @@ from finetune.encoding import require_template
 from finetune.errors import ExampleError
 from finetune.method_config import PpoConfig
 from finetune.methods.actor_critic import VALUE_WEIGHTS, ActorCritic, keep_reference
+from finetune.methods.answering import Answerer, Asked
 from finetune.methods.common import arguments
 from finetune.methods.method import Method, Model, Rows, ready
-from finetune.methods.ppo_trainer import Asked, PpoTrainer
+from finetune.methods.ppo_trainer import PpoTrainer
 from finetune.methods.rollout import generation_config
 from finetune.saving import MODEL_WEIGHTS
 from finetune.scoring import Scorer
@@ -84,19 +85,23 @@ class Ppo(Method[PpoConfig]):
             actor.load_value_head(config.adapter)
         trainer = PpoTrainer(
             config,
-            actor,
-            rows.items,
-            self.scorer,
-            generation_config(
-                model,
+            Answerer(
+                config,
+                actor,
+                self.scorer,
+                generation_config(
+                    model,
+                    self.tokenizer,
+                    length=config.completion_length,
+                    temperature=config.temperature,
+                ),
                 self.tokenizer,
-                length=config.completion_length,
-                temperature=config.temperature,
             ),
+            rows.items,
             args=TrainingArguments(
                 **arguments(config, folder, total=config.steps(len(rows.items))),
                 per_device_train_batch_size=config.micro_batch,
-                gradient_accumulation_steps=config.batch // config.micro_batch,
+                gradient_accumulation_steps=config.accumulation,
                 gradient_checkpointing=torch.cuda.is_available(),
                 train_sampling_strategy="sequential",
                 remove_unused_columns=False,
@@ -109,7 +114,7 @@ class Ppo(Method[PpoConfig]):
     def measure(self, trainer: Trainer, held_out: Rows) -> Mapping[str, float]:
         """Return what answers to held-out prompts earn; the loss is the KL's cost less that."""
         assert isinstance(trainer, PpoTrainer)  # noqa: S101 - it is the one made above
-        seen = trainer.answer(held_out.items, seed=self.config.seed).measures
+        seen = trainer.answerer.answer(held_out.items, seed=self.config.seed).measures
         return {"loss": trainer.kl * seen["kl"] - seen["reward"], **seen}
 
     def conclude(self, trainer: Trainer, rows: Rows, folder: Path) -> None:  # noqa: ARG002

@@ -7,19 +7,17 @@ whole run, and a checkpoint holds the rollout that it falls in, so a resumed run
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
 
-from finetune.data.rows import Prompt
-from finetune.errors import CollapsedError, ConfigError
+from finetune.errors import CollapsedError
 from finetune.method_config import PpoConfig
-from finetune.methods.actor_critic import ActorCritic
+from finetune.methods.answering import Answerer, Asked, Judged
 from finetune.methods.common import FiniteTrainer, arrange
 from finetune.methods.ppo_loss import (
     adapted_coefficient,
@@ -31,31 +29,11 @@ from finetune.methods.ppo_loss import (
     value_loss,
     whiten,
 )
-from finetune.methods.rollout import Rollout, Written, load_rollout, write_answers
-from finetune.scoring import Scorer
+from finetune.methods.rollout import Rollout, load_rollout
+from finetune.processes import company
 
 SEEDS_A_RUN = 1_000_003
 """By how much the seeds of neighbouring runs lie apart: more than a run has rollouts."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A prompt and its token ids, up to where the assistant begins."""
-
-    prompt: Prompt
-    ids: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Answers, what the policy and the reference thought of each token, and each answer's score."""
-
-    written: Written
-    log_probs: Tensor
-    reference: Tensor
-    values: Tensor
-    scores: Tensor
-    measures: Mapping[str, float]
 
 
 class PpoTrainer(FiniteTrainer):
@@ -64,30 +42,22 @@ class PpoTrainer(FiniteTrainer):
     def __init__(
         self,
         config: PpoConfig,
-        actor: ActorCritic,
+        answerer: Answerer,
         asked: Sequence[Asked],
-        scorer: Scorer,
-        how: GenerationConfig,
         **given: Any,
     ) -> None:
-        args = given["args"]
-        if args.world_size > 1 or args.n_gpu > 1:
-            raise ConfigError(
-                "ppo runs in one process on one GPU, as a rollout is written by one model. Set "
-                "CUDA_VISIBLE_DEVICES to one GPU, and start it without a launcher."
-            )
-        total = args.max_steps
+        total = given["args"].max_steps
         self.places = places(config, total)
         super().__init__(
-            model=actor,
+            model=answerer.actor,
             train_dataset=self.places,
             data_collator=lambda rows: {
                 name: torch.tensor([row[name] for row in rows]) for name in ("rollout", "row")
             },
             **given,
         )
-        self.config, self.actor, self.asked = config, actor, asked
-        self.scorer, self.how = scorer, how
+        self.config, self.asked = config, asked
+        self.answerer, self.actor = answerer, answerer.actor
         self.kl = config.kl
         self.rollout: Rollout | None = None
         self.seen: dict[str, list[float]] = defaultdict(list)
@@ -103,7 +73,8 @@ class PpoTrainer(FiniteTrainer):
             self.rollout = self._roll_out(number)
         batch = self.rollout.rows(inputs["row"])
         batch["share"] = batch["mask"].sum() / self._tokens_of_step(self.rollout)
-        self.state.num_input_tokens_seen += int(batch["attention_mask"].sum())
+        seen = int(batch["attention_mask"].sum())
+        self.state.num_input_tokens_seen += seen * company().size  # about, of all processes
         return batch
 
     def _tokens_of_step(self, rollout: Rollout) -> Tensor:
@@ -138,70 +109,24 @@ class PpoTrainer(FiniteTrainer):
             step_kl=kl_to_earlier(log_probs.detach(), inputs["log_probs"], mask),
         )
         loss = of_policy + config.value_weight * of_values - config.entropy_weight * entropy
-        # every token of the step counts alike; the trainer takes the mean over micro batches
-        return loss * inputs["share"] * self.current_gradient_accumulation_steps
-
-    def answer(self, asked: Sequence[Asked], *, seed: int) -> Judged:
-        """Let the policy answer prompts, and have each answer scored and each token judged.
-
-        The score is the reward, less `unended_penalty` where the answer was cut off.
-        """
-        config, device = self.config, self.args.device
-        was_training = self.actor.training
-        self.actor.eval()
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
-            written = write_answers(
-                self.actor.policy,
-                [each.ids for each in asked],
-                self.how,
-                seed=seed,
-                batch=config.batch,
-            )
-        log_probs, values = self._judge(written)
-        with self.actor.reference():
-            reference, _ = self._judge(written)
-        self.actor.train(was_training)
-        tokenizer: Any = self.processing_class
-        texts = tokenizer.batch_decode(written.answers(), skip_special_tokens=True)
-        rewards = torch.tensor(
-            self.scorer.score([each.prompt for each in asked], texts), device=device
-        )
-        kl = ((log_probs - reference) * written.mask).sum(-1)
-        lengths = written.mask.sum(-1).float()
-        measures = {
-            "reward": float(rewards.mean()),
-            "kl": float(kl.mean()),
-            "length": float(lengths.mean()),
-            "ended": float(written.ended.float().mean()),
-        }
-        scores = rewards - config.unended_penalty * (~written.ended).float()
-        return Judged(written, log_probs, reference, values, scores, measures)
-
-    @torch.no_grad()
-    def _judge(self, written: Written) -> tuple[Tensor, Tensor]:
-        """Return log-probabilities and values of the answers' tokens, `micro_batch` at a time."""
-        config, device = self.config, self.args.device
-        log_probs, values = [], []
-        for at in range(0, len(written.mask), config.micro_batch):
-            some = slice(at, at + config.micro_batch)
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
-                found, _, worth = self.actor(
-                    written.input_ids[some], written.attention_mask[some], written.mask.shape[1]
-                )
-            log_probs.append(found)
-            values.append(worth)
-        return torch.cat(log_probs), torch.cat(values)
+        # every token of the step counts alike; the mean is taken over micro batches and processes
+        parts = self.current_gradient_accumulation_steps * company().size
+        return loss * inputs["share"] * parts
 
     def _roll_out(self, number: int) -> Rollout:
         """Write and judge a rollout, and adapt the KL coefficient for the next one."""
         config = self.config
         which = self.order[number * config.answers : (number + 1) * config.answers]
         asked = [self.asked[at] for at in which]
-        judged = self.answer(asked, seed=config.seed * SEEDS_A_RUN + number)
+        judged = self.answerer.answer(asked, seed=config.seed * SEEDS_A_RUN + number)
         written = judged.written
         self._check(judged)
         rewards = token_rewards(
-            judged.scores, judged.log_probs, judged.reference, written.mask, coefficient=self.kl
+            judged.scores(config.unended_penalty),
+            judged.log_probs,
+            judged.reference,
+            written.mask,
+            coefficient=self.kl,
         )
         advantages, returns = advantages_of(
             rewards, judged.values, written.mask, gamma=config.gamma, lam=config.lam
@@ -245,7 +170,9 @@ class PpoTrainer(FiniteTrainer):
         """Add the rollout's measures and the step's."""
         if self.rollout and "loss" in logs:
             logs |= self.rollout.measures
-            logs |= {name: sum(values) / len(values) for name, values in self.seen.items()}
+            own = {name: fmean(values) for name, values in self.seen.items()}
+            everyone = company().gather(own)
+            logs |= {name: fmean(each[name] for each in everyone) for name in own}
             self.seen.clear()
         super().log(logs, start_time)
 
@@ -258,7 +185,7 @@ class PpoTrainer(FiniteTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint with the rollout that it falls in."""
         super()._save_checkpoint(model, trial)
-        if self.rollout:
+        if self.rollout and company().leads:
             folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
             self.rollout.save(folder, kl=self.kl)
 

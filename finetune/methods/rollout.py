@@ -98,40 +98,23 @@ def write_answers(
     how: GenerationConfig,
     *,
     seed: int,
-    batch: int,
+    width: int,
 ) -> Written:
-    """Let the policy answer, `batch` prompts at a time; the same seed gives the same answers."""
+    """Let the policy answer prompts, padded to `width`; the same seed gives the same answers."""
     device = next(policy.parameters()).device
-    longest = max(map(len, prompts))
     pad = int(how.pad_token_id)
-    asked = torch.full((len(prompts), longest), pad, device=device)
+    asked = torch.full((len(prompts), width), pad, device=device)
     known = torch.zeros_like(asked)
     for at, ids in enumerate(prompts):
-        asked[at, longest - len(ids) :] = torch.tensor(ids, device=device)
-        known[at, longest - len(ids) :] = 1
-    parts = []
+        asked[at, width - len(ids) :] = torch.tensor(ids, device=device)
+        known[at, width - len(ids) :] = 1
     with torch.random.fork_rng(), _written_only_as(how, policy.get_base_model()):
         torch.manual_seed(seed)
-        for at in range(0, len(prompts), batch):
-            whole = policy.generate(
-                input_ids=asked[at : at + batch],
-                attention_mask=known[at : at + batch],
-                generation_config=how,
-            )
-            parts.append(whole[:, longest:])
-    length = max(part.shape[1] for part in parts)
-    answers = torch.cat(
-        [torch.nn.functional.pad(part, (0, length - part.shape[1]), value=pad) for part in parts]
-    )
-    ends = torch.isin(answers, torch.tensor(how.eos_token_id, device=device))
+        whole = policy.generate(input_ids=asked, attention_mask=known, generation_config=how)
+    ends = torch.isin(whole[:, width:], torch.tensor(how.eos_token_id, device=device))
     # what follows the first end mark is padding, which may look like another one
     mask = (ends.long().cumsum(-1) - ends.long() == 0).long()
-    return Written(
-        torch.cat([asked, answers], dim=1),
-        torch.cat([known, mask], dim=1),
-        mask,
-        ends.any(-1),
-    )
+    return Written(whole, torch.cat([known, mask], dim=1), mask, ends.any(-1))
 
 
 @contextmanager

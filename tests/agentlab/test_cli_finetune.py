@@ -48,6 +48,18 @@ def command(base: Path, tmp_path: Path) -> Callable[..., list[str]]:
     return make
 
 
+def test_a_launcher_is_refused_before_anything_is_read(
+    command: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run(command("sft", "--data", "not/there.jsonl")) == 2
+    told = capsys.readouterr().err
+    assert "Start the command once, without `accelerate launch`" in told
+    assert "--set processes=2" in told
+
+
 def stopped(*_: object, **__: object) -> Iterator[object]:
     from finetune.errors import StoppedError
 

@@ -12,6 +12,7 @@ from agentlab import library
 from agentlab import model as models
 from agentlab.cli.main import run
 from agentlab.model import OpenModel
+from agentlab.settings import Settings
 
 HANDBOOK = """# Travel Handbook
 
@@ -85,11 +86,15 @@ def test_a_model_is_asked_verified_and_paid_for(
     chat = ScriptedModel(lines=[reply, reply, reply])
     closed = []
     opened = OpenModel(chat, "big", "openai", close=lambda: closed.append(True))
-    monkeypatch.setattr(models, "open_model", lambda *_, **__: opened)
+    asked: list[Settings] = []
+    monkeypatch.setattr(
+        models, "open_model", lambda settings, **_: (asked.append(settings), opened)[1]
+    )
     capsys.readouterr()
     line = ["data", "synthesise", "--kind", "reader", "--out", "rows.jsonl", "--model", "big"]
     line += ["--engine", "openai", "--parallel", "1", "--price-in", "2", "--json"]
-    assert run(line) == 0
+    assert run([*line, "--answer-tokens", "300"]) == 0
+    assert [settings.max_tokens for settings in asked] == [300]
     done = json.loads(capsys.readouterr().out)
     assert (done["rows"], done["made"]) == (1, "model big")
     assert done["refused"]["the quote is not in the passage"] >= 1

@@ -1,5 +1,6 @@
 """The world that a model is tuned in: the agent's own tools, and a judgement of what it did."""
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,19 @@ def test_saying_that_nothing_was_found_is_right_only_where_nothing_is(world: Age
         episode.take(NOT_FOUND)
         assert episode.rewards()["answer"] == right
         assert episode.rewards()["format"] == 1.0
+
+
+def test_another_process_opens_the_same_world_by_its_settings(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Settings] = []
+    monkeypatch.setattr(
+        "agentlab.tuning_world.open_collection",
+        lambda settings, **_: (opened.append(settings), world.collection)[1],
+    )
+    other = pickle.loads(pickle.dumps(world))
+    assert opened == [world.settings]
+    assert other.tools == world.tools
 
 
 def test_the_starter_acts_in_it_and_a_step_of_grpo_is_taken(

@@ -553,11 +553,12 @@ def test_more_memory_never_gives_a_smaller_model() -> None:
     assert sizes[0] < sizes[-1]
 
 
-def test_a_method_that_writes_while_it_learns_takes_one_gpu_alone() -> None:
+def test_a_method_that_writes_while_it_learns_takes_all_gpus_too() -> None:
     goal = Goal("reward")
     one, two = (advise(Situation((prompts(400),), goal, each)) for each in (BIG, TWO))
-    assert "processes" not in two.stages[0].settings
-    assert one.seconds == two.seconds
+    assert two.stages[0].settings["processes"] == 2
+    assert two.stages[0].settings["batch"] == one.stages[0].settings["batch"]
+    assert one.seconds > two.seconds
 
 
 def test_more_hours_never_give_a_smaller_model() -> None:

@@ -1,50 +1,24 @@
 """GRPO on a tiny model in a tiny world: it learns what is rewarded, and tools' words are masked."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bell import Bell
 
 pytest.importorskip("trl")
 
 from transformers import AutoModelForCausalLM
 
 from finetune.base_model import load_tokenizer
-from finetune.data.rows import Message, Prompt, as_messages
+from finetune.data.rows import Prompt
 from finetune.errors import ConfigError
 from finetune.events import Evaluated, Event, Progress, Saved
 from finetune.method_config import TuneConfig, load_config
 from finetune.rollouts import Roller, Sampling
 from finetune.training import train
-
-
-class Bell:
-    """A world with one tool that rings; it likes the letter `e`, and short answers."""
-
-    tools: Sequence[Mapping[str, Any]] = ()
-    rewards = ("liked", "short")
-
-    def __init__(self, *, rings: int = 0) -> None:
-        self.rings = rings
-
-    def begin(self, prompt: Prompt) -> "BellEpisode":
-        return BellEpisode(as_messages(prompt.prompt, "user"), self.rings)
-
-
-class BellEpisode:
-    def __init__(self, messages: Sequence[Message], rings: int) -> None:
-        self.messages, self.left, self.written = messages, rings, ""
-
-    def take(self, written: str) -> Sequence[Message]:
-        self.written += written
-        self.left -= 1
-        return [{"role": "tool", "content": "ding"}] if self.left >= 0 else []
-
-    def rewards(self) -> Mapping[str, float]:
-        letters = max(len(self.written), 1)
-        return {"liked": self.written.count("e") / letters, "short": float(letters < 20)}
 
 
 @pytest.fixture

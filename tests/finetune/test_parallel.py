@@ -1,11 +1,13 @@
 """Two processes on one run, on the CPU by gloo: they take the steps of one."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bell import Bell
 
 pytest.importorskip("trl")
 
@@ -30,7 +32,7 @@ def settings(
     data = conversations(8)
     held_out = conversations(4, first=100, name="held.jsonl")
 
-    def make(**changed: Any) -> TuneConfig:
+    def make(method: str = "sft", **changed: Any) -> TuneConfig:
         given = {
             "data": data,
             "eval_data": held_out,
@@ -45,14 +47,27 @@ def settings(
             "save_every": 2,
             "effects": False,
         }
-        return load_config("sft", None, given | changed)
+        return load_config(method, None, given | changed)
 
     return make
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> dict[str, Any]:
+    data = tmp_path / "prompts.jsonl"
+    rows = [{"prompt": f"What follows {number}?"} for number in range(8)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return {"data": data, "eval_data": data}
 
 
 def losses(folder: Path) -> dict[int, float]:
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return {line["step"]: line["loss"] for line in map(json.loads, lines)}
+
+
+def measures(folder: Path) -> list[dict[str, float]]:
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["measures"] for line in lines]
 
 
 def test_two_processes_take_the_steps_of_one_and_a_stopped_run_goes_on(
@@ -86,11 +101,86 @@ def test_what_a_process_raises_is_raised_here(
         list(train(settings(processes=2, data=data)))
 
 
+def test_ppo_shares_its_rollouts_and_takes_the_steps_of_one_process(
+    settings: Callable[..., TuneConfig], tmp_path: Path, prompts: dict[str, Any]
+) -> None:
+    more: dict[str, Any] = prompts | {
+        "rewards": {"reward": "contains", "text": "e"},
+        "rollout": 8,
+        "batch": 4,
+        "micro_batch": 2,
+        "completion_length": 6,
+        "kl_limit": 100.0,
+        "kl_target": 0.5,
+        "learning_rate": 1e-2,
+        "max_steps": 10,  # of three rollouts
+    }
+    config = settings("ppo", processes=2, **more)
+    for event in (run := train(config)):
+        if isinstance(event, Saved) and event.step == 2:
+            break
+    run.close()
+    events = list(train(config, resume=True))
+    assert isinstance(events[-1], Finished)
+    whole = list(train(settings("ppo", out=tmp_path / "one", **more)))
+    assert losses(config.out) == pytest.approx(losses(tmp_path / "one"), rel=1e-3, abs=1e-5)
+    shared, alone = (measures(tmp_path / name) for name in ("out", "one"))
+    assert shared == [pytest.approx(each, rel=1e-3, abs=1e-4) for each in alone]
+    held_out = [[e.measures for e in told if isinstance(e, Evaluated)] for told in (events, whole)]
+    assert held_out[0] == [pytest.approx(each, rel=1e-3, abs=1e-4) for each in held_out[1]]
+
+
+def test_grpo_acts_in_every_process_in_a_world_of_its_own(
+    settings: Callable[..., TuneConfig], prompts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
+    more = prompts | {
+        "rewards": {"liked": 1.0},
+        "batch": 2,
+        "generations": 4,
+        "turns": 1,
+        "turn_tokens": 8,
+        "max_length": 128,
+        "micro_batch": 2,
+        "learning_rate": 3e-2,
+        "schedule": "constant_with_warmup",
+        "max_steps": 25,
+        "save_every": 100,
+    }
+    config = settings("grpo", processes=2, **more)
+    events = list(train(config, world=Bell()))
+    told = [event for event in events if isinstance(event, Progress)]
+    rewards = [event.measures["reward"] for event in told]
+    assert len(rewards) == 25
+    assert sum(rewards[-5:]) > 1.5 * sum(rewards[:5])
+    assert [set(e.measures) for e in events if isinstance(e, Evaluated)] == [
+        {"reward", "reward/liked"}
+    ]
+
+
 def test_the_processes_must_share_a_batch(settings: Callable[..., TuneConfig]) -> None:
     with pytest.raises(ConfigError, match="times processes=3 does not divide batch=8"):
         settings(processes=3)
-    with pytest.raises(ConfigError, match="grpo writes while it learns"):
-        load_config("grpo", None, {"data": "a", "model": "m", "out": "o", "processes": 2})
+    with pytest.raises(ConfigError, match="rag trains encoder and model in one process"):
+        settings("rag", processes=2)
+    with pytest.raises(ConfigError, match="make rollout=16 a multiple of 32"):
+        settings("ppo", processes=2, batch=16, rollout=16, micro_batch=1)
+
+
+def test_what_a_launcher_started_otherwise_is_refused_before_anything_is_loaded(
+    settings: Callable[..., TuneConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(model="not/there")
+    with monkeypatch.context() as started:
+        started.setenv("RANK", "1")
+        started.setenv("WORLD_SIZE", "4")
+        with pytest.raises(ConfigError, match=r"started this 4 times.*--set processes=4"):
+            list(train(config))
+    for variable, name in (("FSDP", "FSDP"), ("DEEPSPEED", "DeepSpeed")):
+        with monkeypatch.context() as started:
+            started.setenv(f"ACCELERATE_USE_{variable}", "true")
+            with pytest.raises(ConfigError, match=f"{name} shares a model out.*quantize_4bit"):
+                list(train(config))
 
 
 def test_an_event_survives_the_pipe_and_other_lines_are_none() -> None:

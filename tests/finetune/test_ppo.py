@@ -120,7 +120,7 @@ def test_the_adapter_switched_off_is_the_reference_itself(
 ) -> None:
     config = settings()
     trainer = trainer_of(config, tiny_base)
-    judged = trainer.answer(trainer.asked[:5], seed=3)
+    judged = trainer.answerer.answer(trainer.asked[:5], seed=3)
     assert torch.equal(judged.log_probs, judged.reference)
     assert judged.measures["kl"] == 0
     base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
@@ -144,7 +144,7 @@ def test_every_kind_of_adapter_begins_at_its_reference(
     settings: Callable[..., PpoConfig], tiny_base: Path, tuner: str
 ) -> None:
     trainer = trainer_of(settings(tuner=tuner), tiny_base)
-    seen = trainer.answer(trainer.asked[:4], seed=0).measures
+    seen = trainer.answerer.answer(trainer.asked[:4], seed=0).measures
     assert seen["kl"] == pytest.approx(0, abs=1e-4)
 
 
@@ -207,11 +207,11 @@ def test_an_answer_ends_at_its_first_end_mark_and_comes_again_with_its_seed(
 ) -> None:
     trainer = trainer_of(settings(completion_length=40, temperature=1.5), tiny_base)
     prompts = [each.ids for each in trainer.asked]
-    written = write_answers(trainer.actor.policy, prompts, trainer.how, seed=1, batch=5)
-    again = write_answers(trainer.actor.policy, prompts, trainer.how, seed=1, batch=5)
-    other = write_answers(trainer.actor.policy, prompts, trainer.how, seed=2, batch=5)
+    written = write_answers(trainer.actor.policy, prompts, trainer.answerer.how, seed=1, width=40)
+    again = write_answers(trainer.actor.policy, prompts, trainer.answerer.how, seed=1, width=40)
+    other = write_answers(trainer.actor.policy, prompts, trainer.answerer.how, seed=2, width=40)
     assert written.answers() == again.answers() != other.answers()
-    (end,) = trainer.how.eos_token_id
+    (end,) = trainer.answerer.how.eos_token_id
     assert 0 < int(written.ended.sum()) < len(prompts)
     for answer, ended in zip(written.answers(), written.ended.tolist(), strict=True):
         assert (answer[-1] == end) == ended
@@ -336,10 +336,10 @@ def test_a_reward_that_is_no_number_stops_the_run_and_names_the_prompt(
     settings: Callable[..., PpoConfig], tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = trainer_of(settings(), tiny_base)
-    reward = trainer.scorer.rewards[0]
+    reward = trainer.answerer.scorer.rewards[0]
     monkeypatch.setattr(type(reward), "of", lambda *_: math.nan)
     with pytest.raises(CollapsedError, match=r"an answer to .*prompts.jsonl:\d+ is nan"):
-        trainer.answer(trainer.asked[:2], seed=0)
+        trainer.answerer.answer(trainer.asked[:2], seed=0)
 
 
 def test_a_row_without_what_its_reward_looks_for_is_named(
@@ -347,7 +347,7 @@ def test_a_row_without_what_its_reward_looks_for_is_named(
 ) -> None:
     config = settings(rewards={"reward": "contains", "field": "gold"})
     with pytest.raises(ExampleError, match=r"prompts.jsonl:1: .*`gold`"):
-        trainer_of(config, tiny_base).scorer.score(
+        trainer_of(config, tiny_base).answerer.scorer.score(
             [Prompt("a", path="prompts.jsonl", line=1)], ["b"]
         )
 
@@ -356,7 +356,6 @@ def test_a_row_without_what_its_reward_looks_for_is_named(
     ("wrong", "why"),
     [
         ({"tuner": "full"}, "the base with its adapter switched off: tuner=full has none"),
-        ({"processes": 2, "micro_batch": 2}, "ppo writes while it learns, in one process"),
         ({"lora_dropout": 0.1}, "leave lora_dropout out"),
         ({"rollout": 6}, "batch=4 does not divide rollout=6"),
         ({"max_length": 8, "completion_length": 8}, "leaves no room"),

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import random
 from dataclasses import replace
@@ -12,7 +13,8 @@ pytest.importorskip("phonenumbers")
 from finetune.data.content import Content
 from finetune.data.curation import Curated, Looked, Rules, curate
 from finetune.data.duplicates import NearDuplicates
-from finetune.errors import ConfigError, ExampleError
+from finetune.data.unfinished import held
+from finetune.errors import ConfigError, ExampleError, RunBusyError
 
 LONG = (
     "The tide turns twice a day, and the mill at the river stands still while it does. Nobody in "
@@ -243,3 +245,23 @@ def test_a_curation_by_other_rules_begins_anew(
     assert isinstance(done, Curated)
     assert done.resumed == 0
     assert done.kept == len(read(tmp_path / "out.jsonl"))
+
+
+def test_a_lock_whose_file_another_process_just_removed_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, flock = tmp_path / "a.jsonl.lock", fcntl.flock
+    late = [lock]
+
+    def flock_late(file: int, how: int) -> None:
+        if late:
+            late.pop().unlink()
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock_late)
+    with held(tmp_path / "a.jsonl"):
+        assert not late
+        assert lock.exists()
+        with pytest.raises(RunBusyError, match="Wait for it"), held(tmp_path / "a.jsonl"):
+            pass
+    assert not lock.exists()
