@@ -31,7 +31,7 @@ from agentlab.answer import (
 from agentlab.citations import check
 from agentlab.errors import AgentlabError, JournalError, MemoryStoreError
 from agentlab.guards import ModelGuard, ToolGuard, takes_guidance
-from agentlab.journal import Journal, Kind, Setup, Status
+from agentlab.journal import Journal, Kind, Setup, Status, whole_characters
 from agentlab.local_chat import as_openai
 from agentlab.memory import Conversation, Memory
 from agentlab.model import OpenModel
@@ -80,7 +80,7 @@ class Agent(Parts):
         if not question.strip():
             raise ValueError("The question is empty: ask something.")
         trace = Trace(
-            question=question.strip(),
+            question=whole_characters(question.strip()),
             thread=thread or new_thread(),
             max_steps=self.settings.max_steps,
             timeout_s=self.settings.timeout_s,

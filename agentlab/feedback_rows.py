@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agentlab.citations import holds_quote
 from agentlab.journal import Journal
 from agentlab.prompts import TOOLS, cited_answer
 from finetune.data.rows import Conversation, Label, Message, Pair, Row
@@ -114,7 +115,7 @@ def _better(run: Run) -> str | None:
     for source in _sources(run):
         for start, end in sentence_spans(source["text"]):
             sentence = one_line(source["text"][start:end])
-            if bare.casefold() in sentence.casefold():
+            if holds_quote(sentence, bare):
                 return cited_answer(sentence, bare, source["number"])
     return text
 

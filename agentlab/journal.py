@@ -6,7 +6,7 @@ One SQLite file that several programs may use at once. Nothing in it leaves the 
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -95,7 +95,8 @@ class Journal:
         values = (run, thread, _now(), "running", question, *asdict(setup).values())
         columns = "id, thread, started, status, question, model, engine, adapter, index_version"
         with self._writing() as connection:
-            connection.execute(f"INSERT INTO runs ({columns}) VALUES (?,?,?,?,?,?,?,?,?)", values)  # noqa: S608
+            query = f"INSERT INTO runs ({columns}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608
+            connection.execute(query, _storable(values))
 
     def end(
         self,
@@ -122,10 +123,11 @@ class Journal:
         with self._writing() as connection:
             connection.execute(
                 f"UPDATE runs SET {assignments} WHERE id = ?",  # noqa: S608 - our own names
-                (*values.values(), answer.run),
+                _storable((*values.values(), answer.run)),
             )
-            connection.executemany("INSERT INTO steps VALUES (?,?,?,?,?,?,?,?)", _steps(answer))
-            connection.executemany("INSERT INTO citations VALUES (?,?,?,?,?,?)", _citations(answer))
+            steps, citations = map(_storable, _steps(answer)), map(_storable, _citations(answer))
+            connection.executemany("INSERT INTO steps VALUES (?,?,?,?,?,?,?,?)", steps)
+            connection.executemany("INSERT INTO citations VALUES (?,?,?,?,?,?)", citations)
 
     def add_feedback(
         self, run: str, kind: Kind, *, text: str | None = None, other: str | None = None
@@ -134,7 +136,7 @@ class Journal:
         with self._writing() as connection:
             connection.execute(
                 "INSERT INTO feedback (run, given, kind, text, other) VALUES (?,?,?,?,?)",
-                (run, _now(), kind, text, other),
+                _storable((run, _now(), kind, text, other)),
             )
 
     def run(self, run: str) -> dict[str, Any] | None:
@@ -211,6 +213,15 @@ class Journal:
             f"The journal {self.path} cannot be used ({error}): free the disk, close the other "
             "program, or set journal = false."
         )
+
+
+def whole_characters(text: str) -> str:
+    """Put a question mark for each half of a surrogate pair: no file, model or server takes one."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _storable(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(whole_characters(each) if isinstance(each, str) else each for each in values)
 
 
 def _steps(answer: Answer) -> list[tuple[Any, ...]]:

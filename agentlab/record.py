@@ -30,9 +30,12 @@ class Record:
 
     def add(self, outcome: Outcome) -> None:
         """Append an outcome."""
-        row = {"shape": SHAPE, **asdict(outcome)}
+        line = json.dumps({"shape": SHAPE, **asdict(outcome)}, ensure_ascii=False)
+        # A line that a kill cut off must not take this one with it.
+        lines = self._lines()[-1:]
+        start = "\n" if lines and not lines[0].endswith("\n") else ""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(f"{start}{line}\n")
 
     def missing(self, cases: Sequence[Case], *, model: str, build: str, part: str) -> list[Case]:
         """Give the cases that have no outcome yet."""
@@ -43,7 +46,10 @@ class Record:
         return [case for case in cases if case not in done]
 
     def _lines(self) -> list[str]:
-        return self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        if not self.path.exists():
+            return []
+        with self.path.open(encoding="utf-8") as file:  # splitlines() would cut within a text
+            return list(file)
 
 
 def _outcome(line: str) -> Outcome | None:

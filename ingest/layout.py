@@ -15,7 +15,12 @@ EDGE_LINES = 3
 TITLE_LENGTH = 120
 
 _COMPATIBLE = re.compile("[\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc]+")
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2060\ufeff\uffff]")
+# Controls, the marks that turn the direction of a text, and halves of a surrogate pair, which no
+# store and no tokenizer takes.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069"
+    "\ud800-\udfff\ufeff\uffff]"
+)
 _SPACES = re.compile("[\t\u00a0\u2000-\u200a\u202f\u205f\u3000 ]+")
 _DIVIDED = re.compile(rf"(\w+){BROKEN_HYPHEN}(\w+)")
 _HYPHENED = re.compile(r"[^\W\d_]-$")

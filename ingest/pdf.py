@@ -203,7 +203,8 @@ def _pdfium_outline(pdf: pypdfium2.PdfDocument) -> list[tuple[int, str]]:
         target = bookmark.get_dest()
         index = target.get_index() if target else None
         if index is not None:
-            entries.append((index + 1, bookmark.get_title()))
+            with suppress(UnicodeDecodeError):  # a title that was cut within a letter
+                entries.append((index + 1, bookmark.get_title()))
     return entries
 
 

@@ -57,7 +57,8 @@ def fetch(name: str, progress: Callable[[str], None]) -> Path:
         progress(f"downloading {name} from the hub")
         return Path(snapshot_download(name, allow_patterns=list(FILES), etag_timeout=TIMEOUT_S))
     except Exception as error:  # the hub's client lets its transport's own errors through
-        raise HubUnavailableError(str(error).splitlines()[0] or type(error).__name__) from error
+        said = next(iter(str(error).splitlines()), "")
+        raise HubUnavailableError(said or type(error).__name__) from error
 
 
 def _in_cache(name: str) -> Path | None:

@@ -249,14 +249,13 @@ def keep_in_step(
 
 def _rounds(paths: Sequence[Path], stop: "Event | None") -> Iterator[None]:
     """Tell when to read: at first, and whenever something has changed."""
-    from watchfiles import watch
-    from watchfiles._rust_notify import WatchfilesRustInternalError
+    from watchfiles import Change, watch
 
     watching = True
     while watching:
         changes = watch(
             *paths,
-            watch_filter=lambda _, path: concerns(path),
+            watch_filter=lambda change, path: concerns(path, gone=change == Change.deleted),
             stop_event=stop,
             debounce=1600,
             rust_timeout=200,
@@ -271,18 +270,23 @@ def _rounds(paths: Sequence[Path], stop: "Event | None") -> Iterator[None]:
                     watching = True
                     yield
             watching = False
-        except WatchfilesRustInternalError:
+        except RuntimeError:
             # A name that is not UTF-8 has ended the watch, which then begins anew.
             if not watching:
                 raise
 
 
-def concerns(path: str) -> bool:
-    """Tell whether a change there may be one of a file that is read, or of a folder."""
+def concerns(path: str, *, gone: bool = False) -> bool:
+    """Tell whether a change there may be one of a file that is read, or of a folder.
+
+    Of what is `gone` nothing tells whether it was a folder.
+    """
     from ingest.documents import KINDS
 
-    name = Path(path).name
-    return not name.startswith((".", "~$")) and Path(path).suffix.lower() in {"", *KINDS}
+    place = Path(path)
+    if place.name.startswith((".", "~$")):
+        return False
+    return gone or place.suffix.lower() in {"", *KINDS} or place.is_dir()
 
 
 def _write_json(value: object) -> None:

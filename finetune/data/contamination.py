@@ -85,7 +85,8 @@ def _of_json(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _lines(text: str) -> Iterator[Any]:
-    return (json.loads(line) for line in text.splitlines() if line.strip())
+    # Not splitlines(), which also cuts at what JSON lets stand within a text.
+    return (json.loads(line) for line in text.split("\n") if line.strip())
 
 
 def _asked(value: Any) -> Iterator[str]:

@@ -15,6 +15,7 @@ from ingest.errors import CorruptError, TooLargeError
 from ingest.formats.files import SPLIT, load_text
 from ingest.formats.html import html_blocks, parse
 from ingest.formats.parts import Content, to_document
+from ingest.layout import clean
 
 MAX_CHARACTERS = 8_000_000  # of one file: the parser is written in Python
 MAX_BRACKETS = 100_000  # without a blank line: its time grows with the square of them
@@ -63,14 +64,14 @@ def split_front_matter(text: str) -> tuple[dict[str, str], str]:
         return {}, text
     if not isinstance(front, dict):
         return {}, text
-    told = {str(key).lower(): _plain(value) for key, value in list(front.items())[:_MOST_KEYS]}
+    told = {_plain(key).lower(): _plain(value) for key, value in list(front.items())[:_MOST_KEYS]}
     if isinstance(front.get("title"), list):
         del told["title"]
-    return {key: value for key, value in told.items() if value}, text[match.end() :]
+    return {key: value for key, value in told.items() if key and value}, text[match.end() :]
 
 
 def _plain(value: object) -> str:
     """Write a value on one line; a list by its items, anything deeper not at all."""
     if isinstance(value, list):
         return ", ".join(filter(None, map(_plain, value)))
-    return "" if value is None or isinstance(value, dict) else str(value)
+    return "" if value is None or isinstance(value, dict) else clean(" ".join(str(value).split()))

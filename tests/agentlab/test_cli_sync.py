@@ -249,6 +249,31 @@ def test_only_changes_of_files_that_are_read_start_a_round(path, expected):
     assert concerns(path) is expected
 
 
+def test_a_folder_with_a_point_in_its_name_is_followed_in_and_out(tmp_path):
+    inside = tmp_path / "rules" / "v1.2"
+    outside = tmp_path / "v1.2"
+    inside.mkdir(parents=True)
+    (inside / "boats.md").write_text("Boats.")
+    inside.rename(outside)
+    rounds = queue.Queue()
+    stop = threading.Event()
+    watching = threading.Thread(
+        target=keep_in_step,
+        args=([inside.parent], lambda: rounds.put(inside.exists())),
+        kwargs={"stop": stop},
+    )
+    watching.start()
+    try:
+        assert rounds.get(timeout=60) is False
+        outside.rename(inside)
+        assert rounds.get(timeout=60) is True
+        inside.rename(outside)
+        assert rounds.get(timeout=60) is False
+    finally:
+        stop.set()
+        watching.join(timeout=60)
+
+
 def test_nothing_is_loaded_to_see_that_nothing_has_changed(papers, monkeypatch, capsys):
     assert run(["ingest", "papers"]) == 0
 

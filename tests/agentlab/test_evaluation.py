@@ -239,6 +239,16 @@ def test_a_stopped_evaluation_goes_on_where_it_was(tmp_path: Path) -> None:
     assert record.missing([case], model="m", build="b", part="p") == []
     assert record.missing([case], model="m q=1", build="b", part="p") == [case]
     assert record.missing([case], model="m", build="after training", part="p") == [case]
+    record.add(outcome)
+    assert record.outcomes() == [outcome, outcome]
+
+
+def test_a_line_separator_within_an_answer_does_not_end_its_line(tmp_path: Path) -> None:
+    record = Record(tmp_path / "out.jsonl")
+    [outcome] = outcomes((CASE, answer()))
+    record.add(replace(outcome, raw="one\u2028two\x85three"))
+    assert [each.raw for each in record.outcomes()] == ["one\u2028two\x85three"]
+    assert record.left_out() == 0
 
 
 def test_a_record_of_an_older_shape_is_left_out(tmp_path: Path) -> None:

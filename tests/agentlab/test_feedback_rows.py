@@ -51,6 +51,13 @@ def test_a_fix_is_quoted_from_what_was_shown_and_preferred_to_the_runs_own(tmp_p
     assert found.conversations[0].messages[-1]["content"] == HOTEL
 
 
+def test_a_fix_is_quoted_where_its_words_stand_and_not_where_its_letters_do(tmp_path: Path) -> None:
+    with make_agent(tmp_path, call("hotel"), WRONG) as agent:
+        agent.feedback(agent.ask(QUESTION), "better", text="40 euros")
+        (pair,) = read(agent).pairs
+    assert as_text(pair.chosen) == "40 euros"
+
+
 def test_a_fix_that_was_shown_nowhere_stays_as_it_was_written(tmp_path: Path) -> None:
     with make_agent(tmp_path, call("hotel"), WRONG) as agent:
         agent.feedback(agent.ask(QUESTION), "better", text="It depends on the city.")

@@ -44,6 +44,19 @@ def test_the_journal_holds_a_run_whole(tmp_path: Path) -> None:
     assert len(run["index_version"]) == 12
 
 
+def test_half_a_character_costs_neither_the_answer_nor_its_place_in_the_journal(
+    tmp_path: Path,
+) -> None:
+    with make_agent(tmp_path, call("hotel \ud83d"), "Hello \ud83d.") as agent:
+        answer = agent.ask("Is \udcff there?")
+        agent.feedback(answer, "better", text="Yes \ud83d.")
+        run = agent.journal.run(answer.run)
+    assert answer.question == "Is ? there?"
+    assert (run["status"], run["answer"]) == ("answered", "Hello ?.")
+    assert run["steps"][0]["arguments"] == {"query": "hotel ?"}
+    assert run["feedback"][0]["text"] == "Yes ?."
+
+
 def test_feedback_is_kept_with_its_run(tmp_path: Path) -> None:
     with make_agent(tmp_path, "A", "B") as agent:
         first, second = agent.ask("Hi"), agent.ask("Hi")

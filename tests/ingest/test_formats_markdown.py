@@ -89,6 +89,11 @@ def test_lists_are_taken_by_their_items_and_what_is_deeper_not_at_all(tmp_path: 
     assert (told, body) == ({"date": "2031-05-02", "tags": "pumps, cranes"}, "text")
 
 
+def test_front_matter_holds_nothing_that_no_store_takes() -> None:
+    told, _ = split_front_matter('---\ntitle: "Crane \\ud800 Rules\\e[2J"\n"\\ud83d": x\n---\ntext')
+    assert told == {"title": "Crane  Rules[2J"}
+
+
 def test_what_the_parser_takes_forever_for_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,10 +4,12 @@ import logging
 import pickle
 from pathlib import Path
 
+import pypdf
 import pypdfium2
 import pytest
 from fpdf import FPDF
 from ingest_fakes import Handbook, write_pdf
+from pypdf.generic import ByteStringObject, NameObject
 
 from ingest.errors import (
     CorruptError,
@@ -54,6 +56,16 @@ def test_an_outline_entry_is_found_on_its_page(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(bytes(pdf.output()))
     headings = read_pdf(tmp_path / "a.pdf").headings
     assert [heading.text for heading in headings] == ["Meals abroad"]
+
+
+def test_an_outline_entry_cut_within_a_letter_costs_no_more_than_itself(tmp_path: Path) -> None:
+    whole = write_pdf(tmp_path / "whole.pdf", [[("", "Fares are paid back within a month.")]])
+    writer = pypdf.PdfWriter(clone_from=str(whole))
+    entry = writer.add_outline_item(title="Fares", page_number=0).get_object()
+    half_a_pair = ByteStringObject("\ufeffFares".encode("utf-16-be") + b"\xd8\x3d")
+    entry[NameObject("/Title")] = half_a_pair
+    writer.write(str(tmp_path / "cut.pdf"))
+    assert read_pdf(tmp_path / "cut.pdf").pages == read_pdf(whole).pages
 
 
 def test_a_bold_row_of_a_table_is_no_heading(tmp_path: Path) -> None:
@@ -196,6 +208,10 @@ def test_ligatures_and_invisible_characters_are_cleaned() -> None:
         clean("The \ufb01rst e\ufb00ort\u00ad\u200b\x00 \u00a0 counts\t")
         == "The first effort counts"
     )
+
+
+def test_what_turns_the_direction_of_a_text_and_halves_of_characters_are_cleaned() -> None:
+    assert clean("pay \u202egnp.exe\u202c \u2066now\u2069 \ud83d") == "pay gnp.exe now"
 
 
 def test_words_divided_at_a_line_end_are_joined_and_compounds_kept() -> None:

@@ -195,6 +195,16 @@ def test_a_file_that_makes_the_splitter_crash_does_not_end_the_run(
     assert "RecursionError: maximum recursion" in skipped.detail
 
 
+def test_half_a_character_in_what_a_file_says_of_itself_does_not_end_the_run(
+    collection: Collection, folder: Path
+) -> None:
+    front = '---\ntitle: "Crane \\ud800 Rules"\nauthor: "A \\udfff"\n---\n'
+    (folder / "cranes.md").write_text(f"{front}Cranes are looked at once a year by an engineer.\n")
+    _, report = run(collection, folder)
+    assert (report.documents, report.skipped) == (3, ())
+    assert "Crane Rules" in collection.card.titles
+
+
 def test_a_version_that_cannot_be_read_leaves_the_stored_one(
     collection: Collection, folder: Path
 ) -> None:

@@ -153,6 +153,19 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         resolve(file, cache=tmp_path)
 
 
+def test_a_hub_that_fails_without_a_word_is_named_by_what_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent:
+        def model_info(self, *_: object, **__: object) -> None:
+            raise TimeoutError
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.HfApi", Silent)
+    with pytest.raises(ModelNotFoundError, match=r"the hub: TimeoutError"):
+        resolve("someone/model", cache=tmp_path / "cache")
+
+
 def test_an_unknown_name_is_told_with_the_names_that_need_no_hub(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="smollm2-135m") as caught:
         resolve("nobody/nothing", cache=tmp_path)
