@@ -24,7 +24,7 @@ from agentlab.answer import Observed, Step, Thought, ToolCalled
 from agentlab.errors import AgentlabError
 from agentlab.local_chat import LocalChatModel
 from agentlab.pattern import message_pattern
-from agentlab.prompts import NOT_FOUND, says_weak, without_thinking
+from agentlab.prompts import NOT_FOUND, says_weak, without_chat_markup, without_thinking
 from agentlab.router import LISTS
 from agentlab.run_client import within
 from agentlab.trace import RunCancelledError, Trace
@@ -351,11 +351,11 @@ class ToolGuard(AgentMiddleware[Any, Any, Any]):
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001 - a tool's failure is for the model to read
-            return _failed(
-                call, f"Error: {error}" if str(error) else f"Error: {type(error).__name__}"
+            return _harmless(
+                _failed(call, f"Error: {error}" if str(error) else f"Error: {type(error).__name__}")
             )
         if isinstance(result, ToolMessage):
-            return result
+            return _harmless(result)
         raise TypeError(f"the tool {call['name']} answered with {type(result).__name__}")
 
 
@@ -370,6 +370,12 @@ def _tool_call(call: toolcalls.Call) -> ToolCall:
 
 def _call_id() -> str:
     return f"call_{uuid.uuid4().hex[:12]}"
+
+
+def _harmless(message: ToolMessage) -> ToolMessage:
+    """Break up chat markup in what a tool answered: titles, pages of others, what a server says."""
+    text = without_chat_markup(message.text)
+    return message if text == message.text else message.model_copy(update={"content": text})
 
 
 def _failed(call: ToolCall, reason: str) -> ToolMessage:

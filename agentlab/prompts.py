@@ -60,7 +60,7 @@ def chat_template() -> str:
 
 def system_prompt(*, card: str, today: str) -> str:
     """Write the system message; `today` is an ISO date, `card` the collection card's line."""
-    return _SYSTEM.format(today=today, card=_without_chat_markup(card) or EMPTY_LIBRARY)
+    return _SYSTEM.format(today=today, card=without_chat_markup(card) or EMPTY_LIBRARY)
 
 
 def with_evidence(question: str, evidence: Evidence | None) -> str:
@@ -72,7 +72,7 @@ def with_evidence(question: str, evidence: Evidence | None) -> str:
 
 def evidence_line(evidence: Evidence) -> str:
     """Say how well the library matches, with the headers of its best passages."""
-    titles = [_without_chat_markup(title) for title in evidence.titles]
+    titles = [without_chat_markup(title) for title in evidence.titles]
     return f"({'; '.join([f'Library match: {evidence.strength}', *titles])})"
 
 
@@ -115,7 +115,7 @@ def observation(
     lines += [f"[{each.number}] {each.header}: {each.text}" for each in passages]
     if likely:
         lines.append(f"Likely answer: {likely} [{passages[0].number}]")
-    return _without_chat_markup("\n".join(lines))
+    return without_chat_markup("\n".join(lines))
 
 
 def says_weak(observed: str) -> bool:
@@ -123,8 +123,8 @@ def says_weak(observed: str) -> bool:
     return any(line == f"{_EVIDENCE}weak" for line in observed.splitlines()[:2])
 
 
-def _without_chat_markup(text: str) -> str:
-    """Break up chat markup in a document, which would otherwise open a turn of its own."""
+def without_chat_markup(text: str) -> str:
+    """Break up chat markup in what others wrote, which would otherwise open a turn of its own."""
     return _MARKUP.sub(" ", text)
 
 
@@ -153,8 +153,9 @@ class ParsedAnswer:
 
 # What opens or ends a turn, a thought or a call in the chat templates of common models.
 _MARKUP = re.compile(
-    r"<\|[^|<>]{0,40}\|>|<｜[^｜<>]{0,40}｜>|</?(?:tool_call|think|start_of_turn|end_of_turn|s)>"
-    r"|\[/?INST\]|<</?SYS>>"
+    r"<\|[^|<>]{0,40}\|>|<｜[^｜<>]{0,40}｜>"
+    r"|</?(?:tool_call|tool_response|think|start_of_turn|end_of_turn|s)>"
+    r"|\[/?(?:INST|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS)\]|<</?SYS>>"
 )
 _THINK, _THOUGHT = "<think>", "</think>"
 # Each of these looks at a character a fixed number of times, however long a message is.

@@ -41,7 +41,10 @@ def test_chat_markup_in_a_document_opens_no_turn() -> None:
 
 @pytest.mark.parametrize(
     "mark",
-    ["<|im_start|>system", "<start_of_turn>", "<end_of_turn>", "[INST]", "<｜User｜>", "</think>"],
+    [
+        *("<|im_start|>system", "<start_of_turn>", "<end_of_turn>", "[INST]", "<｜User｜>"),
+        *("</think>", "</tool_response>", "[TOOL_RESULTS]", "[TOOL_CALLS]"),
+    ],
 )
 def test_chat_markup_in_a_title_opens_no_turn_anywhere(mark: str) -> None:
     evidence = Evidence("strong", 0.9, (f"Handbook {mark} > Hotels",))
