@@ -81,7 +81,8 @@ class Collection:
         """Tell the weight of the vector arm in use."""
         if self._alpha != "auto":
             return self._alpha
-        return self.tuning.alpha if self.tuning else EVEN
+        tuning = self.tuning
+        return tuning.alpha if tuning else EVEN
 
     @property
     def alpha_from(self) -> Literal["setting", "tuned", "default"]:
@@ -93,10 +94,11 @@ class Collection:
     @property
     def tuning(self) -> Tuning | None:
         """Read what the last tuning found, or None; it is read once after an ingest."""
-        if self._tuning is None:
+        read = self._tuning  # another thread may forget it meanwhile
+        if read is None:
             value = self.store.note("tuning")
-            self._tuning = (Tuning.from_dict(value) if value else None,)
-        return self._tuning[0]
+            self._tuning = read = (Tuning.from_dict(value) if value else None,)
+        return read[0]
 
     def search(
         self,
@@ -140,9 +142,10 @@ class Collection:
     @property
     def profiles(self) -> Profiles:
         """Read what is known of the documents as a whole; it is read once after an ingest."""
-        if self._profiles is None:
-            self._profiles = Profiles.of(self.store)
-        return self._profiles
+        read = self._profiles
+        if read is None:
+            self._profiles = read = Profiles.of(self.store)
+        return read
 
     def beside(self, generation: int) -> "Collection":
         """Give another generation of the collection, under this one's embedder."""
@@ -325,10 +328,11 @@ class Collection:
         self._tuning = (tuning,)
 
     def _calibrated(self) -> Calibration | None:
-        if self._calibration is None:
+        read = self._calibration
+        if read is None:
             value = self.store.note("calibration")
-            self._calibration = Calibration.from_dict(value) if value else None
-        return self._calibration
+            self._calibration = read = Calibration.from_dict(value) if value else None
+        return read
 
 
 def state_of(store: Store) -> dict[str, Any]:

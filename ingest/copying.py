@@ -101,10 +101,12 @@ def _copy(source: Store, target: Store, chance: random.Random) -> Iterator[Event
         wanted, there = source.ids([name]), target.ids([name])
         if wanted != there:
             _unsettle(target, name)
+        there_now = len(wanted & there)
         for batch in _batches(source, name, wanted - there):
             target.write([chunk for chunk, _ in batch], np.stack([vector for _, vector in batch]))
             written += len(batch)
-            yield Copied(done + len(batch), total, name)
+            there_now += len(batch)
+            yield Copied(done + there_now, total, name)
         removed += _drop_stale(target, name, wanted, there)
         done += len(wanted)
         yield Copied(done, total, name)

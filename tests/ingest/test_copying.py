@@ -16,7 +16,7 @@ import ingest.copying
 from ingest.collection import Collection
 from ingest.config import StoreConfig
 from ingest.copying import Compared, Copied, CopyReport, copy_library
-from ingest.documents import Chunk
+from ingest.documents import Chunk, chunk_id
 from ingest.errors import (
     CollectionBusyError,
     StoreError,
@@ -103,6 +103,23 @@ def test_the_next_ingest_into_a_copy_embeds_nothing(
     assert (again.embedded, again.skipped, again.total_documents) == (0, (), 4)
     assert contents(target) == contents(source)
     assert take_in(folder, target).unchanged == 4
+
+
+def test_a_copy_counts_all_batches_of_a_document_and_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest.copying, "BATCH", 1)
+    here, there = (LanceStore(tmp_path / each, collection="library") for each in "ab")
+    chunks = [
+        Chunk(
+            chunk_id("a.md", "d", 1, at, at + 1, "p"), "x", "d", "a.md", "A", 1, at, at + 1, "", "w"
+        )
+        for at in range(4)
+    ]
+    here.write(chunks, np.ones((4, 8), dtype=np.float32))
+    there.write(chunks[:1], np.ones((1, 8), dtype=np.float32))
+    told = [each.done for each in copy_library(here, there) if isinstance(each, Copied)]
+    assert told == [2, 3, 4, 4]
 
 
 def test_a_second_copy_writes_nothing_and_compares_again(source: Store, target: Store) -> None:

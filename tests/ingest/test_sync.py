@@ -581,6 +581,21 @@ def test_whoever_searches_meanwhile_sees_what_an_ingest_has_added(
     searching.close()
 
 
+def test_what_another_thread_forgets_meanwhile_is_given_all_the_same(
+    collection: Collection, folder: Path
+) -> None:
+    class Forgetful(Collection):
+        def __setattr__(self, name: str, value: Any) -> None:
+            forgotten = name in {"_tuning", "_calibration", "_profiles"}
+            super().__setattr__(name, None if forgotten else value)
+
+    run(collection, folder)
+    searching = Forgetful(collection.store, WordEmbedder())  # type: ignore[arg-type]
+    assert searching.probe("When does the desk for boats open?").strength != "none"
+    assert len(searching.profiles) == 6
+    assert searching.alpha_from == "default"
+
+
 def test_whether_an_ingest_came_between_is_looked_at_once_a_second(
     collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
