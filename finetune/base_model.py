@@ -28,8 +28,8 @@ from transformers.utils import logging
 
 from finetune.continuing import ADAPTER_WEIGHTS, Earlier
 from finetune.errors import ConfigError, MissingPackageError, ModelError
-from finetune.method_config import ATTENTION, TuneConfig
 from finetune.neural import NeuralConfig, neural_config
+from finetune.tune_config import ATTENTION, TuneConfig
 
 HEAD = "score"
 """What transformers calls the head of a decoder that classifies, or scores."""

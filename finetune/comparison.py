@@ -15,11 +15,11 @@ from transformers import set_seed
 from finetune.base_model import no_bars
 from finetune.errors import DivergedError
 from finetune.events import Comparing, Event, Progress
-from finetune.method_config import TuneConfig
 from finetune.methods.method import Method, Rows, model_of
 from finetune.run_folder import RunFolder
 from finetune.running import summary
 from finetune.telling import Teller
+from finetune.tune_config import TuneConfig
 
 PLAIN = ("lora", "rslora")
 SHOWN = ("parameters", "last_loss", "held_out_loss", "tokens_per_second")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from finetune.errors import ConfigError, ModelError
-from finetune.method_config import ATTENTION, TuneConfig
 from finetune.run_folder import sha256
 from finetune.servability import adaptation_of
+from finetune.tune_config import ATTENTION, TuneConfig
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 

@@ -8,9 +8,11 @@ from finetune.amounts import duration, gigabytes
 from finetune.duration import Speed, speed_of
 from finetune.estimate import Estimate, estimate, memory_of
 from finetune.hardware import Hardware
-from finetune.method_config import CptConfig, GrpoConfig, PpoConfig, SftConfig, TuneConfig
+from finetune.method_config import CptConfig, SftConfig
+from finetune.policy_config import GrpoConfig, PpoConfig
 from finetune.preflight import Seen
 from finetune.shape import ModelShape
+from finetune.tune_config import TuneConfig
 from finetune.workload import Device, Workload, workload_of
 
 

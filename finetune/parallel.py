@@ -16,8 +16,8 @@ from pathlib import Path
 
 from finetune.errors import StoppedError, WorkerError
 from finetune.events import Event
-from finetune.method_config import TuneConfig
 from finetune.rollouts import World
+from finetune.tune_config import TuneConfig
 from finetune.worker import WORLD, heard
 
 LAST_LINES = 20

@@ -26,16 +26,11 @@ from finetune.data.templates import load_template
 from finetune.encoding import check_marks, template_of
 from finetune.errors import ConfigError, ExampleError
 from finetune.lookup_rows import Lookup, read_lookups
-from finetune.method_config import (
-    GrpoConfig,
-    KtoConfig,
-    PpoConfig,
-    RagConfig,
-    RewardConfig,
-    TuneConfig,
-)
+from finetune.method_config import KtoConfig, RagConfig, RewardConfig
+from finetune.policy_config import GrpoConfig, PpoConfig
 from finetune.reward_folder import base_folder, read_reward_config
 from finetune.row_checks import check_both_labels, margin_of
+from finetune.tune_config import TuneConfig
 from finetune.workload import PAIRED
 
 LETTERS_A_TOKEN = 4.0

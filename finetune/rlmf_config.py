@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from finetune.config import Paths, explain, read_recipe
 from finetune.errors import ConfigError
-from finetune.method_config import TuneConfig, load_config
+from finetune.method_config import load_config
+from finetune.tune_config import TuneConfig
 
 
 class RlmfConfig(BaseModel):

@@ -11,8 +11,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from finetune.base_model import no_bars
 from finetune.continuing import ADAPTER_WEIGHTS
-from finetune.method_config import TuneConfig
 from finetune.run_folder import write
+from finetune.tune_config import TuneConfig
 
 MODEL_WEIGHTS = "model.safetensors"
 

@@ -12,8 +12,10 @@ from finetune.answer_rewards import Model as RewardModelAt
 from finetune.config import explain, read_recipe
 from finetune.continuing import Earlier, agree
 from finetune.errors import ConfigError, FinetuneError, RunChangedError
-from finetune.method_config import ATTENTION, PpoConfig, TuneConfig, load_config
+from finetune.method_config import load_config
+from finetune.policy_config import PpoConfig
 from finetune.preflight import Seen, look_at
+from finetune.tune_config import ATTENTION, TuneConfig
 
 Between = Literal["continue", "merge"]
 

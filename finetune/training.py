@@ -19,7 +19,6 @@ from finetune.errors import FinetuneError
 from finetune.events import Compared, Evaluated, Event, Started
 from finetune.forecast import less_memory, workload
 from finetune.hardware import find_hardware
-from finetune.method_config import TuneConfig
 from finetune.methods.method import Method, Model, Rows
 from finetune.neural import spread
 from finetune.parallel import train_in_processes
@@ -31,6 +30,7 @@ from finetune.running import Run, events_of, summary
 from finetune.saving import save_tuned
 from finetune.servability import check
 from finetune.shape import read_shape
+from finetune.tune_config import TuneConfig
 
 Lineage = dict[str, str]
 

@@ -10,9 +10,9 @@ from torch.nn.functional import pad
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from finetune.data.rows import Prompt
-from finetune.method_config import PpoConfig
 from finetune.methods.actor_critic import ActorCritic
 from finetune.methods.rollout import Written, write_answers
+from finetune.policy_config import PpoConfig
 from finetune.processes import company
 from finetune.scoring import Scorer
 

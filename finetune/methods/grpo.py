@@ -20,9 +20,9 @@ from finetune.data.reading import read_prompts
 from finetune.data.rows import Prompt
 from finetune.encoding import require_template
 from finetune.errors import ConfigError
-from finetune.method_config import GrpoConfig
 from finetune.methods.common import QuietTrainer, arguments
 from finetune.methods.method import Method, Model, Rows, model_of, ready
+from finetune.policy_config import GrpoConfig
 from finetune.rollouts import Roller, Rollout, Sampling, World
 
 

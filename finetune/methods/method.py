@@ -13,7 +13,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from finetune.base_model import add_adapter, load_adapter, load_base
 from finetune.continuing import Earlier
-from finetune.method_config import TuneConfig
+from finetune.tune_config import TuneConfig
 
 if TYPE_CHECKING:
     from finetune.rollouts import World

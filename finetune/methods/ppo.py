@@ -16,13 +16,13 @@ from finetune.continuing import ADAPTER_WEIGHTS, Earlier
 from finetune.data.reading import read_prompts
 from finetune.encoding import require_template
 from finetune.errors import ExampleError
-from finetune.method_config import PpoConfig
 from finetune.methods.actor_critic import VALUE_WEIGHTS, ActorCritic, keep_reference
 from finetune.methods.answering import Answerer, Asked
 from finetune.methods.common import arguments
 from finetune.methods.method import Method, Model, Rows, ready
 from finetune.methods.ppo_trainer import PpoTrainer
 from finetune.methods.rollout import generation_config
+from finetune.policy_config import PpoConfig
 from finetune.saving import MODEL_WEIGHTS
 from finetune.scoring import Scorer
 

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from finetune.errors import CollapsedError
-from finetune.method_config import PpoConfig
 from finetune.methods.answering import Answerer, Asked, Judged
 from finetune.methods.common import FiniteTrainer, arrange
 from finetune.methods.ppo_loss import (
@@ -30,6 +29,7 @@ from finetune.methods.ppo_loss import (
     whiten,
 )
 from finetune.methods.rollout import Rollout, load_rollout
+from finetune.policy_config import PpoConfig
 from finetune.processes import company
 
 SEEDS_A_RUN = 1_000_003

@@ -18,9 +18,9 @@ from finetune.completed import Completed, Tools, complete
 from finetune.data.rows import Said
 from finetune.encoding import require_template
 from finetune.errors import ExampleError
-from finetune.method_config import TuneConfig
 from finetune.methods.common import arguments
 from finetune.methods.method import Method, Rows
+from finetune.tune_config import TuneConfig
 
 Settings = TypeVar("Settings", bound=TuneConfig)
 

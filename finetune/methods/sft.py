@@ -14,9 +14,10 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.data.reading import read_examples
 from finetune.encoding import IGNORED, Encoded, encode_all, read_template
-from finetune.method_config import SftConfig, TuneConfig
+from finetune.method_config import SftConfig
 from finetune.methods.common import QuietTrainer, arguments, arrange
 from finetune.methods.method import Method, Model, Rows, model_of, ready
+from finetune.tune_config import TuneConfig
 
 
 class Sft(Method[SftConfig]):

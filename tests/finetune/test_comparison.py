@@ -12,8 +12,9 @@ import yaml
 from finetune.comparison import rivals, train_beside
 from finetune.errors import ConfigError, StoppedError
 from finetune.events import Compared, Comparing, Finished, Progress
-from finetune.method_config import TuneConfig, load_config
+from finetune.method_config import load_config
 from finetune.training import train
+from finetune.tune_config import TuneConfig
 
 
 @pytest.fixture

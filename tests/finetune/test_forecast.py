@@ -10,9 +10,10 @@ from finetune.forecast import (
     workload,
 )
 from finetune.hardware import Gpu, Hardware
-from finetune.method_config import TuneConfig, load_config
+from finetune.method_config import load_config
 from finetune.preflight import Seen, look_at
 from finetune.shape import shape_of
+from finetune.tune_config import TuneConfig
 
 SHAPE = shape_of("Qwen/Qwen3-4B")
 LAPTOP = Hardware(cores=4, memory=16 * 10**9, gpus=(), bf16=True)

@@ -16,9 +16,10 @@ from finetune.base_model import load_tokenizer
 from finetune.data.rows import Prompt
 from finetune.errors import ConfigError
 from finetune.events import Evaluated, Event, Progress, Saved
-from finetune.method_config import TuneConfig, load_config
+from finetune.method_config import load_config
 from finetune.rollouts import Roller, Sampling
 from finetune.training import train
+from finetune.tune_config import TuneConfig
 
 
 @pytest.fixture

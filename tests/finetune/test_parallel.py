@@ -13,8 +13,9 @@ pytest.importorskip("trl")
 
 from finetune.errors import ConfigError, ExampleError
 from finetune.events import Evaluated, Finished, Progress, Saved, Started
-from finetune.method_config import TuneConfig, load_config
+from finetune.method_config import load_config
 from finetune.training import train
+from finetune.tune_config import TuneConfig
 from finetune.worker import heard, tell
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]

@@ -21,10 +21,11 @@ from finetune.base_model import load_tokenizer
 from finetune.data.rows import Prompt
 from finetune.errors import CollapsedError, ConfigError, ExampleError
 from finetune.events import Evaluated, Event, Finished, Progress, Saved, Started
-from finetune.method_config import PpoConfig, load_config
+from finetune.method_config import load_config
 from finetune.methods.ppo import Ppo
 from finetune.methods.ppo_trainer import PpoTrainer, places
 from finetune.methods.rollout import write_answers
+from finetune.policy_config import PpoConfig
 from finetune.training import train
 
 ROOT = Path(__file__).parents[2]

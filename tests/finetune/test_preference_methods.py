@@ -13,10 +13,11 @@ from finetune.base_model import load_tokenizer
 from finetune.data.rows import as_messages
 from finetune.errors import ExampleError
 from finetune.events import Evaluated, Event, Finished, Progress, Saved, Started
-from finetune.method_config import DpoConfig, TuneConfig, load_config
+from finetune.method_config import DpoConfig, load_config
 from finetune.methods.dpo import Dpo
 from finetune.methods.kto import paired
 from finetune.training import train
+from finetune.tune_config import TuneConfig
 
 
 def pair(number: int) -> dict[str, Any]:

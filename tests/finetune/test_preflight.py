@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from finetune.errors import ConfigError, ExampleError, FinetuneError, ModelError, TemplateError
-from finetune.method_config import METHODS, TuneConfig, load_config
+from finetune.method_config import METHODS, load_config
 from finetune.preflight import Seen, look_at
+from finetune.tune_config import TuneConfig
 
 VECTOR = base64.b64encode(np.ones(4, "<f2").tobytes()).decode()
 PAIR = {"prompt": "How long?", "chosen": "It is 4 m long.", "rejected": "No idea."}

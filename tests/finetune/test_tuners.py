@@ -16,9 +16,10 @@ from transformers import AutoModelForCausalLM
 from finetune.delivery import Order, deliver
 from finetune.errors import ConversionError
 from finetune.events import Progress
-from finetune.method_config import TuneConfig, load_config
+from finetune.method_config import load_config
 from finetune.servability import check
 from finetune.training import train
+from finetune.tune_config import TuneConfig
 from serve.local import LocalModel
 
 IDS = torch.arange(3, 43).reshape(2, 20)
