@@ -106,7 +106,7 @@ class Journal:
         status: Status = "answered",
         error: str | None = None,
     ) -> None:
-        """Complete a run, all of it or nothing."""
+        """Complete a run, all of it or nothing; of one that could not begin nothing is kept."""
         values = {
             "status": status,
             "answer": answer.text,
@@ -121,10 +121,12 @@ class Journal:
         }
         assignments = ", ".join(f"{name} = ?" for name in values)
         with self._writing() as connection:
-            connection.execute(
+            done = connection.execute(
                 f"UPDATE runs SET {assignments} WHERE id = ?",  # noqa: S608 - our own names
                 _storable((*values.values(), answer.run)),
             )
+            if not done.rowcount:
+                return
             steps, citations = map(_storable, _steps(answer)), map(_storable, _citations(answer))
             connection.executemany("INSERT INTO steps VALUES (?,?,?,?,?,?,?,?)", steps)
             connection.executemany("INSERT INTO citations VALUES (?,?,?,?,?,?)", citations)
@@ -132,8 +134,13 @@ class Journal:
     def add_feedback(
         self, run: str, kind: Kind, *, text: str | None = None, other: str | None = None
     ) -> None:
-        """Keep what a person said of a run; JournalError if the journal does not have that run."""
+        """Keep what a person said of a run; JournalError if the journal lacks it, or the other."""
         with self._writing() as connection:
+            if (
+                other
+                and not connection.execute("SELECT 1 FROM runs WHERE id = ?", (other,)).fetchone()
+            ):
+                raise sqlite3.IntegrityError(f"no run {other!r}")
             connection.execute(
                 "INSERT INTO feedback (run, given, kind, text, other) VALUES (?,?,?,?,?)",
                 _storable((run, _now(), kind, text, other)),

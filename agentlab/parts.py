@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import cached_property, wraps
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -85,13 +86,11 @@ class Parts:
     def close(self) -> None:
         """Close whatever was opened: the library, the model's server, the journal, the memory."""
         opened = self.__dict__
-        if "collection" in opened and self._collection is None:
-            self.collection.close()
-        for name in ("model", "journal", "memory"):
-            if opened.get(name) is not None:
-                opened[name].close()
-            opened.pop(name, None)
-        opened.pop("collection", None)
+        with ExitStack() as closing:  # one that cannot be closed leaves none of the others open
+            for name in ("memory", "journal", "model", "collection"):
+                part = opened.pop(name, None)
+                if part is not None and part is not self._collection:
+                    closing.callback(part.close)
 
     @_opened_once
     def collection(self) -> Collection:

@@ -273,8 +273,9 @@ def _load(folder: Path, device: str) -> tuple[Any, Any]:
             folder, dtype=_precision(device), local_files_only=True
         )
     except (OSError, ValueError) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
         raise ModelFolderError(
-            f"{folder} cannot be loaded: {str(error).splitlines()[0]}; "
+            f"{folder} cannot be loaded: {said}; "
             "delete the folder to have it made again, or give another one"
         ) from error
     finally:

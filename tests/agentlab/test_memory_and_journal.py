@@ -77,6 +77,43 @@ def test_feedback_on_an_unknown_run_is_refused(tmp_path: Path) -> None:
         agent.feedback("nothing", "good")
 
 
+def test_a_run_is_preferred_only_to_one_that_was_kept(tmp_path: Path) -> None:
+    with make_agent(tmp_path, "A") as agent:
+        answer = agent.ask("Hi")
+        with pytest.raises(JournalError, match="no run 'nothing'"):
+            agent.feedback(answer, "preference", other="nothing")
+        assert agent.journal.feedback(answer.run) == []
+
+
+def test_a_run_that_could_not_begin_in_the_journal_is_told_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: Any, **__: Any) -> None:
+        raise JournalError("The journal is locked.")
+
+    monkeypatch.setattr(Journal, "begin", locked)
+    with make_agent(tmp_path, call("hotel"), HOTEL) as agent:
+        said = [event.text for event in agent.stream(QUESTION) if isinstance(event, Thought)]
+    assert said == ["The journal is locked. The answer is not affected."]
+
+
+def test_a_part_that_cannot_be_closed_leaves_none_of_the_others_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    def broken(_: Journal) -> None:
+        raise OSError("broken")
+
+    agent = make_agent(tmp_path, "A")
+    agent.ask("Hi")
+    monkeypatch.setattr(Journal, "close", broken)
+    monkeypatch.setattr(Memory, "close", lambda _: closed.append("memory"))
+    with pytest.raises(OSError, match="broken"):
+        agent.close()
+    assert closed == ["memory"]
+
+
 def test_the_journal_can_be_switched_off(tmp_path: Path) -> None:
     with make_agent(tmp_path, "Hi.", journal=False) as agent:
         answer = agent.ask("Hello")
