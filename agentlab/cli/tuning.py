@@ -142,6 +142,9 @@ def run(
             sys.stdout.write(f"# stage {stage.number}{', finished' * stage.finished}\n")
             _print_plan(stage.config, rows)
         return
+    if not waiting:
+        tell(f"all {len(plan.stages)} stages are finished; another --out runs them again")
+        return
     base = training.folder_of(plan.model, config)
     plan = _settled(plan, lambda each: training.with_encoder(each, config))
     for stage, folder in stages_to_run(plan, base):

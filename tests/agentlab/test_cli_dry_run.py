@@ -151,6 +151,7 @@ def test_a_finished_stage_of_rag_is_known_again_by_the_name_of_its_encoder(
     for _ in range(2):
         assert run(["finetune", "run", str(plan)]) == 0, capsys.readouterr().err
     assert ran == ["sft", "rag"]
+    assert "all 2 stages are finished" in capsys.readouterr().err
 
 
 def test_a_plan_whose_last_stage_lacks_its_rows_is_refused_before_the_first_runs(
