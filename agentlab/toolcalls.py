@@ -80,7 +80,7 @@ def looks_like_call(text: str, known: Sequence[str]) -> bool:
 def _strict(block: str) -> Call | None:
     try:
         value = json.loads(block)
-    except ValueError:
+    except (ValueError, RecursionError):  # a small model at times writes nothing but brackets
         return None
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return None

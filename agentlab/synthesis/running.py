@@ -199,7 +199,8 @@ def _resume(plan: Plan) -> _Done:
     done = _Done()
     if not plan.progress.exists():
         return done
-    head, *lines = plan.progress.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+    with plan.progress.open(encoding="utf-8") as file:  # splitlines() would cut within a text
+        head, *lines = list(file) or [""]
     whole = [head] if head.endswith("\n") else []
     if whole and json.loads(head) != _head(plan):
         raise SettingsError(

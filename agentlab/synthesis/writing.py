@@ -102,7 +102,7 @@ def _objects(text: str) -> Iterator[object]:
     while at >= 0:
         try:
             value, end = decoder.raw_decode(text, at)
-        except ValueError:
+        except (ValueError, RecursionError):
             end = at + 1
         else:
             yield value

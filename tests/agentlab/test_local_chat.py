@@ -67,6 +67,7 @@ def test_two_calls_in_one_message_are_both_read() -> None:
         "<tool_call>\nsearch hotels\n</tool_call>",
         '<tool_call>\n{"name": "search_documents", "arguments": "hotel"}\n</tool_call>',
         '<tool_call>\n{"tool": "search_documents"}\n</tool_call>',
+        "<tool_call>\n" + "[" * 5_000,
     ],
 )
 def test_a_broken_call_is_an_invalid_call_with_its_text(block: str) -> None:

@@ -107,6 +107,18 @@ for event in synthesise(chunks(), make=slow, build=SIMPLE["qa"], plan=plan(Path(
 
 
 @pytest.mark.slow
+def test_a_run_goes_on_after_passages_that_hold_a_line_separator(tmp_path: Path) -> None:
+    pages = [(f"Guide {n}", "", n, f"Crews\u2028may take {n} days off in a year.") for n in (1, 2)]
+    passages = list(small_library(pages).store.chunks())
+    run: dict[str, Any] = {"build": SIMPLE["qa"], "plan": plan(tmp_path, count=2)}
+    stopped = synthesise(passages, make=by_rule, **run)
+    assert next(stopped) == Wrote(1, 2, 1, 0)
+    stopped.close()
+    *_, done = synthesise(passages, make=by_rule, **run)
+    assert isinstance(done, Synthesised)
+    assert (done.rows, done.resumed) == (2, 1)
+
+
 def test_kill_9_costs_one_passage_at_most(tmp_path: Path) -> None:
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
@@ -199,6 +211,12 @@ def test_a_model_writes_drafts_and_what_it_takes_is_counted() -> None:
     assert (second.drafts, second.refused) == ((), {"no JSON": 1})
     said = [str(each.text) for each in chat.seen[0]]
     assert "Travel Handbook > Hotels" in said[1]
+
+
+def test_brackets_without_end_are_no_drafts() -> None:
+    chat = ScriptedModel(lines=['{"question": ' + "[" * 100_000])
+    drafted = model_maker(OpenModel(chat, "scripted", "own"), 2)(chunks()[0])
+    assert (drafted.drafts, drafted.refused) == ((), Counter({"no JSON": 1}))
 
 
 def test_a_server_that_is_down_stops_the_run_and_what_was_done_stays(tmp_path: Path) -> None:
