@@ -133,7 +133,9 @@ def rm(
     entry = find_document(_entries(settings), name)  # before the embedder is loaded
     collection = open_library(settings, as_made=True)
     try:
-        entry = find_document(list_documents(collection.store), entry.record.path)
+        entries = list_documents(collection.store)
+        entry = find_document(entries, entry.record.path)
+        twins = [e.record.path for e in entries if e.record.same_as == entry.record.source]
         for waiting in remove_document(entry, collection=collection, wait=not no_wait):
             sys.stderr.write(f"waiting for {waiting.holder}, which changes the library\n")
     finally:
@@ -142,6 +144,10 @@ def rm(
     if Path(entry.record.path).exists():
         sys.stderr.write(
             f"{entry.record.path} is still there: ingesting it or its folder again brings it back\n"
+        )
+    for twin in twins:
+        sys.stderr.write(
+            f"{twin} holds the same, and is not searched either: ingesting it brings it back\n"
         )
 
 

@@ -151,6 +151,17 @@ def test_documents_are_listed_shown_and_removed(papers, capsys):
     assert "read 1 document" in capsys.readouterr().out
 
 
+def test_a_file_that_holds_the_same_is_named_when_its_twin_is_removed(papers, capsys):
+    (papers / "ships.md").write_bytes((papers / "boats.md").read_bytes())
+    assert run(["ingest", "papers"]) == 0
+    assert run(["docs", "rm", str(papers / "boats.md")]) == 0
+    said = capsys.readouterr().err
+    assert f"{papers / 'ships.md'} holds the same, and is not searched either" in said
+    (papers / "boats.md").unlink()
+    assert run(["ingest", "papers"]) == 0
+    assert "read 1 document" in capsys.readouterr().out
+
+
 def test_a_running_ingest_is_named_to_whoever_will_not_wait(papers, capsys):
     run(["ingest", "papers"])
     holder = subprocess.Popen(
