@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePath
 
+from ingest.issuers import company_of, ticker_of
+from ingest.periods import asked_quarters, asked_years
+
 MOST_FACTS = 30
 LONGEST_FACT = 300
 OPENING = 600
@@ -35,19 +38,17 @@ _DATES = tuple(
     )
 )
 _YEARS = re.compile(r"(?<![\d.,-])(?:fy)?((?:19|20)\d\d)(?!\d|[.,]\d)", re.IGNORECASE)
-_ASKED_YEARS = re.compile(
-    r"(?<![\d.,$€£])((?:19|20)\d\d)(?!\d|[.,]\d|\s*%)|\b(?:FY|Q[1-4])\s?['’]?(\d\d)\b"
-)
 _PERIOD = re.compile(
     r"(?:year|period|quarter|months|date|dated|as of)\W+(?:\w+\W+){0,4}?$", re.IGNORECASE
 )
+_DASH = "[- \u2010-\u2013]"
 _TYPES = {
-    "10-K": r"10-?k(?:405)?|annual reports?",
-    "10-Q": r"10-?q|quarterly reports?",
-    "8-K": r"8-?k|current reports?",
-    "20-F": r"20-?f",
+    "10-K": rf"10{_DASH}?k(?:405|sb)?|annual (?:report|filing)s?",
+    "10-Q": rf"10{_DASH}?q|quarterly (?:report|filing)s?",
+    "8-K": rf"8{_DASH}?k|current reports?",
+    "20-F": rf"20{_DASH}?f",
     "proxy statement": r"def ?14a|proxy statements?",
-    "earnings release": r"earnings(?: (?:release|report|call)s?)?",
+    "earnings release": r"earnings(?: (?:press )?(?:release|report|call|presentation)s?)?",
     "minutes": r"minutes of",
     "agreement": r"agreements?|contracts?",
     "policy": r"polic(?:y|ies)",
@@ -88,21 +89,33 @@ def kept_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 def gather(
     metadata: Mapping[str, str], *, source: str, title: str, opening: str
 ) -> tuple[dict[str, str], tuple[int, ...]]:
-    """Give a document's facts, with `date` and `type` where they are known, and its years."""
-    name = re.sub(r"[_]+", " ", PurePath(source).stem)
+    """Give a document's facts, with `date`, `type` and the like where known, and its years."""
+    name = stem_of(source)
     facts = dict(metadata)
     written = {key: iso_date(metadata[key]) for key in _WRITTEN if key in metadata}
     said = next(filter(None, map(iso_date, (name, title))), "")
     period = _period(opening[:OPENING])
     day = written.get("date", "") or said or period
-    years = _years(name) or _years(title) or _years(day)
+    years = _years(name) or set(asked_years(name)) or _years(title) or _years(day)
     stamped = "" if years else next(filter(None, written.values()), "")
     facts.pop("date", None)
     if found := day or stamped:
         facts["date"] = found
-    if kind := _type(name, title, opening[:OPENING]):
-        facts.setdefault("type", kind)
+    read = {
+        "type": _type(name, title, opening[:OPENING]),
+        "quarter": next(iter(asked_quarters(name) or asked_quarters(title)), ""),
+        "company": company_of(opening),
+        "ticker": ticker_of(opening),
+    }
+    for key, value in read.items():
+        if value:
+            facts.setdefault(key, value)
     return facts, tuple(sorted(years))
+
+
+def stem_of(source: str) -> str:
+    """Give a file's name as words, without its ending."""
+    return re.sub(r"_+", " ", PurePath(source).stem)
 
 
 def iso_date(text: str) -> str:
@@ -128,15 +141,6 @@ def span_of(text: str) -> Span | None:
     except ValueError:
         return None
     return Span(first.isoformat(), last.isoformat())
-
-
-def asked_years(question: str) -> dict[int, tuple[int, int]]:
-    """Find the years that a question names, also as FY22, and where each stands."""
-    found: dict[int, tuple[int, int]] = {}
-    for match in _ASKED_YEARS.finditer(question):
-        whole, short = match.groups()
-        found.setdefault(int(whole) if whole else 2000 + int(short), match.span())
-    return found
 
 
 def asked_types(question: str) -> dict[str, tuple[int, int]]:

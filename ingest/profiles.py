@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -20,15 +19,24 @@ import numpy as np
 from ingest.card import CollectionCard
 from ingest.documents import Chunk
 from ingest.errors import UnknownFilterError
-from ingest.facts import OPENING, gather, is_type_word, span_of
+from ingest.facts import OPENING, gather, is_type_word, span_of, stem_of
+from ingest.issuers import initials, is_legal_form
 from ingest.stores.base import Store
-from ingest.words import content_words, word_spans
+from ingest.words import STOP, content_words, word_spans
 
 NOTE = "profiles"
 MOST_WORDS = 120
 _SCALE = 127.0
 _SHORTEST_PREFIX = 3
-_PERIOD = re.compile(r"(?:fy)?\d{2,8}(?:[a-z]{0,2}\d?)?|q[1-4]|fy")
+_BEGUN = 0.6  # of a name's weight, where only its beginning is told
+_PERIOD = re.compile(
+    r"(?:q[1-4])?(?:fy)?\d{2,8}(?:[a-z]{0,2}\d?)?|q[1-4]|[1-4]q(?:\d\d){0,2}|fy|dated"
+)
+_DAYS = re.compile(
+    r"(?<=[^\W\d_])(?=(?:19|20)\d\d)|[-.](?=\d)|(?<=\d)[-.]|\bdated?\b", re.IGNORECASE
+)
+# `AT&T` and `Coca-Cola` are one word each.
+_NAME_WORD = re.compile(r"[^\W_]+(?:['’&-][^\W_]+)*")
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,10 @@ class Profile:
     @cached_property
     def names(self) -> tuple[tuple[str, ...], ...]:
         """Give the words by which a question may name it: of its title, and of its file's name."""
-        stem = PurePath(self.source).stem.replace("_", " ")
-        return tuple(filter(None, (_naming(self.title), _naming(stem))))
+        stem, company = _DAYS.sub(" ", stem_of(self.source)), self.facts.get("company", "")
+        short = {self.facts.get("ticker", ""), *map(_initials, (stem, company))} - {""}
+        told = (_naming(self.title), _naming(stem), _naming(company))
+        return (*filter(None, told), *((each,) for each in sorted(short)))
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -102,7 +112,7 @@ def make_profile(
     first = ordered[0][0]
     opening = " ".join(chunk.text for chunk, _ in ordered[:3] if chunk.page == first.page)
     facts, years = gather(metadata, source=first.source, title=first.title, opening=opening)
-    told = [PurePath(first.source).stem.replace("_", " "), first.title, *facts.values()]
+    told = [stem_of(first.source), first.title, *facts.values()]
     told += [*map(str, years), opening[:OPENING], *sections]
     words = dict.fromkeys(word for text in told for _, _, word in word_spans(text))
     mean = np.mean([vector for _, vector in ordered], axis=0)
@@ -188,18 +198,32 @@ class Profiles:
             return 0.0
         return math.log(len(self.all) / count) / math.log(len(self.all))
 
-    def bearing(self, words: Mapping[str, Any]) -> dict[int, set[str]]:
-        """Find the documents whose names hold some of the words: place to the names' words held.
+    def bearing(self, words: Mapping[str, bool]) -> dict[int, dict[str, float]]:
+        """Find the documents whose names hold some of the words: place to words, each with how far.
 
-        A longer word of a name is held where it begins with a capitalised word (`MGM Resorts` of
+        A longer word of a name is held in part where it begins with a capitalised word (`MGM` of
         `MGMRESORTS`); such words have a true value in the mapping.
         """
-        held: dict[int, set[str]] = {}
+        held: dict[int, dict[str, float]] = {}
         for word, capital in words.items():
             for name in {word, *(self._longer(word) if capital else ())}:
+                far = 1.0 if name == word else _BEGUN + (1 - _BEGUN) * len(word) / len(name)
                 for place in self._namesakes.get(name, ()):
-                    held.setdefault(place, set()).add(name)
+                    mine = held.setdefault(place, {})
+                    mine[name] = max(far, mine.get(name, 0.0))
         return held
+
+    def is_name(self, word: str, *, begun: bool) -> bool:
+        """Tell whether a document's name has this word, or one that begins so."""
+        return word in self._namesakes or (begun and bool(self._longer(word)))
+
+    def is_beginning(self, words: Sequence[str]) -> bool:
+        """Tell whether a name of several words begins with these, or is made of them."""
+        return tuple(words) in self._beginnings
+
+    def beginning_alike(self, words: Sequence[str]) -> int:
+        """Count the names that begin with these words."""
+        return len(self._beginnings.get(tuple(words), ()))
 
     def likeness(self, vector: np.ndarray) -> np.ndarray:
         """Give each document's cosine with a vector, roughly, shape (documents,).
@@ -223,11 +247,19 @@ class Profiles:
         return scores / total if total else scores
 
     def _longer(self, word: str) -> list[str]:
-        if len(word) < _SHORTEST_PREFIX:
+        if len(word) < _SHORTEST_PREFIX or word.isupper():
             return []
         start = bisect_left(self._sorted, word)
         end = bisect_left(self._sorted, f"{word}\uffff")
         return self._sorted[start:end]
+
+    @cached_property
+    def _beginnings(self) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
+        found: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+        for name in {name for profile in self.all for name in profile.names}:
+            for words in range(1, len(name) + 1):
+                found.setdefault(name[:words], set()).add(name)
+        return found
 
     @cached_property
     def _sorted(self) -> list[str]:
@@ -248,13 +280,18 @@ class Profiles:
 
 
 def _naming(text: str) -> tuple[str, ...]:
-    """List the words of a name, without years, types of documents and bare numbers."""
-    words = dict.fromkeys(plain(text[start:end]) for start, end, _ in word_spans(text))
-    return tuple(
-        word
-        for word in words
-        if any(map(str.isalpha, word)) and not is_type_word(word) and not _PERIOD.fullmatch(word)
-    )
+    """List the words of a name, without years, types of documents, `Inc` and bare numbers."""
+    words = (plain(word) for word in _NAME_WORD.findall(text) if word.lower() not in STOP)
+    return tuple(word for word in dict.fromkeys(words) if _names(word) and not is_legal_form(word))
+
+
+def _initials(text: str) -> str:
+    return initials([word for word in re.findall(r"[^\W_]+", text) if _names(word.lower())])
+
+
+def _names(word: str) -> bool:
+    alone = is_type_word(word) or _PERIOD.fullmatch(word)
+    return any(map(str.isalpha, word)) and not alone
 
 
 def plain(word: str) -> str:

@@ -11,11 +11,12 @@ from ingest.embedding import Embedder
 from ingest.profiles import Profiles
 from ingest.routing import Route, route
 from ingest.stores.base import Hit, Store, Where
+from ingest.terms import with_lines
 
 TwoStep = Literal["auto", "always", "never"]
 LEAST_DOCUMENTS, LARGE = 20, 2_000
 """The documents and passages from which on `auto` searches in two steps."""
-_WEIGHTS = {"alike": 0.1, "name": 0.3, "certain": 0.85}
+_WEIGHTS = {"alike": 0.1, "name": 0.3, "series": 0.6, "certain": 0.85}
 _MEANING_WITHIN = 0.4  # of what is left to words
 _DEPTH = 50
 
@@ -45,8 +46,10 @@ def search_in_steps(
         return direct[:limit]
     weight = _WEIGHTS[chosen.sure]
     there = replace(where, sources=tuple(sources))
-    if chosen.sure == "certain":
-        query, vector = chosen.rest, embedder.encode([chosen.rest])[0]
+    if chosen.sure in ("series", "certain"):
+        types = {each.facts.get("type", "") for each in profiles.all if each.source in sources}
+        query = with_lines(chosen.rest, types)
+        vector = embedder.encode([query])[0]
         alpha += _MEANING_WITHIN * (1 - alpha)
     within = store.hybrid(query, vector, alpha=alpha, limit=depth, where=there)
     found: dict[str, Hit] = {}

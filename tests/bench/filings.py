@@ -1,11 +1,14 @@
 """Invented yearly reports: one template for many companies and years, and questions that name both.
 
 The pages of one company's reports differ in hardly more than numbers, as those of real filings do;
-each question asks in other words than its page has, and other pages touch the subject.
+each question asks in other words than its page has, and other pages touch the subject. Companies
+share words of their names, close their years in different months and have tickers; questions call
+them by name, by its beginning or by ticker, and the year as people do.
 """
 
 import random
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,8 @@ _FIRST = """
     Violet Willow Zephyr
 """
 _SECOND = "haven field stone bridge port crest well ford gate mark wood ton"
+_COMMON = "American General United National First Pacific".split()
+_CLOSES = ("December 31", "June 30", "September 30", "January 31")
 _TRADES = {
     "Foods": ("packaged foods", "grocery chains", "wheat, sugar and cocoa"),
     "Energy": ("electric power", "municipal utilities", "natural gas and coal"),
@@ -66,6 +71,7 @@ class Report:
     title: str
     pages: tuple[tuple[str, str], ...]
     company: str
+    ticker: str
     year: int
 
 
@@ -82,48 +88,61 @@ def make_reports(companies: int, years: int, *, seed: int = 0) -> Iterator[Repor
     """Write reports of so many companies for so many years, of 21 pages each."""
     dice = random.Random(seed)
     firsts, seconds = _FIRST.split(), _SECOND.split()
-    names = dice.sample(
-        [f"{a}{b} {t}" for a in firsts for b in seconds for t in _TRADES], companies
-    )
-    for company in names:
-        style = dice.randrange(3)
+    own = [f"{a}{b} {t}" for a in firsts for b in seconds for t in _TRADES]
+    common = [f"{a} {b} {t}" for a in _COMMON for b in firsts for t in _TRADES]
+    names = dice.sample(own, companies - companies // 3) + dice.sample(common, companies // 3)
+    for number, company in enumerate(names):
+        style, close = dice.randrange(3), dice.choice(_CLOSES)
+        ticker = "".join(chr(65 + number // 26**place % 26) for place in (1, 0)) + company[0]
         for year in range(2024 - years, 2024):
-            yield _report(company, year, style, random.Random(f"{seed} {company} {year}"))
+            chance = random.Random(f"{seed} {company} {year}")
+            yield _report(company, ticker, year, style, close, chance)
 
 
 def make_questions(reports: list[Report], number: int, *, seed: int = 0) -> list[Question]:
-    """Ask about pages of a sample of reports, each question naming the company and the year."""
+    """Ask about pages of a sample of reports, each question naming company and year in some way."""
     dice = random.Random(seed)
     asked = []
+    begun = Counter(name.rpartition(" ")[0] for name in {report.company for report in reports})
     for _ in range(number):
         report, place = dice.choice(reports), dice.randrange(len(SUBJECTS))
-        year = dice.choice([f"FY{report.year}", f"{report.year}", f"fiscal year {report.year}"])
-        name = dice.choice([report.company, report.company.split()[0]])
+        short = report.year % 100
+        year = dice.choice(
+            [f"FY{report.year}", f"{report.year}", f"fiscal year {report.year}", f"FY{short:02}"]
+        )
+        beginning = report.company.rpartition(" ")[0]
+        known = beginning if begun[beginning] == 1 else report.company
+        name = dice.choice([report.company, known, known, report.ticker])
         text = dice.choice(SUBJECTS[place].asked).format(c=name, fy=year)
         asked.append(Question(text, report.source, place + 2))
     return asked
 
 
-def _report(company: str, year: int, style: int, dice: random.Random) -> Report:
+def _report(
+    company: str, ticker: str, year: int, style: int, close: str, dice: random.Random
+) -> Report:
     short = company.replace(" ", "")
     source, title = (
         (f"{short.upper()}_{year}_10K.pdf", "UNITED STATES SECURITIES AND EXCHANGE COMMISSION"),
         (f"{company} annual report {year}.pdf", f"{company}, Inc. Annual Report"),
-        (f"{short.lower()}-{year}1231.pdf", f"Form 10-K {company} {year}"),
+        (f"{ticker.lower()}-{year}1231.pdf", f"Form 10-K {company} {year}"),
     )[style]
     cover = (
         "UNITED STATES SECURITIES AND EXCHANGE COMMISSION\nFORM 10-K\nAnnual report for the fiscal "
-        f"year ended December 31, {year}\n{company}, Inc.\n(Exact name of registrant)"
+        f"year ended {close}, {year}\n{company}, Inc.\n(Exact name of registrant)\n"
+        f"Common Stock {ticker} New York Stock Exchange"
     )
     pages = [("", cover)] + [(each.heading, _page(each, company, year, dice)) for each in SUBJECTS]
-    return Report(source, title, tuple(pages), company, year)
+    return Report(source, title, tuple(pages), company, ticker, year)
 
 
 def _page(subject: Subject, company: str, year: int, dice: random.Random) -> str:
-    goods, buyers, inputs = _TRADES[company.split()[1]]
+    goods, buyers, inputs = _TRADES[company.rsplit(maxsplit=1)[-1]]
     numbers = {name: dice.randrange(2, 99) for name in "nm"}
     numbers |= {name: dice.randrange(1_000, 90_000) for name in ("k", "k2", "j", "j2")}
-    said = subject.lines.format(
+    # Tables have a column for the year before.
+    columns = f"{year} {year - 1}\n" if "\n" in subject.lines.strip() else ""
+    said = columns + subject.lines.format(
         company=company, year=year, goods=goods, buyers=buyers, inputs=inputs, **numbers,
         e=dice.randrange(100, 999) / 100, e2=dice.randrange(100, 999) / 100,
     )  # fmt: skip

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ingest.facts import asked_types, asked_years, gather, iso_date, kept_metadata, span_of
+from ingest.facts import asked_types, gather, iso_date, kept_metadata, span_of
+from ingest.periods import asked_quarters, asked_years
 
 COVER = "SECURITIES AND EXCHANGE COMMISSION Form 10-K for the fiscal year ended June 30, 2021"
 
@@ -64,6 +65,17 @@ def test_a_date_names_all_of_its_days() -> None:
 def test_a_question_names_years_and_types_but_not_amounts() -> None:
     asked = asked_years("the FY22 and 2018 sales, Q3'21, above $2,019 and 2020.5 or 1999%")
     assert list(asked) == [2022, 2018, 2021]
+    assert list(asked_years("2Q23, fiscal '20 and 2015-16 but not 12-34")) == [
+        2023,
+        2020,
+        2015,
+        2016,
+    ]
+    assert list(asked_quarters("Q2 2023, 3Q23 and the fourth quarter, not IQ4")) == [
+        "Q2",
+        "Q3",
+        "Q4",
+    ]
     assert set(asked_types("the annual report and the travel policy")) == {"10-K", "policy"}
     assert asked_types("a reporter minuted it") == {}
 
