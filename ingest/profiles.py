@@ -26,6 +26,7 @@ from ingest.words import STOP, content_words, word_spans
 
 NOTE = "profiles"
 MOST_WORDS = 120
+_MADE = 2  # counts up when profiles tell more: those made before are made anew
 _SCALE = 127.0
 _SHORTEST_PREFIX = 3
 _BEGUN = 0.6  # of a name's weight, where only its beginning is told
@@ -135,7 +136,8 @@ def refresh_profiles(
 
     `metadata` is what the files of this machine say of themselves, by source.
     """
-    before = (store.note(NOTE) or {}).get("documents", {})
+    note = store.note(NOTE) or {}
+    before = note.get("documents", {}) if note.get("made") == _MADE else {}
     now: dict[str, dict[str, Any]] = {}
     for entry in card.entries:
         known = before.get(entry.source)
@@ -146,7 +148,7 @@ def refresh_profiles(
             profile = make_profile(rows, metadata=fresh, sections=entry.sections)
             now[entry.source] = profile.to_dict()
     if now != before:
-        store.put_note(NOTE, {"documents": now})
+        store.put_note(NOTE, {"made": _MADE, "documents": now})
 
 
 def _same(fresh: Mapping[str, str]) -> Any:

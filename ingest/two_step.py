@@ -17,6 +17,7 @@ TwoStep = Literal["auto", "always", "never"]
 LEAST_DOCUMENTS, LARGE = 20, 2_000
 """The documents and passages from which on `auto` searches in two steps."""
 _WEIGHTS = {"alike": 0.1, "name": 0.3, "series": 0.6, "certain": 0.85}
+_MEANT, _SHARP = 0.95, 3
 _MEANING_WITHIN = 0.4  # of what is left to words
 _DEPTH = 50
 
@@ -45,18 +46,31 @@ def search_in_steps(
     if not sources:
         return direct[:limit]
     weight = _WEIGHTS[chosen.sure]
-    there = replace(where, sources=tuple(sources))
     if chosen.sure in ("series", "certain"):
         types = {each.facts.get("type", "") for each in profiles.all if each.source in sources}
         query = with_lines(chosen.rest, types)
         vector = embedder.encode([query])[0]
         alpha += _MEANING_WITHIN * (1 - alpha)
-    within = store.hybrid(query, vector, alpha=alpha, limit=depth, where=there)
+    # Reports of other years have nearly the same pages: searched together with the one that is
+    # meant, they would leave it hardly a place among the candidates.
+    best = [each for each in sources if chosen.degrees[each] >= _MEANT]
+    others = [each for each in sources if chosen.degrees[each] < _MEANT]
+    tiers = [best, others] if chosen.sure == "certain" else [sources]
+    within = [
+        hit
+        for tier in tiers
+        if tier
+        for hit in store.hybrid(
+            query, vector, alpha=alpha, limit=depth, where=replace(where, sources=tuple(tier))
+        )
+    ]
     found: dict[str, Hit] = {}
     for hit in direct:
         found[hit.chunk.id] = replace(hit, score=(1 - weight) * hit.score)
     for hit in within:
         degree = chosen.degrees[hit.chunk.source]
+        if chosen.sure == "certain":
+            degree **= _SHARP
         before = found.get(hit.chunk.id, replace(hit, score=0.0))
         found[hit.chunk.id] = replace(before, score=before.score + weight * degree * hit.score)
     order = sorted(found.values(), key=lambda hit: (-hit.score, hit.chunk.id))[:limit]

@@ -184,5 +184,9 @@ def test_only_new_and_changed_documents_are_read_for_their_profiles(tmp_path: Pa
     assert read == [first.source]
     documents = (store.note(NOTE) or {})["documents"]
     assert len(documents) == len(REPORTS) - 1
+    store.put_note(NOTE, {"documents": documents})
+    read.clear()
+    refresh_profiles(store, changed, {})
+    assert len(read) == len(documents), "profiles made by an older version are made anew"
     refresh_profiles(store, changed, {card.entries[2].source: {"author": "New"}})
     assert Profiles.of(store).facts_of(card.entries[2].source)["author"] == "New"
