@@ -38,12 +38,15 @@ from agentlab.model import OpenModel
 from agentlab.parts import Parts
 from agentlab.probing import Wording, probe, worded
 from agentlab.prompts import CARD_WORDS, parse_answer, system_prompt, without_thinking
+from agentlab.ready import ReadyGuard
 from agentlab.relay import Relay
 from agentlab.router import first_calls, kinds_of, reply_to
 from agentlab.speech import Speech
 from agentlab.tools.contents import EMPTY_HINT
+from agentlab.tools.outlines import call_for, whole_tools
 from agentlab.trace import Trace
 from agentlab.view import questions
+from agentlab.wholes import Whole, whole_of
 from ingest.collection import Collection
 
 UNSEARCHED = "The model answered without searching: nothing in this answer was checked."
@@ -137,8 +140,10 @@ class Agent(Parts):
         prompt = system_prompt(card=card.line(CARD_WORDS) if card else "", today=_today())
         trace.messages = [SystemMessage(prompt)]
         tools = self.tools(asked)
-        self._route(trace, asked, [tool.name for tool in tools])
-        yield from self._run(trace, memory, model, prompt, tools)
+        whole = whole_of(asked, collection) if self.settings.tells_wholes else None
+        if whole is None:
+            self._route(trace, asked, [tool.name for tool in tools])
+        yield from self._run(trace, memory, model, prompt, tools, whole=whole)
         answer = self._answer(trace)
         yield from map(Cited, answer.citations)
         matches = trace.evidence and trace.evidence.strength in ("good", "strong")
@@ -153,13 +158,20 @@ class Agent(Parts):
         model: OpenModel,
         prompt: str,
         tools: Sequence[BaseTool],
+        *,
+        whole: Whole | None,
     ) -> Iterator[Event]:
         names = [tool.name for tool in tools]
+        ready: list[ReadyGuard] = []
+        if whole:
+            tools = [*tools, *whole_tools(self.collection)]
+            ready = [ReadyGuard(trace, *call_for(whole))]
         graph = create_agent(
             model.chat,
             tools,
             system_prompt=prompt,
             middleware=[
+                *ready,
                 ModelGuard(
                     trace,
                     self.schemas(names),

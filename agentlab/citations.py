@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from agentlab.answer import Citation, Source
 from agentlab.prompts import Claim, parse_answer
-from ingest.sentences import sentence_spans
+from ingest.sentences import one_line, sentence_spans
 from ingest.words import content_words
 
 MOST = 0.75
@@ -193,9 +193,9 @@ def _context(source: Source) -> str:
 
 
 def _last_sentence(text: str) -> str:
-    """Take the sentence that a mark stands behind."""
+    """Take the sentence that a mark stands behind, without a list's bullet."""
     spans = sentence_spans(text)
-    return text[slice(*spans[-1])] if spans else text
+    return one_line(text[slice(*spans[-1])] if spans else text)
 
 
 def _words(text: str) -> frozenset[str]:

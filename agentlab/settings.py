@@ -235,6 +235,14 @@ class Settings(BaseModel):
         return self.routed and self.model == "starter"
 
     @property
+    def tells_wholes(self) -> bool:
+        """Tell whether requests for a whole document get its outline: the starter cannot read one.
+
+        Bigger models read what they find and say it in their own words.
+        """
+        return self.routed and self.model == "starter"
+
+    @property
     def endpoint_key(self) -> str | None:
         """Key of the endpoint at base_url; OpenAI's own is for OpenAI alone."""
         return self._key_of(self.base_url)

@@ -76,6 +76,10 @@ class MemoryStore:
     def chunks(self) -> Iterator[Chunk]:
         return iter(self._chunks)
 
+    def rows(self, source: str) -> list[tuple[Chunk, np.ndarray]]:
+        pairs = zip(self._chunks, self._vectors, strict=True)
+        return [(chunk, vector) for chunk, vector in pairs if chunk.source == source]
+
     def sample(self, limit: int) -> list[Chunk]:
         return self._chunks[:limit]
 

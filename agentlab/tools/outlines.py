@@ -1,0 +1,181 @@
+"""outline_document and find_documents: what a document holds, and which ones mention some words.
+
+Both are called by the agent itself, for requests that no single passage answers; their results are
+the answer, every line a sentence of a source that is cited.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from langchain_core.tools import BaseTool, StructuredTool
+
+from agentlab.answer import Source
+from agentlab.prompts import NOT_FOUND
+from agentlab.router import LISTS
+from agentlab.tools.searching import Found
+from agentlab.tools.sources import SourceBook
+from agentlab.wholes import Whole, holds
+from ingest.collection import Collection
+from ingest.documents import Chunk, kind_of
+from ingest.reading import MarkedPassage
+from ingest.sentences import one_line, sentence_spans
+from ingest.words import content_words
+
+Item = TypeVar("Item")
+OUTLINE, MENTIONS = "outline_document", "find_documents"
+_PARTS, _SENTENCES, _FEWEST_SECTIONS = 8, 6, 3
+_SEARCHED, _LISTED = 60, 10
+_LONGEST, _SHORTEST = 300, 3
+_APART = re.compile(
+    r"[\dA-Z.\s]*\b(?:references|bibliography|acknowledge?ments?|(?:table of )?contents|index"
+    r"|inhaltsverzeichnis|literatur\w*|danksagung\w*)\b",
+    re.IGNORECASE,
+)
+_STOPS = (".", "!", "?", "”", ")")
+
+
+def call_for(whole: Whole) -> tuple[str, dict[str, str]]:
+    """Name the tool that a request for a whole is for, and its arguments."""
+    if whole.kind == "outline":
+        return OUTLINE, {"document": whole.subject}
+    return (MENTIONS, {"query": whole.subject}) if whole.kind == "mentions" else (LISTS, {})
+
+
+def whole_tools(library: Collection) -> list[BaseTool]:
+    """Build both tools; their results are numbered from 1."""
+    book = SourceBook()
+    return [outline_tool(library, book), mentions_tool(library, book)]
+
+
+def outline_tool(library: Collection, book: SourceBook) -> BaseTool:
+    """Build the tool that outlines a document, which is named by its source."""
+
+    def run(document: str) -> Found:
+        chunks = [chunk for chunk, _ in library.store.rows(document)]
+        return outline(sorted(chunks, key=lambda each: (each.page, each.start)), book)
+
+    return _tool(OUTLINE, "Outline a document of the library.", "document", run)
+
+
+def mentions_tool(library: Collection, book: SourceBook) -> BaseTool:
+    """Build the tool that finds the documents with a passage that holds all words of a query."""
+
+    def run(query: str) -> Found:
+        hits = library.search(query, limit=_SEARCHED)
+        return mentions(query, [hit.chunk for hit in hits], book)
+
+    return _tool(MENTIONS, "Find the documents that mention something.", "query", run)
+
+
+def outline(chunks: Sequence[Chunk], book: SourceBook) -> Found:
+    """Say how the parts of a document begin: its sections, or its passages where it has few."""
+    sections = [list(part) for _, part in groupby(chunks, key=lambda each: each.heading)]
+    parts = sections if len(sections) >= _FEWEST_SECTIONS else [[chunk] for chunk in chunks]
+    whole = [(part[0].heading, said) for part in parts if (said := _first(part, parts))]
+    told = whole or [(part[0].heading, said) for part in parts if (said := _said(part))]
+    if not told:
+        return NOT_FOUND, ()
+    kept = _spread(told, _PARTS)
+    sources: dict[int, Source] = {}
+    lines = []
+    for heading, said in kept:
+        indent = "  " if heading and parts is sections else ""
+        lines += [f"- {heading}"] if indent else []
+        for chunk, sentence in said:
+            source = _numbered(chunk, book)
+            sources[source.number] = source
+            lines.append(f"{indent}- “{sentence}” [{source.number}]")
+    introduction = _introduction(chunks, shown=len(kept), of=len(told))
+    return "\n".join([introduction, *lines]), tuple(sources.values())
+
+
+def mentions(query: str, chunks: Iterable[Chunk], book: SourceBook) -> Found:
+    """List the documents of the passages that hold all words of a query, with a sentence each."""
+    wanted = content_words(query)
+    holding: dict[str, Chunk] = {}
+    for chunk in chunks:
+        if holds(query, chunk):
+            holding.setdefault(chunk.source, chunk)
+    if not holding:
+        return f"{NOT_FOUND} No passage holds all words of “{query}”.", ()
+    sources: list[Source] = []
+    lines = []
+    for chunk in list(holding.values())[:_LISTED]:
+        said = max(_quotable(chunk), key=lambda each: len(wanted & content_words(each)), default="")
+        source = _numbered(chunk, book)
+        sources.append(source)
+        lines.append(
+            f"- {chunk.title}, {chunk.place}"
+            if said
+            else f"- {chunk.title}, {chunk.place} [{source.number}]"
+        )
+        lines += [f"  - “{said}” [{source.number}]"] if said else []
+    more = len(holding) - len(sources)
+    lines += [f"- and {more} more"] if more > 0 else []
+    one = len(holding) == 1
+    count = "One document mentions" if one else f"{len(holding)} documents mention"
+    return "\n".join([f"{count} “{query}”:", *lines]), tuple(sources)
+
+
+def _introduction(chunks: Sequence[Chunk], *, shown: int, of: int) -> str:
+    pages, first = len({chunk.page for chunk in chunks}), chunks[0]
+    kind = "page" if kind_of(first.source) == "pdf" else "part"
+    size = f"{pages} {kind}{'' if pages == 1 else 's'}"
+    some = f", {shown} of its {of} sections" if shown < of else ""
+    return f"{first.title} ({PurePath(first.source).name}, {size}){some}, in its own words:"
+
+
+def _first(part: Sequence[Chunk], parts: Sequence[object]) -> list[tuple[Chunk, str]]:
+    """Give the whole sentences that a part begins with, as many as there is room for."""
+    if _APART.match(part[0].heading):
+        return []
+    whole = [each for each in _said(part) if each[1].endswith(_STOPS)]
+    return whole[: max(1, _SENTENCES // len(parts))]
+
+
+def _said(part: Sequence[Chunk]) -> list[tuple[Chunk, str]]:
+    return [(chunk, sentence) for chunk in part for sentence in _quotable(chunk)]
+
+
+def _quotable(chunk: Chunk) -> list[str]:
+    """List the sentences of a passage that say something and can be quoted."""
+    sentences = [one_line(chunk.text[start:end]) for start, end in sentence_spans(chunk.text)]
+    return [
+        each
+        for each in sentences
+        if each not in (chunk.heading, chunk.title)
+        and len(each.split()) >= _SHORTEST
+        and len(each) <= _LONGEST
+        and not each[0].islower()
+        and (each[0].isalnum() or each[0] in "$€£(")
+        and not any(mark in each for mark in '[]"“”')
+    ]
+
+
+def _spread(items: Sequence[Item], count: int) -> list[Item]:
+    """Take so many items, evenly."""
+    step = max(1.0, len(items) / count)
+    return [items[int(at * step)] for at in range(min(count, len(items)))]
+
+
+def _numbered(chunk: Chunk, book: SourceBook) -> Source:
+    said = tuple(_quotable(chunk))
+    return book.add_page(chunk, MarkedPassage(0, len(chunk.text), chunk.text, None, sentences=said))
+
+
+def _tool(name: str, description: str, argument: str, run: Any) -> BaseTool:
+    schema = {
+        "type": "object",
+        "properties": {argument: {"type": "string"}},
+        "required": [argument],
+    }
+    return StructuredTool(
+        name=name,
+        description=description,
+        args_schema=schema,
+        func=run,
+        response_format="content_and_artifact",
+    )

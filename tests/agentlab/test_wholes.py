@@ -1,0 +1,134 @@
+"""Requests for a document as a whole, from the person's words to the cited outline."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import ScriptedModel, small_library
+
+from agentlab.agent import Agent
+from agentlab.answer import Answer
+from agentlab.probing import worded
+from agentlab.settings import Settings
+from agentlab.wholes import Whole, whole_of
+
+LIBRARY = small_library()
+HANDBOOK = Whole("outline", "/docs/Travel Handbook.pdf")
+
+
+def ask(tmp_path: Path, *questions: str, **values: Any) -> Answer:
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", web="off", **values)
+    chat = ScriptedModel(lines=["A model said this."] * 2)
+    with Agent(settings, chat=chat, collection=LIBRARY, router=Undecided()) as agent:
+        thread = None
+        for question in questions:
+            answer = agent.ask(question, thread=thread)
+            thread = answer.thread
+    return answer
+
+
+class Undecided:
+    def kinds(self, question: str) -> dict[str, float]:
+        return {"ask": 0.5, "live": 0.5}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Summarise the travel handbook",
+        "Please summarize Travel Handbook.pdf.",
+        "Can you give me a short summary of the travel handbook?",
+        "What is the travel handbook about?",
+        "What does the travel handbook say?",
+        "How many pages does the Travel Handbook have?",
+        "What are the main points of the travel handbook?",
+    ],
+)
+def test_a_document_that_is_named_is_outlined(question: str) -> None:
+    assert whole_of(worded(question, []), LIBRARY) == HANDBOOK
+
+
+@pytest.mark.parametrize(
+    ("question", "subject"),
+    [
+        ("Which documents mention second class?", "second class"),
+        ("Does any file talk about hotels", "hotels"),
+        ("List all documents about breakfast", "breakfast"),
+        ("Where is the Kestrel mentioned?", "Kestrel"),
+        ("Summarise the hotel night", "hotel night"),
+    ],
+)
+def test_words_are_looked_for_in_every_document(question: str, subject: str) -> None:
+    assert whole_of(worded(question, []), LIBRARY) == Whole("mentions", subject)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What are these documents about?", "Give me an overview of the library", "Summarise it"],
+)
+def test_where_no_document_is_named_they_are_listed(question: str) -> None:
+    assert whole_of(worded(question, []), LIBRARY) == Whole("list")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What may a hotel night cost?",
+        "What is in the first aid kit?",
+        "What does the travel insurance cover?",
+        "What does a train say?",
+        "What does travel cover?",
+        "Summarise the Treaty of Versailles",
+        "How long is the travel handbook valid?",
+        "What does the travel handbook say about hotels?",
+        f"Summarise this: {'all work and no play ' * 20}",
+    ],
+)
+def test_any_other_question_goes_its_usual_way(question: str) -> None:
+    assert whole_of(worded(question, []), LIBRARY) is None
+
+
+def test_it_is_the_document_of_the_question_before() -> None:
+    asked = worded("Summarise it", ["What does a hotel night cost?"])
+    assert whole_of(asked, LIBRARY) == HANDBOOK
+
+
+def test_an_outline_quotes_the_document_and_needs_no_model(tmp_path: Path) -> None:
+    answer = ask(tmp_path, "Summarise the travel handbook")
+    assert answer.text.splitlines() == [
+        "Travel Handbook (Travel Handbook.pdf, 2 pages), in its own words:",
+        "- “A hotel night may cost 140 euros at most.” [1]",
+        "- “Breakfast is free.” [1]",
+        "- “Train tickets are second class.” [2]",
+        "- “The Head of Finance signs.” [2]",
+    ]
+    assert answer.supported
+    assert [(each.title, each.page) for each in answer.sources] == [
+        ("Travel Handbook", 4),
+        ("Travel Handbook", 5),
+    ]
+    assert (answer.usage.model_calls, answer.stopped) == (0, None)
+
+
+def test_the_documents_that_mention_words_are_cited(tmp_path: Path) -> None:
+    answer = ask(tmp_path, "Which documents mention the Kestrel drone?")
+    assert answer.text == (
+        "One document mentions “Kestrel drone”:\n- Product Guide, p. 2\n"
+        "  - “The Kestrel drone carries 12 kilograms for 40 minutes.” [1]"
+    )
+    assert answer.supported
+
+
+def test_words_that_stand_nowhere_are_said_to_be_nowhere(tmp_path: Path) -> None:
+    answer = ask(tmp_path, "Which documents mention unicorns?")
+    assert answer.abstained
+    assert answer.text.endswith("No passage holds all words of “unicorns”.")
+
+
+def test_a_conversation_goes_on_after_an_outline(tmp_path: Path) -> None:
+    answer = ask(tmp_path, "Summarise the travel handbook", "Which documents mention breakfast?")
+    assert answer.text.startswith("One document mentions “breakfast”:")
+
+
+def test_a_bigger_model_says_it_in_its_own_words(tmp_path: Path) -> None:
+    assert ask(tmp_path, "Summarise the travel handbook", model="big").text == "A model said this."
