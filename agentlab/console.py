@@ -203,7 +203,7 @@ def source_text(source: Source) -> str:
 def draw_answer(console: Console, answer: Answer) -> None:
     """Draw an answer, what it rests on, and what it took."""
     console.print()
-    console.print(Markdown(clean(answer.text)))
+    _print_trimmed(console, Markdown(clean(answer.text)))
     console.print()
     draw_support(console, answer)
     console.print(Text("  " + summary(answer), style="step"), soft_wrap=not console.is_terminal)
@@ -305,7 +305,18 @@ def draw_rows(
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
-    console.print(table)
+    _print_trimmed(console, table)
+
+
+def _print_trimmed(console: Console, drawn: RenderableType) -> None:
+    """Print without the blanks that fill a line up, where they would end up in a file."""
+    if console.is_terminal:
+        console.print(drawn)
+        return
+    with console.capture() as captured:
+        console.print(drawn)
+    lines = (line.rstrip() for line in captured.get().splitlines())
+    console.print(Text("\n".join(lines)), soft_wrap=True)
 
 
 def draw_check(console: Console, check: Check) -> None:

@@ -252,11 +252,20 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
                 (call["name"], call["args"]) not in seen
             ):
                 new.append(self._reworded(call if call["id"] else {**call, "id": _call_id()}))
+        if not new and self._found_nothing:
+            return self._last_answer(request, handler, None)
         if not new:
             self._say(request, "The same call came twice; the answer comes from what was found.")
             return self._last_answer(request, handler, "repeat")
         left = trace.max_steps - len(trace.steps)
         return message.model_copy(update={"tool_calls": new[:left]})
+
+    @property
+    def _found_nothing(self) -> bool:
+        """Tell whether the reader has said no to all that there is to search: nothing is odd."""
+        return self._reader_abstains and all(
+            step.error or says_weak(step.observation) for step in self._trace.steps
+        )
 
     def _reworded(self, call: ToolCall) -> ToolCall:
         """Put the person's own words for the query of a first search that repeats others."""

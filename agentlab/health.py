@@ -218,7 +218,9 @@ def check_gpu(_: Settings) -> Check:
 
     vllm = "with vLLM" if importlib.util.find_spec("vllm") else "without vLLM"
     if not torch.cuda.is_available():
-        return Check("GPU", "note", f"none, {vllm}: models run on {torch.get_num_threads()} cores")
+        threads = torch.get_num_threads()
+        cores = f"{threads} core{'' if threads == 1 else 's'}"
+        return Check("GPU", "note", f"none, {vllm}: models run on {cores}")
     return Check("GPU", "ok", f"{torch.cuda.get_device_name(0)}, {vllm}")
 
 

@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PARSERS = {
     "pdf": "pdf-4",
-    "markdown": "markdown-1",
-    "html": "html-1",
+    "markdown": "markdown-2",
+    "html": "html-2",
     "text": "text-1",
-    "docx": "docx-1",
+    "docx": "docx-2",
 }
 CHUNKER = "chunk-2"
 TENANT = r"^[A-Za-z0-9_-]{1,64}$"

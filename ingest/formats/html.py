@@ -7,6 +7,7 @@ for each row; a table that lays out a page (one with tables or headings inside) 
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -14,12 +15,12 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from ingest.documents import Document
 from ingest.errors import CorruptError
 from ingest.formats.files import load_text
+from ingest.formats.grids import CELL, cells_in, grid_lines
 from ingest.formats.parts import Block, Content, to_document
 from ingest.layout import clean, printable
 
 DEEPEST = 20_000  # elements within each other: the parser's time grows with the square of it
 MAIN_LETTERS = 100
-CELL = " | "
 DEEPEST_INDENT = 6
 
 _CHARSET = re.compile(
@@ -99,7 +100,9 @@ class _Collector:
         self._pre = 0
         self._sections = 0
         self._data_tables = 0
-        self._cells = 0  # of the row of a table that is being read
+        self._cells = self._heads = 0  # of the row of a table that is being read
+        self._rows: list[int] = []  # the places of its rows among the blocks
+        self._headed = False
 
     def collect(self, root: LexborNode) -> list[Block]:
         _visit(root, self._enter, self._leave)
@@ -126,10 +129,11 @@ class _Collector:
     def _enter_in_table(self, tag: str) -> None:
         if tag == "tr":
             self._flush()
-            self._cells = 0
+            self._cells = self._heads = 0
         elif tag in {"td", "th"}:
             self._words += [CELL] if self._cells else []
             self._cells += 1
+            self._heads += tag == "th"
         elif tag in _BLOCKS:
             self._words.append(" ")
 
@@ -165,6 +169,7 @@ class _Collector:
         if self._data_tables and tag not in {"caption", "tr", "table"}:
             self._words.append(" ")
             return
+        before = len(self.blocks)
         self._flush()
         if tag in _HEADINGS:
             self._level = 0
@@ -176,9 +181,21 @@ class _Collector:
         elif tag in _LISTS and self._lists:
             self._lists.pop()
             self._gap = not self._lists
+        elif tag == "tr" and len(self.blocks) > before:
+            if not self._rows:
+                self._headed = self._heads == self._cells
+            self._rows.append(before)
         elif tag == "table":
+            self._name_rows()
             self._data_tables = max(0, self._data_tables - 1)
             self._gap = True
+
+    def _name_rows(self) -> None:
+        """Write the rows of the table that ends with the names of its columns."""
+        rows = [cells_in(self.blocks[place].text) for place in self._rows]
+        for place, line in zip(self._rows, grid_lines(rows, headed=self._headed), strict=True):
+            self.blocks[place] = replace(self.blocks[place], text=line)
+        self._rows.clear()
 
     def _add(self, node: LexborNode) -> None:
         text = node.text_content or ""

@@ -26,11 +26,11 @@ from ingest.errors import (
     UnsupportedError,
 )
 from ingest.formats.files import SPLIT, brief, load, usable_title
+from ingest.formats.grids import grid_lines
 from ingest.formats.parts import Block, Content, to_document
 from ingest.layout import clean
 
 MAX_XML_BYTES = 64 * 1024 * 1024
-CELL = " | "
 HEADING_LEVELS = 9
 STYLE_STEPS = 12  # how far a style is followed to those that it is based on
 
@@ -167,12 +167,11 @@ class _Body:
         if sum(map(len, rows)) == 1 or any(block.level for block in inside):
             yield from inside
             return
-        gap = True
-        for row in rows:
-            cells = [" ".join(" ".join(b.text.split()) for b in cell) for cell in row]
-            if any(cells):
-                yield Block(CELL.join(cells).strip(), gap=gap)
-                gap = False
+        grid = [[" ".join(" ".join(b.text.split()) for b in cell) for cell in row] for row in rows]
+        filled = [row for row in grid if any(row)]
+        marked = element.find(f"{qn('w:tr')}/{qn('w:trPr')}/{qn('w:tblHeader')}") is not None
+        for place, line in enumerate(grid_lines(filled, headed=marked)):
+            yield Block(line, gap=not place)
         self._in_list = False
 
 

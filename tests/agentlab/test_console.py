@@ -38,6 +38,12 @@ def test_a_run_shows_the_match_the_tool_its_sources_the_answer_and_its_quote(scr
     assert drawn.answer == answer()
 
 
+def test_off_a_terminal_no_line_is_filled_up_with_blanks(screen):
+    drawing.draw_answer(screen, answer(text="- Three nights [1]\n- Two by rail"))
+    drawing.draw_rows(screen, ("name", "what"), [("a", "short"), ("b", "longer")])
+    assert [line for line in shown(screen).split("\n") if line != line.rstrip()] == []
+
+
 def test_an_unsupported_quote_is_marked_and_never_ticked(screen):
     drawing.draw_answer(screen, answer(citations=(BAD,), sources=(WEB,)))
     assert "✗ [2] “The fare is 50 euros.” (unsupported: not in the source)" in shown(screen)

@@ -82,6 +82,14 @@ def test_a_repeated_call_is_not_run_again(tmp_path: Path) -> None:
     assert last.text.endswith(LAST_ANSWER)
 
 
+def test_a_repeated_call_is_nothing_odd_where_the_reader_found_nothing(tmp_path: Path) -> None:
+    lines = [call("wifi password"), call("wifi password", key="c2"), NOT_FOUND]
+    with make_agent(tmp_path, *lines, abstain="reader") as agent:
+        events = list(agent.stream("What is the wifi password?"))
+    assert [event for event in events if isinstance(event, Thought)] == []
+    assert (events[-1].answer.abstained, events[-1].answer.stopped) == (True, None)
+
+
 def test_a_first_search_that_repeats_the_question_before_is_put_in_the_persons_words(
     tmp_path: Path,
 ) -> None:

@@ -64,7 +64,7 @@ def test_a_table_of_data_gives_a_line_for_each_row(tmp_path: Path) -> None:
         </thead><tr><td>Northhaven</td><td><ul><li>142</li><li>99</li></ul></td></tr>
         <tr><td> </td><td></td></tr></table><p>That is all.</p>"""
     text = text_of(read(tmp_path / "a.html", page(body)))
-    assert text == "See:\n\nLimits\n| Night\nNorthhaven | 142 99\n\nThat is all."
+    assert text == "See:\n\nLimits\n| Night\nNorthhaven: Night 142 99.\n\nThat is all."
 
 
 def test_a_table_that_lays_out_a_page_is_read_through(tmp_path: Path) -> None:

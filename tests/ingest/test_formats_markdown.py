@@ -54,7 +54,7 @@ def test_markup_becomes_the_text_that_it_stands_for(tmp_path: Path) -> None:
         "Hotels",
         HOTELS,
         "1. Ask\n2. Book\n  - early",
-        "City | Limit\nNorthhaven | 142",
+        "City | Limit\nNorthhaven: Limit 142.",
         "def f(x):\n    return   x  # *not* emphasis",
         "More",
         "Folded text.",

@@ -102,7 +102,7 @@ def test_a_new_reader_of_one_kind_reads_only_that_kind_again(
     collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(collection, folder / "sub")
-    monkeypatch.setitem(PARSERS, "html", "html-2")
+    monkeypatch.setitem(PARSERS, "html", "html-next")
     report = run(collection, folder / "sub")
     assert (report.documents, report.unchanged) == (1, 1)
 
