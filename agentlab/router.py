@@ -23,7 +23,7 @@ _DOCUMENTS, _WEB = SEARCHES
 LISTS = str(LIST_DOCUMENTS["function"]["name"])
 SURE = 0.7
 """The probability from which on a kind decides; below it the model does."""
-CLEAR, DOUBTED = 0.9, 0.5
+CLEAR, DOUBTED = 0.9, 0.7
 """What is talk with at least the first probability needs no search, though the library matches it,
 unless the reader sees an answer there with at least the second."""
 ANSWERED = 0.6
