@@ -14,9 +14,10 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ingest.answer_span import whole_span
+from ingest.named_lines import named_lines
 from ingest.reader import Calibrated, Reply
 from ingest.sentences import one_line, sentence_spans
-from ingest.tables import asked_cell, label_named, row_named_at
+from ingest.tables import asked_cell, leaves_cell
 from ingest.words import content_words
 
 ReadingStrength = Literal["weak", "fair", "strong"]
@@ -242,52 +243,23 @@ def _replies(
     ]
     asked = [[*found, *filter(None, own)] for found, own in zip(spans, cells, strict=True)]
     replies = reader.read(question, headers, texts, asked)
-    named = _named(question, texts, spans, cells)
-    return [_in_cells(*each) for each in zip(replies, spans, cells, named, strict=True)]
-
-
-def _named(
-    question: str,
-    texts: Sequence[str],
-    spans: Sequence[Sequence[tuple[int, int]]],
-    cells: Sequence[Sequence[tuple[int, int] | None]],
-) -> list[list[bool]]:
-    """Tell of each sentence whether it is the row, or the labelled line, that a question names.
-
-    Of rows the one that is named last; of lines those with the longest of the labels.
-    """
-    rows = [
-        [
-            row_named_at(question, text, span) if cell else 0
-            for span, cell in zip(found, own, strict=True)
-        ]
-        for text, found, own in zip(texts, spans, cells, strict=True)
-    ]
-    labels = [
-        [label_named(question, text, span) for span in found]
-        for text, found in zip(texts, spans, strict=True)
-    ]
-    last, longest = (
-        max((max(own, default=0) for own in every), default=0) for every in (rows, labels)
-    )
-    return [
-        [0 < row == last or 0 < label == longest for row, label in zip(*own, strict=True)]
-        for own in zip(rows, labels, strict=True)
-    ]
+    named = named_lines(question, texts, spans, cells)
+    return [_in_cells(*each) for each in zip(replies, texts, spans, cells, named, strict=True)]
 
 
 def _in_cells(
     reply: Reply,
+    text: str,
     spans: Sequence[tuple[int, int]],
     cells: Sequence[tuple[int, int] | None],
     named: Sequence[bool],
 ) -> Reply:
-    """Put the answers within cells, which come last, in the place of whole rows."""
+    """Put the answers within cells, which come last, in the place of those that leave a cell."""
     last = iter(reply.answers[len(spans) :])
     inside = [next(last) if cell else None for cell in cells]
     answers = tuple(
-        cell if cell and answer == span else answer
-        for answer, span, cell in zip(reply.answers, spans, inside, strict=False)
+        within if cell and within and leaves_cell(text, span, cell, answer) else answer
+        for answer, span, cell, within in zip(reply.answers, spans, cells, inside, strict=False)
     )
     odds = zip(reply.sentences, named, strict=False)
     return Reply(tuple(own + _NAMED * asked for own, asked in odds), answers)

@@ -32,6 +32,8 @@ _NUMBER_WORDS = {
 }
 _LABELLED = re.compile(r"\s*(?P<label>[^\n:?.]{3,60}):[ \t]*[^\n]{1,60}\s*")
 _WRITTEN_ROW = re.compile(r"[^:;,]{1,60}: (?=[^;]+; |[^;,]+, )")
+_APART = 3
+"""How many words that carry meaning lie from one named cell to another that is asked for anew."""
 _SAYS_NOTHING = frozenset({"value", "values", "wert"})
 _WIDE = 0.9
 """The space between two cells, in units of the letters' size: between words it is a third."""
@@ -103,7 +105,9 @@ def row_text(names: Sequence[str], cells: Sequence[str]) -> str:
 def asked_cell(question: str, text: str, span: tuple[int, int]) -> tuple[int, int] | None:
     """Find the one cell of a written row, at `span` of a text, that a question's words name.
 
-    Words that several cells hold tell nothing. None where it is no row, or where not one is named.
+    Words that several cells hold tell nothing. Of two cells that are named apart, as in "the real
+    rate over 20 years, and the nominal one?", the later is asked for. None where it is no row, or
+    where none is named, or several side by side.
     """
     start, end = span
     label = _WRITTEN_ROW.match(text, start, end)
@@ -116,32 +120,56 @@ def asked_cell(question: str, text: str, span: tuple[int, int]) -> tuple[int, in
         at += len(cell) + len(between)
     held = [content_words(text[slice(*cell)]) for cell in cells]
     often = Counter(word for words in held for word in words)
-    telling = {word for word in content_words(question) if often[word] == 1}
-    named = [cell for cell, words in zip(cells, held, strict=True) if words & telling]
-    return named[0] if len(named) == 1 else None
+    asked = {word: place for place, (*_, word) in enumerate(word_spans(question))}
+    named = sorted(
+        (max(asked[word] for word in telling), cell)
+        for cell, words in zip(cells, held, strict=True)
+        if (telling := {word for word in words & asked.keys() if often[word] == 1})
+    )
+    if not named or (len(named) > 1 and named[-1][0] - named[-2][0] < _APART):
+        return None
+    return named[-1][1]
 
 
-def row_named_at(question: str, text: str, span: tuple[int, int]) -> int:
-    """Tell where a question has named a written row's first cell, as in "over 3 years"; 0 nowhere.
+def leaves_cell(
+    text: str, span: tuple[int, int], cell: tuple[int, int], answer: tuple[int, int]
+) -> bool:
+    """Tell whether an answer in the row at `span` runs over cells, or is not the asked number.
 
-    Of two rows that are named one after the other, the later one is asked for.
+    What is found in the row's first cell, before the colon, does not: it tells which row it is. Nor
+    does what stands in another cell where the asked one holds no number: its words may be named by
+    chance.
     """
-    label = _WRITTEN_ROW.match(text, *span)
-    last = {word: place for place, word in enumerate(_label_words(question), start=1)}
-    return (
-        min((last.get(word, 0) for word in _label_words(label.group())), default=0) if label else 0
+    (start, end), row = answer, text[slice(*span)]
+    if end <= span[0] + row.find(": ") or (cell[0] <= start and end <= cell[1]):
+        return False
+    return any(each in text[start:end] for each in ("; ", ", ")) or bool(
+        _NUMBER.search(text, *cell)
     )
 
 
-def label_named(question: str, text: str, span: tuple[int, int]) -> int:
-    """Count the words of a line's label, as in "Late fee: 5 euros", if a question names them all.
+def row_named_at(question: str, text: str, span: tuple[int, int]) -> tuple[int, int]:
+    """Tell where a question names a written row's first cell, as in "over 3 years", and its words.
 
-    0 where it does not, where the line has no label, and for a label of one word, which is too
+    Zeros where it does not. Of two rows that are named one after the other, the later one is asked
+    for, and of two that are named at the same place, the one with more words in its name.
+    """
+    label = _WRITTEN_ROW.match(text, *span)
+    words = _label_words(label.group()) if label else []
+    last = {word: place for place, word in enumerate(_label_words(question), start=1)}
+    place = min((last.get(word, 0) for word in words), default=0)
+    return (place, len(words)) if place else (0, 0)
+
+
+def label_named(question: str, text: str, span: tuple[int, int]) -> frozenset[str]:
+    """Give the words of a line's label, as in "Late fee: 5 euros", if a question names them all.
+
+    None where it does not, where the line has no label, and for a label of one word, which is too
     easily named by chance.
     """
     label = _LABELLED.fullmatch(text, *span)
-    words = content_words(label["label"]) if label else set()
-    return len(words) if len(words) > 1 and words <= content_words(question) else 0
+    words = frozenset(content_words(label["label"]) if label else ())
+    return words if len(words) > 1 and words <= content_words(question) else frozenset()
 
 
 def _label_words(text: str) -> list[str]:

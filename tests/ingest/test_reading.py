@@ -157,6 +157,32 @@ def test_the_line_whose_label_is_named_wins_over_a_note_that_gives_another_value
         assert reading.passages[0].best_sentence == line
 
 
+def test_a_line_loses_its_name_to_a_sentence_that_says_more_of_what_is_asked() -> None:
+    text = "Real discount rate: 3.0 %\nThe real discount rate for public investment is 7 %."
+    reader = KeenReader("7 %", 1.0)
+    for question, answer in (
+        ("What is the real discount rate for public investment?", "7 %"),
+        ("What is the real discount rate?", "3.0 %"),
+    ):
+        reading = mark(question, passages(text), WordEncoder(), reader)
+        assert answer in str(reading.passages[0].best_sentence)
+
+
+def test_an_answer_that_leaves_the_cell_which_is_asked_for_is_read_in_the_cell_again() -> None:
+    class Loose(KeenReader):
+        def _reply(self, text: str, sentences: Sequence[tuple[int, int]]) -> Reply:
+            found = [text.find(self.answer), *(text.find("4.7 %") for _ in sentences[1:])]
+            ends = [found[0] + len(self.answer), *(at + len("4.7 %") for at in found[1:])]
+            return Reply(tuple(self.odds for _ in sentences), tuple(zip(found, ends, strict=True)))
+
+    row = "30-Year: Real 2.5 %, Nominal 4.7 %, Inflation 2.1 %."
+    for loose in ("2.5 %", "2.5 %, Nominal 4.7 %"):
+        reading = mark("the nominal rate?", passages(row), WordEncoder(), Loose(loose, 4.0))
+        assert reading.likely == "4.7 %"
+    reading = mark("how long, nominal?", passages(row), WordEncoder(), Loose("30-Year", 4.0))
+    assert reading.likely == "30-Year"
+
+
 class Rating:
     """A rater to whom a question is likely after a text that holds a word."""
 

@@ -17,6 +17,7 @@ from ingest.tables import (
     row_named_at,
     row_text,
 )
+from ingest.words import content_words
 
 WIDTH = 10.0
 
@@ -142,6 +143,8 @@ def test_the_rows_of_a_real_memo_name_their_rates(shared_pdfs: Path) -> None:
         ("How high is the real rate?", "Discount Rates Real 2.5 %"),
         ("What is the rate over 20 years?", None),
         ("Which is higher, the real or the nominal one?", None),
+        ("What is the real rate, and what the nominal rate?", None),
+        ("How high is the real rate over 20 years? And the nominal one?", "Nominal 4.7 %"),
     ],
 )
 def test_the_cell_that_a_question_names_is_found_in_a_written_row(
@@ -158,21 +161,22 @@ def test_a_plain_sentence_has_no_cells() -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "words"),
+    ("question", "named"),
     [
-        ("What is the calculated inflation rate for 2024?", 3),
-        ("How high is the inflation rate?", 0),
-        ("calculated rate of inflation", 3),
+        ("What is the calculated inflation rate for 2024?", True),
+        ("How high is the inflation rate?", False),
+        ("calculated rate of inflation", True),
     ],
 )
-def test_a_line_is_named_where_all_of_its_label_is(question: str, words: int) -> None:
+def test_a_line_is_named_where_all_of_its_label_is(question: str, named: bool) -> None:
     text = "Rates of 2024\nCalculated inflation rate: 2.9 %\n"
-    assert label_named(question, text, (14, len(text))) == words
+    words = content_words("calculated inflation rate")
+    assert label_named(question, text, (14, len(text))) == (words if named else set())
 
 
 @pytest.mark.parametrize("line", ["Rate: 5 %", "The rate is 5 %", "It is so: we ask. You pay 5."])
 def test_a_label_of_one_word_or_none_names_nothing(line: str) -> None:
-    assert label_named("What is the rate that we ask and you pay?", line, (0, len(line))) == 0
+    assert not label_named("What is the rate that we ask and you pay?", line, (0, len(line)))
 
 
 def test_of_two_rows_that_a_question_names_the_later_one_is_asked_for() -> None:
@@ -181,6 +185,12 @@ def test_of_two_rows_that_a_question_names_the_later_one_is_asked_for() -> None:
         row_named_at(question, row, (0, len(row)))
         for row in ("20-Year: Real 2.5 %, Nominal 4.7 %.", "3-Year: Real 2.2 %, Nominal 4.5 %.")
     ]
-    assert 0 < places[0] < places[1]
+    assert (0, 0) < places[0] < places[1]
     other = "30-Year: Real 2.5 %, Nominal 4.7 %."
-    assert row_named_at(question, other, (0, len(other))) == 0
+    assert row_named_at(question, other, (0, len(other))) == (0, 0)
+
+
+def test_of_two_rows_with_a_word_in_common_the_one_with_the_longer_name_is_asked_for() -> None:
+    rows = "Smart: Speed 100 Mbit/s, Price 20.", "Smart Plus: Speed 950 Mbit/s, Price 40."
+    plain, plus = (row_named_at("How fast is Smart Plus?", row, (0, len(row))) for row in rows)
+    assert plain < plus
