@@ -112,6 +112,10 @@ class _Wanted:
 def _check_claim(claim: Claim, known: Mapping[int, Source]) -> list[Citation]:
     sources = list(_cited(claim, known))
     said = _last_sentence(claim.text)
+    if quoted := _QUOTED.fullmatch(said):  # a claim that is nothing but a quote
+        return [
+            Citation(each, quoted[1], "", holds_quote(each.text, quoted[1])) for each in sources
+        ]
     alone = [holds_claim(each.text, said, context=_context(each)) for each in sources]
     if not any(alone) and len(sources) > 1 and _hold_together(sources, said):
         alone = [True] * len(sources)

@@ -106,6 +106,14 @@ def test_the_starter_form_gives_a_citation_for_the_quote_and_one_for_the_answer(
     assert (claim.claim, claim.supported) == ("140", True)
 
 
+def test_a_claim_that_is_nothing_but_a_quote_is_one() -> None:
+    (found,) = check(
+        "It says:\n- “A hotel night may cost 140 euros at most” [1]", [source(1, HOTEL)]
+    )
+    assert (found.quote, found.claim) == ("A hotel night may cost 140 euros at most", "")
+    assert found.supported
+
+
 def test_a_right_quote_does_not_support_a_wrong_answer() -> None:
     answer = '"A hotel night may cost 140 euros at most" [1]\nAnswer: 240 euros [1]'
     assert [each.supported for each in check(answer, [source(1, HOTEL)])] == [True, False]
