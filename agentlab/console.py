@@ -37,6 +37,7 @@ from ingest.stores.base import Hit
 WIDTH = 100
 TOP_SOURCES = 3
 SNIPPET = 300
+_HANG = 4
 THEME = Theme(
     {
         "step": "dim",
@@ -138,7 +139,7 @@ class RunScreen:
             self._written = ""
         self._status = _status(event)
         for line in event_lines(event):
-            self.steps.print(line, soft_wrap=not self.steps.is_terminal)
+            _print_line(self.steps, line)
 
 
 def preview(written: str) -> RenderableType:
@@ -206,19 +207,17 @@ def draw_answer(console: Console, answer: Answer) -> None:
     _print_trimmed(console, Markdown(clean(answer.text)))
     console.print()
     draw_support(console, answer)
-    console.print(Text("  " + summary(answer), style="step"), soft_wrap=not console.is_terminal)
+    _print_line(console, Text("  " + summary(answer), style="step"))
 
 
 def draw_support(console: Console, answer: Answer) -> None:
     """Draw the checked citations of an answer, one quote with its source at a time."""
-    wrap = not console.is_terminal
     for citation in _telling(answer.citations):
-        console.print(citation_text(citation), soft_wrap=wrap)
-        console.print(Text(f"        {source_text(citation.source)}", style="step"), soft_wrap=wrap)
+        _print_line(console, citation_text(citation))
+        _print_line(console, Text(f"        {source_text(citation.source)}", style="step"))
     if answer.stopped:
-        console.print(
-            Text("  " + STOPPED.get(answer.stopped, f"stopped: {answer.stopped}"), style="note")
-        )
+        said = STOPPED.get(answer.stopped, f"stopped: {answer.stopped}")
+        _print_line(console, Text(f"  {said}", style="note"))
     searched = any(step.tool in SEARCHES for step in answer.steps)
     if searched and not answer.citations and not answer.abstained:
         console.print(Text("  no source is cited for this answer", style="note"))
@@ -264,23 +263,23 @@ def draw_sources(console: Console, sources: Iterable[Source]) -> None:
     if not listed:
         console.print(Text("  no sources yet: ask something first", style="step"))
     for source in listed:
-        console.print(Text(f"  [{source.number}] {source_text(source)}"))
+        _print_line(console, Text(f"  [{source.number}] {source_text(source)}"))
 
 
 def draw_source(console: Console, source: Source) -> None:
     """Show one source whole: where it is from and its passage."""
-    console.print(Text(f"  [{source.number}] {source_text(source)}", style="bold"))
-    console.print(Text("  " + clean(source.location), style="step"))
+    _print_line(console, Text(f"  [{source.number}] {source_text(source)}", style="bold"))
+    _print_line(console, Text("  " + clean(source.location), style="step"))
     console.print(Padding(Text(clean(source.text)), (0, 2)))
 
 
 def draw_trace(console: Console, answer: Answer) -> None:
     """Show every step of a run in full, and the model's own last message."""
     if answer.evidence is not None:
-        console.print(Text("  " + evidence_text(answer.evidence), style="step"))
+        _print_line(console, Text("  " + evidence_text(answer.evidence), style="step"))
     for number, step in enumerate(answer.steps, 1):
         head = (f"  {number}. ", (step.tool, "tool"), f" {arguments_text(step.arguments)}")
-        console.print(Text.assemble(*head, (f"  {step.seconds:.1f} s", "step")))
+        _print_line(console, Text.assemble(*head, (f"  {step.seconds:.1f} s", "step")))
         style = "bad" if step.error else "step"
         console.print(Padding(Text(clean(step.observation), style=style), (0, 5)))
     console.print(Text("  model wrote", style="tool"))
@@ -363,12 +362,21 @@ def draw_hits(
         _print_indented(console, text, " " * 5)
 
 
-def _print_indented(console: Console, text: Text, indent: str) -> None:
-    """Print a text whose further lines begin where the first does, behind `indent`."""
-    for line in text.wrap(console, max(1, console.width - len(indent) - 1)):
+def _print_line(console: Console, text: Text) -> None:
+    """Print a line at its own depth; what a terminal has no room for goes on four deeper."""
+    if not console.is_terminal:
+        console.print(text, soft_wrap=True)
+        return
+    depth = len(text.plain) - len(text.plain.lstrip())
+    _print_indented(console, text[depth:], " " * depth, hang=_HANG)
+
+
+def _print_indented(console: Console, text: Text, indent: str, *, hang: int = 0) -> None:
+    """Print a text behind `indent`; its further lines begin `hang` deeper than the first."""
+    for line in text.wrap(console, max(1, console.width - len(indent) - hang - 1)):
         line.rstrip()
         console.print(Text.assemble(indent, line), no_wrap=True)
-        indent = " " * len(indent)
+        indent, hang = " " * (len(indent) + hang), 0
 
 
 def transcript(answers: Sequence[Answer]) -> str:

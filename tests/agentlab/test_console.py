@@ -208,6 +208,15 @@ def test_what_goes_on_in_another_line_begins_below_its_own_text():
     assert all(line == line.rstrip() and len(line) < 40 for line in lines)
 
 
+def test_on_a_narrow_terminal_a_long_source_goes_on_below_its_own_words():
+    terminal = Console(file=io.StringIO(), width=34, force_terminal=True, color_system=None)
+    drawing.draw_sources(terminal, [replace(PAGE, heading="The night in a hotel")])
+    first, *others = terminal.file.getvalue().splitlines()
+    assert first.startswith(f"  [{PAGE.number}] ")
+    assert others
+    assert all(line.startswith(" " * 6) and len(line) <= 34 for line in others)
+
+
 def test_a_found_passage_names_its_page_as_citations_do(narrow):
     hit = replace(HIT, chunk=replace(HIT.chunk, page_label="A-1"))
     drawing.draw_hits(narrow, "hotel", [hit], evidence=FOUND, alpha="")
