@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from ingest.evidence import Evidence
 from ingest.words import content_words
 
+# "That" leans after such a word, before such a word, and near the end; else it mostly begins a
+# clause, as in "the money that is left over".
+_BEFORE_THAT = (
+    "is|was|are|were|does|do|did|can|could|will|would|should|must|may|for|of|about|to|with|on|in|at|"
+    "from|by|like|than|after|before|without|and|or|but|so|why|how|what|when|where|who|s"
+)
+_AFTER_THAT = "without|by|for|with|to|in|on|at|from|per|too|again|now"
 _LEANING = re.compile(
     r"^(?:and|or|but|then|also|what about|how about)\b"
-    r"|\b(?:it|its|they|them|their|that|this|these|those|there|he|she|him|his|her|one|ones)\b",
+    r"|\b(?:it|its|they|them|their|this|these|those|there|he|she|him|his|her|one|ones)\b"
+    rf"|(?:^|\b(?:{_BEFORE_THAT})\s+)that\b|\bthat\s+(?:{_AFTER_THAT})\b"
+    r"|\bthat(?:\W+\w+){0,2}\W*$",
     re.IGNORECASE,
 )
 # A question that is whole has one of these, or asks for something with a verb.

@@ -14,6 +14,9 @@ from ingest.evidence import Evidence
         "managers?",
         "Crew transfer?",
         "by night train",
+        "what's that per month now",
+        "Can I join that without seeing a doctor?",
+        "Can I cancel that booking?",
     ],
 )
 def test_a_question_that_points_back_leans_on_the_one_before(question: str) -> None:
@@ -27,6 +30,8 @@ def test_a_question_that_points_back_leans_on_the_one_before(question: str) -> N
         "What is the hotel limit for managers in Oslo?",
         "hotel limit managers Oslo",
         "is parking free",
+        "Who is given the money that is left over?",
+        "Which value does the form require that older files lack?",
     ],
 )
 def test_a_whole_question_stands_alone(question: str) -> None:
