@@ -118,7 +118,7 @@ class _Ingest:
                     self._bar.line(f"{event.source}: {_blank(event.blank_pages)}", "note")
             case pipeline.Embedded():
                 self._shares[event.source] = event.done / max(event.total, 1)
-                self._show(f"{Path(event.source).name}, {event.total} passages")
+                self._show(f"{Path(event.source).name}, {count(event.total, 'passage')}")
             case pipeline.Written():
                 self._finish(event.source, "")
                 if event.moved_from:
