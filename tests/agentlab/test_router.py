@@ -78,7 +78,7 @@ def test_the_intents_of_talk_count_together_and_the_likeliest_has_the_reply() ->
 def test_clear_talk_is_talk_though_the_library_matches_it_unless_it_may_answer_it() -> None:
     talk = {TALK: 0.95, ASK: 0.05}
     assert first_calls(talk, "strong", answers=lambda: 0.2) == ()
-    assert first_calls(talk, "strong", answers=lambda: 0.6) is None
+    assert first_calls(talk, "strong", answers=lambda: 0.8) is None
 
 
 def test_where_the_router_is_unsure_the_model_decides() -> None:
