@@ -169,6 +169,8 @@ def main() -> None:
     folder, asked = given.questions, given.asked
     sets: dict[str, Callable[[], tuple[list[Chunk], list[Asked]]]] = {
         "SQuAD, 240 passages": lambda: passages("SQuAD", folder, 240, 2 * asked),
+        "SQuADShifts, 240 passages": lambda: passages("SQuADShifts wiki", folder, 240, 2 * asked),
+        "QED, 240 passages": lambda: passages("QED (search engine)", folder, 240, 2 * asked),
         "SQuADShifts, 1,600": lambda: passages("SQuADShifts wiki", folder, 1600, asked),
         "QED, 1,355": lambda: passages("QED (search engine)", folder, 1355, asked),
         "COVID papers, 1,200": lambda: papers(folder, 1200, asked),
