@@ -38,7 +38,6 @@ from agentlab.model import OpenModel
 from agentlab.parts import Parts
 from agentlab.probing import Wording, probe, worded
 from agentlab.prompts import CARD_WORDS, parse_answer, system_prompt, without_thinking
-from agentlab.ready import ReadyGuard
 from agentlab.relay import Relay
 from agentlab.router import first_calls, kinds_of, reply_to
 from agentlab.speech import Speech
@@ -46,7 +45,7 @@ from agentlab.tools.contents import EMPTY_HINT
 from agentlab.tools.outlines import call_for, whole_tools
 from agentlab.trace import Trace
 from agentlab.view import questions
-from agentlab.wholes import Whole, whole_of
+from agentlab.wholes import whole_of
 from ingest.collection import Collection
 
 UNSEARCHED = "The model answered without searching: nothing in this answer was checked."
@@ -140,10 +139,12 @@ class Agent(Parts):
         prompt = system_prompt(card=card.line(CARD_WORDS) if card else "", today=_today())
         trace.messages = [SystemMessage(prompt)]
         tools = self.tools(asked)
-        whole = whole_of(asked, collection) if self.settings.tells_wholes else None
-        if whole is None:
+        whole = whole_of(asked, collection) if self.settings.speaks_as_taught else None
+        if whole:
+            trace.whole = call_for(whole)
+        else:
             self._route(trace, asked, [tool.name for tool in tools])
-        yield from self._run(trace, memory, model, prompt, tools, whole=whole)
+        yield from self._run(trace, memory, model, prompt, tools)
         answer = self._answer(trace)
         yield from map(Cited, answer.citations)
         matches = trace.evidence and trace.evidence.strength in ("good", "strong")
@@ -158,20 +159,15 @@ class Agent(Parts):
         model: OpenModel,
         prompt: str,
         tools: Sequence[BaseTool],
-        *,
-        whole: Whole | None,
     ) -> Iterator[Event]:
         names = [tool.name for tool in tools]
-        ready: list[ReadyGuard] = []
-        if whole:
+        if trace.whole:
             tools = [*tools, *whole_tools(self.collection)]
-            ready = [ReadyGuard(trace, *call_for(whole))]
         graph = create_agent(
             model.chat,
             tools,
             system_prompt=prompt,
             middleware=[
-                *ready,
                 ModelGuard(
                     trace,
                     self.schemas(names),
@@ -218,7 +214,7 @@ class Agent(Parts):
         )
         if first is not None and set(first) <= set(names):
             trace.first = first
-        if trace.first == () and self.settings.replies_as_taught:
+        if trace.first == () and self.settings.speaks_as_taught:
             trace.reply = reply_to(kinds)
 
     def _answer(self, trace: Trace, *, stopped: str | None = None) -> Answer:

@@ -87,12 +87,14 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
     def wrap_model_call(self, request: ModelRequest[Any], handler: Handler) -> AIMessage:
         """Get a message that either calls tools rightly or answers."""
         trace = self._trace
+        asked = self._request(request)
+        if known := self._known():  # which costs neither a step more nor time
+            return known
         if len(trace.steps) >= trace.max_steps:
             return self._last_answer(request, handler, "steps")
         if trace.little_time:
             return self._last_answer(request, handler, "time")
-        asked = self._request(request)
-        return self._known() or self._written(asked, request, handler)
+        return self._written(asked, request, handler)
 
     def _written(
         self, asked: ModelRequest[Any], request: ModelRequest[Any], handler: Handler
@@ -111,18 +113,21 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         return self._spoken(message)
 
     def _known(self) -> AIMessage | None:
-        """Give the message that needs no model: the router's call or reply, or a list's own words.
+        """Give the message that needs no model: a call or reply that is known, or a result's words.
 
-        A list is repeated for a model of whom the reader decides what is told; others put it in
-        words of their own.
+        What is asked of a whole document is told as it comes. A list is for a model of whom the
+        reader decides what is told; others put it in words of their own.
         """
         trace = self._trace
         if not trace.steps:
-            if trace.first == (LISTS,):
-                return AIMessage("", tool_calls=[_tool_call(toolcalls.Call(LISTS, {}))])
+            call = trace.whole or (toolcalls.Call(LISTS, {}) if trace.first == (LISTS,) else None)
+            if call:
+                return AIMessage("", tool_calls=[_tool_call(call)])
             return self._spoken(AIMessage(trace.reply)) if trace.reply else None
         last = trace.steps[-1]
-        if self._reader_abstains and last.tool == LISTS and not last.error:
+        told = [trace.whole.name] if trace.whole else []
+        told += [LISTS] if self._reader_abstains else []
+        if last.tool in told and not last.error:
             return self._spoken(AIMessage(last.observation))
         return None
 

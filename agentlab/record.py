@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,11 @@ class Record:
     def add(self, outcome: Outcome) -> None:
         """Append an outcome."""
         line = json.dumps({"shape": SHAPE, **asdict(outcome)}, ensure_ascii=False)
-        # A line that a kill cut off must not take this one with it.
-        lines = self._lines()[-1:]
-        start = "\n" if lines and not lines[0].endswith("\n") else ""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{start}{line}\n")
+        with self.path.open("ab+") as file:
+            # A line that a kill cut off must not take this one with it.
+            file.seek(max(0, file.seek(0, SEEK_END) - 1))
+            start = "\n" if file.read(1) not in (b"", b"\n") else ""
+            file.write(f"{start}{line}\n".encode())
 
     def missing(self, cases: Sequence[Case], *, model: str, build: str, part: str) -> list[Case]:
         """Give the cases that have no outcome yet."""

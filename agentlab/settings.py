@@ -230,15 +230,10 @@ class Settings(BaseModel):
         return self.route == "router" or (self.route == "auto" and self.model == "starter")
 
     @property
-    def replies_as_taught(self) -> bool:
-        """Tell whether talk gets the replies that the starter was taught, which it mixes itself."""
-        return self.routed and self.model == "starter"
+    def speaks_as_taught(self) -> bool:
+        """Tell whether talk gets taught replies and a whole document its outline.
 
-    @property
-    def tells_wholes(self) -> bool:
-        """Tell whether requests for a whole document get its outline: the starter cannot read one.
-
-        Bigger models read what they find and say it in their own words.
+        The starter mixes its replies and cannot read a document; bigger models do both themselves.
         """
         return self.routed and self.model == "starter"
 

@@ -11,6 +11,7 @@ from langchain_core.messages import BaseMessage
 
 from agentlab.answer import Source, Step, Usage
 from agentlab.probing import Wording
+from agentlab.toolcalls import Call
 from ingest.evidence import Evidence
 
 # The share of the time budget after which no more searches are offered.
@@ -38,6 +39,8 @@ class Trace:
     evidence: Evidence | None = None
     first: Sequence[str] | None = None
     """The tools that may be called before any was; None leaves it to the model."""
+    whole: Call | None = None
+    """The call that is known to bring the answer: it is made first, and told as it comes."""
     reply: str | None = None
     """What is said where no tool is called first; None leaves it to the model."""
     steps: list[Step] = field(default_factory=list)

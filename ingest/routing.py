@@ -25,10 +25,8 @@ _NAMED = 0.6  # of the weight of a name's words
 _BEGINNING, _FEW = 0.8, 3
 _RARE = 0.15  # a word that half of many documents bear names none of them
 _OTHER_TYPE, _OTHER_QUARTER, _NO_QUARTER, _PART_OF_YEAR = 0.85, 0.6, 0.8, 0.9
-_OLDER, _OLDEST = (
-    0.97,
-    0.8,
-)  # a year, at least: where no year is asked, the newest report is likeliest
+# A year, and at least: where no year is asked, the newest report is likeliest.
+_OLDER, _OLDEST = 0.97, 0.8
 _MOST_NAMED, _MOST_ALIKE = 40, 10
 _LEAST_DEGREE = 0.5
 
@@ -99,7 +97,7 @@ def _named(question: str, profiles: Profiles) -> Route | None:
         degrees={profiles.all[place].source: graded[place][0] / best for place in chosen},
         why={profiles.all[place].source: ", ".join(graded[place][1]) for place in chosen},
         sure="certain" if agreed else "series" if series else "name",
-        rest=without(question, spans),
+        rest=_without(question, spans),
     )
 
 
@@ -205,7 +203,7 @@ def _is_of(word: str, names: set[str]) -> bool:
     return any(name == word or (len(word) >= 3 and name.startswith(word)) for name in names)
 
 
-def without(question: str, spans: Sequence[tuple[int, int]]) -> str:
+def _without(question: str, spans: Sequence[tuple[int, int]]) -> str:
     """Cut out what names the documents, unless nothing to look for would be left."""
     kept = list(question)
     for start, end in spans:

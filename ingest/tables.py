@@ -164,7 +164,7 @@ def row_named_at(question: str, text: str, span: tuple[int, int]) -> tuple[int, 
 def label_named(question: str, text: str, span: tuple[int, int]) -> frozenset[str]:
     """Give the words of a line's label, as in "Late fee: 5 euros", if a question names them all.
 
-    None where it does not, where the line has no label, and for a label of one word, which is too
+    Empty where it does not, where the line has no label, and for a label of one word, which is too
     easily named by chance.
     """
     label = _LABELLED.fullmatch(text, *span)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.tools import BaseTool
 
-from agentlab.answer import Source
 from agentlab.prompts import LIST_DOCUMENTS
+from agentlab.tools.searching import Found, tool_of
 from ingest.card import CardEntry, CollectionCard
 
 _LISTED = 20
@@ -15,18 +15,11 @@ EMPTY_HINT = "The library is empty: `agentlab ingest PATH` reads documents into 
 
 def contents_tool(card: CollectionCard | None) -> BaseTool:
     """Build the tool; it has no arguments and finds no sources."""
-    function = LIST_DOCUMENTS["function"]
 
-    def run(**_: Any) -> tuple[str, tuple[Source, ...]]:
+    def run(**_: Any) -> Found:
         return contents(card), ()
 
-    return StructuredTool(
-        name=function["name"],
-        description=function["description"],
-        args_schema=function["parameters"],
-        func=run,
-        response_format="content_and_artifact",
-    )
+    return tool_of(LIST_DOCUMENTS, run)
 
 
 def contents(card: CollectionCard | None) -> str:

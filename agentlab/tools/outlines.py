@@ -10,12 +10,13 @@ from itertools import groupby
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.tools import BaseTool
 
 from agentlab.answer import Source
 from agentlab.prompts import NOT_FOUND
 from agentlab.router import LISTS
-from agentlab.tools.searching import Found
+from agentlab.toolcalls import Call
+from agentlab.tools.searching import Found, tool_of
 from agentlab.tools.sources import SourceBook
 from agentlab.wholes import Whole, holds
 from ingest.collection import Collection
@@ -37,11 +38,11 @@ _APART = re.compile(
 _STOPS = (".", "!", "?", "”", ")")
 
 
-def call_for(whole: Whole) -> tuple[str, dict[str, str]]:
-    """Name the tool that a request for a whole is for, and its arguments."""
+def call_for(whole: Whole) -> Call:
+    """Give the call that a request for a whole is for."""
     if whole.kind == "outline":
-        return OUTLINE, {"document": whole.subject}
-    return (MENTIONS, {"query": whole.subject}) if whole.kind == "mentions" else (LISTS, {})
+        return Call(OUTLINE, {"document": whole.subject})
+    return Call(MENTIONS, {"query": whole.subject}) if whole.kind == "mentions" else Call(LISTS, {})
 
 
 def whole_tools(library: Collection) -> list[BaseTool]:
@@ -57,7 +58,7 @@ def outline_tool(library: Collection, book: SourceBook) -> BaseTool:
         chunks = [chunk for chunk, _ in library.store.rows(document)]
         return outline(sorted(chunks, key=lambda each: (each.page, each.start)), book)
 
-    return _tool(OUTLINE, "Outline a document of the library.", "document", run)
+    return tool_of(_schema(OUTLINE, "Outline a document of the library.", "document"), run)
 
 
 def mentions_tool(library: Collection, book: SourceBook) -> BaseTool:
@@ -67,7 +68,7 @@ def mentions_tool(library: Collection, book: SourceBook) -> BaseTool:
         hits = library.search(query, limit=_SEARCHED)
         return mentions(query, [hit.chunk for hit in hits], book)
 
-    return _tool(MENTIONS, "Find the documents that mention something.", "query", run)
+    return tool_of(_schema(MENTIONS, "Find the documents that mention something.", "query"), run)
 
 
 def outline(chunks: Sequence[Chunk], book: SourceBook) -> Found:
@@ -166,16 +167,10 @@ def _numbered(chunk: Chunk, book: SourceBook) -> Source:
     return book.add_page(chunk, MarkedPassage(0, len(chunk.text), chunk.text, None, sentences=said))
 
 
-def _tool(name: str, description: str, argument: str, run: Any) -> BaseTool:
-    schema = {
+def _schema(name: str, description: str, argument: str) -> dict[str, Any]:
+    parameters = {
         "type": "object",
         "properties": {argument: {"type": "string"}},
         "required": [argument],
     }
-    return StructuredTool(
-        name=name,
-        description=description,
-        args_schema=schema,
-        func=run,
-        response_format="content_and_artifact",
-    )
+    return {"function": {"name": name, "description": description, "parameters": parameters}}

@@ -18,14 +18,19 @@ def search_tool(schema: Mapping[str, Any], search: Callable[[str], Found]) -> Ba
     The arguments are checked here and not by a model of them, so that a wrong call gets one line
     that says what is right.
     """
-    function = schema["function"]
-    name: str = function["name"]
+    name: str = schema["function"]["name"]
 
     def run(**arguments: Any) -> Found:
         return search(_query(name, arguments))
 
+    return tool_of(schema, run)
+
+
+def tool_of(schema: Mapping[str, Any], run: Callable[..., Found]) -> BaseTool:
+    """Build a tool with exactly this OpenAI schema, of a function of its arguments."""
+    function = schema["function"]
     return StructuredTool(
-        name=name,
+        name=function["name"],
         description=function["description"],
         args_schema=function["parameters"],
         func=run,

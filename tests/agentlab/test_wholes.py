@@ -1,10 +1,11 @@
 """Requests for a document as a whole, from the person's words to the cited outline."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import ScriptedModel, small_library
+from scripted import ScriptedModel, call, small_library
 
 from agentlab.agent import Agent
 from agentlab.answer import Answer
@@ -16,9 +17,14 @@ LIBRARY = small_library()
 HANDBOOK = Whole("outline", "/docs/Travel Handbook.pdf")
 
 
-def ask(tmp_path: Path, *questions: str, **values: Any) -> Answer:
+def ask(
+    tmp_path: Path,
+    *questions: str,
+    lines: Sequence[Any] = ("A model said this.",) * 2,
+    **values: Any,
+) -> Answer:
     settings = Settings(home=tmp_path, cache=tmp_path / "cache", web="off", **values)
-    chat = ScriptedModel(lines=["A model said this."] * 2)
+    chat = ScriptedModel(lines=list(lines))
     with Agent(settings, chat=chat, collection=LIBRARY, router=Undecided()) as agent:
         thread = None
         for question in questions:
@@ -128,6 +134,25 @@ def test_words_that_stand_nowhere_are_said_to_be_nowhere(tmp_path: Path) -> None
 def test_a_conversation_goes_on_after_an_outline(tmp_path: Path) -> None:
     answer = ask(tmp_path, "Summarise the travel handbook", "Which documents mention breakfast?")
     assert answer.text.startswith("One document mentions “breakfast”:")
+
+
+def test_where_the_outline_fails_the_model_goes_on_and_has_the_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(source: str) -> None:
+        raise OSError(f"{source} is gone")
+
+    monkeypatch.setattr(LIBRARY.store, "rows", lost)
+    lines = [call("hotel"), "A model said this."]
+    answer = ask(tmp_path, "Summarise the travel handbook", lines=lines, abstain="model")
+    assert [step.tool for step in answer.steps] == ["outline_document", "search_documents"]
+    assert answer.text == "A model said this."
+
+
+def test_an_outline_is_told_though_its_step_was_the_last(tmp_path: Path) -> None:
+    answer = ask(tmp_path, "Summarise the travel handbook", max_steps=1)
+    assert answer.text.startswith("Travel Handbook")
+    assert (answer.usage.model_calls, answer.stopped) == (0, None)
 
 
 def test_a_bigger_model_says_it_in_its_own_words(tmp_path: Path) -> None:

@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--years", type=int, default=5)
     parser.add_argument("--only", default="")
     parser.add_argument("--no-rerank", action="store_true")
+    parser.add_argument("--alpha", type=float, help="instead of tuning it")
     parser.add_argument("--pieces", action="store_true", help="vectors of sentences, not of pages")
     default = Path(tempfile.gettempdir()) / "agentlab-retrieval-quality.sqlite"
     parser.add_argument("--cache", type=Path, default=default)
@@ -193,7 +194,9 @@ def main() -> None:
             store.write(chunks, vectors)
             store.finish()
             refresh_profiles(store, build_card(store), {})
-            tuned = tune(store, embedder).alpha if len(chunks) >= 500 else 0.5
+            tuned = given.alpha
+            if tuned is None:
+                tuned = tune(store, embedder).alpha if len(chunks) >= 500 else 0.5
             embedder.encode([each.text for each in questions])
             ways = {
                 "words": Collection(store, embedder, alpha=0.0, two_step="never"),
