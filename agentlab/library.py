@@ -171,7 +171,7 @@ def _cached(embedder: Embedder, settings: Settings) -> Embedder:
 def _threads() -> int:
     """Give the number of threads that torch would take, or 0 for every core."""
     number = os.environ.get("OMP_NUM_THREADS", "")
-    return int(number) if number.isdigit() else 0
+    return int(number) if number.isdecimal() else 0
 
 
 def open_reader(

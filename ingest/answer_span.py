@@ -6,6 +6,8 @@ another thing of it: "below 0.5 percent" is not "0.5 percent".
 
 import re
 
+from ingest.raised import without_mark
+
 _NUMBER = re.compile(
     r"[$€£]?(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|"
     r"forty|fifty|sixty|ninety|half|a quarter)\b)",
@@ -22,7 +24,10 @@ _START_OF_NUMBER = re.compile(r"\d[\d.,:]*[.,:]$")
 
 
 def whole_span(text: str, sentence: tuple[int, int], span: tuple[int, int]) -> tuple[int, int]:
-    """Widen a span, within its sentence, to whole numbers and the limit that stands before one."""
+    """Widen a span, within its sentence, to whole numbers and the limit that stands before one.
+
+    A footnote's mark at its end is left out.
+    """
     start, end = span
     if text[start:end][-1:].isdigit():
         rest = _REST_OF_NUMBER.match(text, end, sentence[1])
@@ -33,4 +38,4 @@ def whole_span(text: str, sentence: tuple[int, int], span: tuple[int, int]) -> t
     if _NUMBER.match(text, start):
         limit = _LIMIT.search(text[sentence[0] : start])
         start = sentence[0] + limit.start() if limit else start
-    return start, end
+    return start, start + len(without_mark(text[start:end]))

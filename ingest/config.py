@@ -6,11 +6,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PARSERS = {
-    "pdf": "pdf-4",
+    "pdf": "pdf-5",
     "markdown": "markdown-2",
-    "html": "html-2",
+    "html": "html-3",
     "text": "text-1",
-    "docx": "docx-2",
+    "docx": "docx-3",
 }
 CHUNKER = "chunk-2"
 TENANT = r"^[A-Za-z0-9_-]{1,64}$"

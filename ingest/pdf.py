@@ -4,7 +4,6 @@ pypdfium2 reads first: it is fast and, on the whole, the most faithful. pypdf gi
 the pages' labels, reads what pdfium cannot open, and reads again the pages that pdfium garbles.
 """
 
-import ctypes
 import hashlib
 import io
 import itertools
@@ -33,6 +32,7 @@ from ingest.errors import (
     UnsupportedError,
 )
 from ingest.formats.files import brief, load, name_as_title, usable_title
+from ingest.glyphs import Measured, measure, whole_lines
 from ingest.layout import (
     Line,
     clean,
@@ -45,17 +45,13 @@ from ingest.layout import (
 from ingest.ocr import Ocr
 from ingest.page_labels import page_labels
 from ingest.scans import read_images
-from ingest.tables import Cell, Row, cells_of, named_rows
+from ingest.tables import named_rows
 
 MAX_BYTES = 512 * 1024 * 1024
 MAX_PAGES = 5000
 GOOD_QUALITY = 0.75
 SECOND_READINGS = 200
 LETTERS_PER_PAGE = 3
-_STRETCHED = 0.45
-"""The stretch from which on a line may be a table's row; running text has 0.25 to 0.42."""
-
-_BOLD = re.compile(rb"bold|black|heavy|demi|cmbx|cmssbx|-medi\b", re.IGNORECASE)
 _METADATA = ("author", "subject", "keywords", "creator", "producer")
 
 
@@ -215,89 +211,32 @@ def _pdfium_lines(pdf: pypdfium2.PdfDocument, index: int) -> list[Line]:
     except pypdfium2.PdfiumError:
         return []
     with closing(page), closing(page.get_textpage()) as text_page:
-        text = text_page.get_text_range()
-        lines: list[Line] = []
-        rows: list[Row] = []
-        tops: list[tuple[float, float]] = []  # of the line's first and of its last letter
-        for match in re.finditer(r"[^\r\n]+", text):
-            line, box = _measure(text_page.raw, match)
-            if line.text:
-                lines.append(line)
-                tops.append(box)
-                rows.append(_row(text_page.raw, match, line, box[0]))
-        return _name_rows(_mark_gaps(lines, tops), rows)
+        text = whole_lines(text_page.raw, text_page.get_text_range())
+        measured = [measure(text_page.raw, match) for match in re.finditer(r"[^\r\n]+", text)]
+        return _name_rows([each for each in measured if each.line.text])
 
 
-def _measure(raw: Any, match: re.Match[str]) -> tuple[Line, tuple[float, float]]:
-    """Look at a line's first, middle and last letter; also give the tops of the outer two.
-
-    They differ where pdfium has joined two lines at a hyphen.
-    """
-    solid = [match.start() + i for i, char in enumerate(match.group()) if char.isalnum()]
-    if not solid:
-        return Line(clean(match.group())), (0.0, 0.0)
-    boxes = []
-    bold = True
-    for offset in (solid[0], solid[len(solid) // 2], solid[-1]):
-        boxes.append(_box(raw, offset))
-        bold = bold and _is_bold(raw, pdfium_c.FPDFText_GetCharIndexFromTextIndex(raw, offset))
-    size = statistics.median(box.top - box.bottom for box in boxes)
-    width = boxes[-1].right - boxes[0].left
-    stretch = width / (size * len(match.group())) if size > 0 else 0.0
-    line = Line(clean(match.group()), size=max(0.0, size), bold=bold, stretch=stretch)
-    return line, (boxes[0].top, boxes[-1].top)
-
-
-def _name_rows(lines: Sequence[Line], rows: Sequence[Row]) -> list[Line]:
+def _name_rows(measured: Sequence[Measured]) -> list[Line]:
     """Write the rows of tables with their columns' names, and set each table's rows apart."""
-    named = named_rows(rows)
+    named = named_rows([each.row for each in measured])
     return [
         replace(
-            line,
-            text=named.get(place, line.text),
-            gap=line.gap or (place in named) != (place - 1 in named),
+            each.line,
+            text=named.get(place, each.line.text),
+            gap=gap or (place in named) != (place - 1 in named),
         )
-        for place, line in enumerate(lines)
+        for place, (each, gap) in enumerate(zip(measured, _gaps(measured), strict=True))
     ]
 
 
-def _row(raw: Any, match: re.Match[str], line: Line, top: float) -> Row:
-    """Find the cells of a line that is as stretched as a table's rows are."""
-    if line.stretch < _STRETCHED:
-        return Row()
-    words = []
-    for word in re.finditer(r"\S+", match.group()):
-        first = _box(raw, match.start() + word.start())
-        last = _box(raw, match.start() + word.end() - 1)
-        words.append(Cell(clean(word.group()), first.left, last.right))
-    return Row(cells_of([word for word in words if word.text], line.size), line.bold, top)
-
-
-def _box(raw: Any, offset: int) -> Any:
-    box = pdfium_c.FS_RECTF()
-    char = pdfium_c.FPDFText_GetCharIndexFromTextIndex(raw, offset)
-    pdfium_c.FPDFText_GetLooseCharBox(raw, char, box)
-    return box
-
-
-def _is_bold(raw: Any, char: int) -> bool:
-    if pdfium_c.FPDFText_GetFontWeight(raw, char) >= 600:
-        return True
-    name = ctypes.create_string_buffer(128)
-    flags = ctypes.c_int()
-    pdfium_c.FPDFText_GetFontInfo(raw, char, name, 128, flags)
-    return bool(_BOLD.search(name.value))
-
-
-def _mark_gaps(lines: list[Line], tops: list[tuple[float, float]]) -> list[Line]:
-    """Mark a line that stands clearly further below the one before it than lines here do."""
-    steps = [above[1] - below[0] for above, below in itertools.pairwise(tops)]
+def _gaps(lines: Sequence[Measured]) -> list[bool]:
+    """Tell of each line whether it stands clearly further below the last than lines here do."""
+    steps = [above.last_top - below.top for above, below in itertools.pairwise(lines)]
     usual = [step for step in steps if step > 1]
     if not usual:
-        return lines
+        return [False] * len(lines)
     pitch = statistics.median(usual)
-    wide = [False] + [step > 1.4 * pitch or step < -pitch for step in steps]
-    return [replace(line, gap=gap) for line, gap in zip(lines, wide, strict=True)]
+    return [False, *(step > 1.4 * pitch or step < -pitch for step in steps)]
 
 
 @contextmanager

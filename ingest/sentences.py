@@ -2,6 +2,8 @@
 
 import re
 
+from ingest.raised import RAISED
+
 _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|cf|ca|approx|fig|figs|eq|sec|ch|vol|pp?|"
     r"inc|ltd|co|corp|jr|sr|gen|col|lt|sgt|capt|rev|hon|gov|sen|rep|dept|est|al|"
@@ -16,7 +18,9 @@ _LEADER = re.compile(r"[ \t]\.{2,}\Z")
 _VALUE = re.compile(r"\s*[€$£]?\d[^\n]{0,30}(?:\n|\Z)")
 # An answer whose reason is the next sentence: "Yes. It runs in the browser."
 _YES_OR_NO = re.compile(r"\s*(?:yes|no)\.", re.IGNORECASE)
-_END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|\n[ \t]*\n|\n(?=[ \t]*(?:[-•*–]|\d+[.)])[ \t])")
+_END = re.compile(
+    rf"[.!?]+[\"'”’)\]]*[{RAISED}]*(?=\s)|\n[ \t]*\n|\n(?=[ \t]*(?:[-•*–]|\d+[.)])[ \t])"
+)
 _BULLET = re.compile(r"[-•*–‣▪]\s+")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NUMBERING = re.compile(r"\s*\d{1,3}\.")
@@ -26,7 +30,7 @@ _AFTER_HOUR = re.compile(r"\s*(?:[A-Z]{2,5}\b|(?:Mon|Tues|Wednes|Thurs|Fri|Satur
 _CODE = re.compile(r"\s*(?:[-•*–]\s*)?[A-Z]{1,3}-?\d{1,4}\s*[:=–-]\s")
 # How many characters a code's sentence takes at least, so that a cause keeps its remedy.
 _SHORTEST_CODE = 100
-_STOPPED = re.compile(r"[.!?:][\"'”’)\]]*$")
+_STOPPED = re.compile(rf"[.!?:][\"'”’)\]]*[{RAISED}]*$")
 # Characters from which on a line that ends in a stop is taken for the middle of a paragraph, and
 # below which a line without one is taken for a heading or a row.
 _FULL_LINE = 60

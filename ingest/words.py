@@ -2,6 +2,8 @@
 
 import re
 
+from ingest.raised import RAISED
+
 STOP = frozenset(
     """a about above after again all also am an and any are as at be because been before being
     below between both but by can could did do does doing down during each few for from further
@@ -11,7 +13,7 @@ STOP = frozenset(
     then there these they this those through to too under until up us very was we were what when
     where which while who whom whose why will with would you your please""".split()
 )
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_WORD = re.compile(rf"[^\W_{RAISED}]+(?:['’-][^\W_{RAISED}]+)*")
 
 
 def content_words(text: str) -> set[str]:

@@ -18,6 +18,7 @@ from ingest.formats.files import load_text
 from ingest.formats.grids import CELL, cells_in, grid_lines
 from ingest.formats.parts import Block, Content, to_document
 from ingest.layout import clean, printable
+from ingest.raised import raise_digits
 
 DEEPEST = 20_000  # elements within each other: the parser's time grows with the square of it
 MAIN_LETTERS = 100
@@ -201,6 +202,8 @@ class _Collector:
         text = node.text_content or ""
         if text.strip() in _PERMALINKS and node.parent is not None and node.parent.tag == "a":
             return
+        if self._words and self._words[-1][-1:].strip() and _is_raised(node):
+            text = raise_digits(text)
         self._words.append(text if self._pre else _SPACES.sub(" ", text))
 
     def _flush(self) -> None:
@@ -253,6 +256,14 @@ def _visit(
             node = inside.pop()
             leave(node)
         node = node.next if inside else None
+
+
+def _is_raised(node: LexborNode) -> bool:
+    """Tell whether a text stands above the line, itself or as a link that does."""
+    parent = node.parent
+    if parent is not None and parent.tag == "a":
+        parent = parent.parent
+    return parent is not None and parent.tag == "sup"
 
 
 def _holds_data(table: LexborNode) -> bool:

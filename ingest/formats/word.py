@@ -29,6 +29,7 @@ from ingest.formats.files import SPLIT, brief, load, usable_title
 from ingest.formats.grids import grid_lines
 from ingest.formats.parts import Block, Content, to_document
 from ingest.layout import clean
+from ingest.raised import raise_digits
 
 MAX_XML_BYTES = 64 * 1024 * 1024
 HEADING_LEVELS = 9
@@ -154,7 +155,10 @@ class _Body:
                 note = self._notes.get((_NOTES[name], child.get(qn("w:id"))))
                 notes += [note] if note else []
             else:
-                parts.append(self._text(child, notes))
+                text = self._text(child, notes)
+                behind = "".join(parts[-1:])[-1:].strip()
+                raised = name == "r" and behind and _is_raised(child)
+                parts.append(raise_digits(text) if raised else text)
         return "".join(parts)
 
     def _table(self, element: Any) -> Iterator[Block]:
@@ -293,6 +297,11 @@ def _children(parent: Any, name: str) -> Iterator[Any]:
 def _is_hidden(run: Any) -> bool:
     vanish = run.find(f"{qn('w:rPr')}/{qn('w:vanish')}")
     return vanish is not None and vanish.get(qn("w:val")) not in {"0", "false", "off"}
+
+
+def _is_raised(run: Any) -> bool:
+    above = run.find(f"{qn('w:rPr')}/{qn('w:vertAlign')}")
+    return above is not None and above.get(qn("w:val")) == "superscript"
 
 
 def _style_name(element: Any) -> str:

@@ -29,6 +29,7 @@ def split(text: str) -> list[str]:
         ("The answer is no. See No. 5.", ["The answer is no.", "See No. 5."]),
         ("At max. 0.2 mg in 5 min. 3 do.", ["At max. 0.2 mg in 5 min.", "3 do."]),
         ("Postcard ... 0.70 euros. Wait... Go.", ["Postcard ... 0.70 euros.", "Wait...", "Go."]),
+        ("It was released.² The data are free.", ["It was released.²", "The data are free."]),
         ("", []),
         (" \n ", []),
     ],
