@@ -15,7 +15,7 @@ TokenSpans = Callable[[str], Sequence[tuple[int, int]]]
 SMALLEST_SECTION = 0.25  # of the budget: what is smaller is joined to the section after it
 LEAST_ROOM = 16
 CHARACTERS_PER_TOKEN = 12  # a tokenizer may see one token in an endless word
-PARAGRAPH, SENTENCE_AND_LINE, SENTENCE, LINE, ROW = 0.1, 0.2, 0.3, 0.5, 0.7
+PARAGRAPH, SENTENCE_AND_LINE, SENTENCE, ROW, LINE = 0.1, 0.2, 0.3, 0.7, 0.9
 
 
 def chunk_document(

@@ -17,6 +17,8 @@ _STRETCHED = 0.45
 _BOLD = re.compile(rb"bold|black|heavy|demi|cmbx|cmssbx|-medi\b", re.IGNORECASE)
 # The end of a number, and at most two more digits and a sign before it, behind what they mark.
 _MAYBE_RAISED = re.compile(r"(?<=\S)[-−–+]?\d{1,3}(?![.,]?\d)")
+# The number of a footnote, before its text.
+_MAYBE_NOTE = re.compile(r"(?<!\S)(\d{1,3}) ?([^\W\d_])")
 _SMALLER, _HIGHER, _CLOSE = 0.85, 0.1, 0.3
 _BREAK = re.compile(r"(?<=\S)\r?\n(?=\S)")
 _JOINT = "\u2060"  # stands for a character that is taken away, until `clean` drops it
@@ -94,6 +96,10 @@ def _with_raised(raw: Any, match: re.Match[str], size: float) -> str:
             if _is_raised(_box(raw, match.start() + first), base):
                 written[first : last + 1] = raise_digits(text[first : last + 1])
                 break
+    for found in _MAYBE_NOTE.finditer(text):
+        number, word = (_box(raw, match.start() + found.start(part)) for part in (1, 2))
+        if _is_raised(number, word):
+            written[slice(*found.span(1))] = raise_digits(found[1])
     return "".join(written)
 
 

@@ -21,7 +21,7 @@ _YES_OR_NO = re.compile(r"\s*(?:yes|no)\.", re.IGNORECASE)
 _END = re.compile(
     rf"[.!?]+[\"'”’)\]]*[{RAISED}]*(?=\s)|\n[ \t]*\n|\n(?=[ \t]*(?:[-•*–]|\d+[.)])[ \t])"
 )
-_BULLET = re.compile(r"[-•*–‣▪]\s+")
+_LEAD = re.compile(rf"[-•*–‣▪]\s+|[{RAISED}]+\s*(?=\w)")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NUMBERING = re.compile(r"\s*\d{1,3}\.")
 _HOUR = re.compile(r"\b[ap]\.m\.$", re.IGNORECASE)
@@ -55,9 +55,9 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 
 def one_line(sentence: str) -> str:
-    """Write a sentence as it is quoted: on one line, without a list's bullet."""
-    bullet = _BULLET.match(sentence)
-    return " ".join(sentence[bullet.end() if bullet else 0 :].split())
+    """Write a sentence as it is quoted: on one line, without its bullet or a footnote's number."""
+    lead = _LEAD.match(sentence)
+    return " ".join(sentence[lead.end() if lead else 0 :].split())
 
 
 def _is_boundary(text: str, start: int, match: re.Match[str]) -> bool:

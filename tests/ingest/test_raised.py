@@ -103,6 +103,7 @@ def test_real_pages_keep_exponents_marks_and_the_lines_that_they_stand_in(
 ) -> None:
     memo = read_pdf(shared_pdfs / "discount-rates-memo.pdf").pages[0].text
     assert "inflation rate: 1.2 %¹" in memo
+    assert "BLCC5 is 1.2 %. ² The long-term inflation rate" in memo
     countries = read_pdf(shared_pdfs / "multicolumn.pdf").pages[2].text
     assert "Area (km²) 83,879; Capital Vienna; Official Language German." in countries
     paper = read_pdf(shared_pdfs / "qed-tacl.pdf").pages

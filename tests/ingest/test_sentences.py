@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.sentences import sentence_spans
+from ingest.sentences import one_line, sentence_spans
 
 
 def split(text: str) -> list[str]:
@@ -30,6 +30,7 @@ def split(text: str) -> list[str]:
         ("At max. 0.2 mg in 5 min. 3 do.", ["At max. 0.2 mg in 5 min.", "3 do."]),
         ("Postcard ... 0.70 euros. Wait... Go.", ["Postcard ... 0.70 euros.", "Wait...", "Go."]),
         ("It was released.² The data are free.", ["It was released.²", "The data are free."]),
+        ("It is 1.2 %. ² The rate is new.", ["It is 1.2 %.", "² The rate is new."]),
         ("", []),
         (" \n ", []),
     ],
@@ -69,6 +70,18 @@ def test_wrapped_prose_is_put_together() -> None:
         "first grade and may be raised by the manager. Ask\nfirst."
     )
     assert len(split(text)) == 2
+
+
+@pytest.mark.parametrize(
+    ("sentence", "quoted"),
+    [
+        ("- one item\n  that goes on", "one item that goes on"),
+        ("² The rate\nis new.", "The rate is new."),
+        ("²", "²"),
+    ],
+)
+def test_a_sentence_is_quoted_without_what_leads_to_it(sentence: str, quoted: str) -> None:
+    assert one_line(sentence) == quoted
 
 
 @given(st.text(max_size=300))
