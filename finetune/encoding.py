@@ -1,5 +1,6 @@
 """Encoded: a conversation or text as token ids, with labels on what is to be learned."""
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,10 +52,44 @@ def require_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") ->
     """Return the chat template of the file, or the tokenizer's own."""
     template = template_of(path) if path else tokenizer.chat_template
     if not isinstance(template, str):
-        raise TemplateError(
-            f"{tokenizer.name_or_path} has no chat template. Set chat_template to a Jinja file."
-        )
+        raise _without_template(tokenizer.name_or_path)
     return template
+
+
+def check_own_template(folder: Path, *, marks: bool) -> None:
+    """Raise TemplateError where a model's folder has no chat template, or none with `marks`.
+
+    The model is not loaded, and its tokenizer only to see whether TRL knows where the marks go.
+    """
+    template = _template_in(folder)
+    if template is None:
+        raise _without_template(str(folder))
+    if marks and not GENERATION.search(template):
+        try:
+            from finetune.base_model import load_tokenizer
+        except ImportError:  # without the extra that trains nothing runs; a dry run tells the rest
+            return
+        read_template(None, load_tokenizer(folder))
+
+
+def _template_in(folder: Path) -> str | None:
+    """Return the chat template of a model's folder, which lies in one of two files."""
+    own, settings = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    if own.is_file():
+        return own.read_text(encoding="utf-8")
+    if not settings.is_file():
+        return None
+    named = json.loads(settings.read_text(encoding="utf-8")).get("chat_template")
+    if isinstance(named, list):  # several, by name
+        named = {each["name"]: each["template"] for each in named}.get("default")
+    return named if isinstance(named, str) else None
+
+
+def _without_template(model: str) -> TemplateError:
+    return TemplateError(
+        f"{model} has no chat template: it was not tuned to chat. Set chat_template to a Jinja "
+        "file, or take a model that was."
+    )
 
 
 def read_template(path: Path | None, tokenizer: "PreTrainedTokenizerBase") -> str:

@@ -23,7 +23,7 @@ from finetune.data.reading import (
 )
 from finetune.data.rows import Conversation, Label, Pair, Prompt, Said, Text
 from finetune.data.templates import load_template
-from finetune.encoding import check_marks, template_of
+from finetune.encoding import check_marks, check_own_template, template_of
 from finetune.errors import ConfigError, ExampleError
 from finetune.lookup_rows import Lookup, read_lookups
 from finetune.method_config import KtoConfig, RagConfig, RewardConfig
@@ -62,17 +62,21 @@ class Seen:
 
 
 def look_at(
-    config: TuneConfig, *, rewards: Sequence[str] = (), to_come: Collection[Path] = ()
+    config: TuneConfig,
+    *,
+    base: Path | None = None,
+    rewards: Sequence[str] = (),
+    to_come: Collection[Path] = (),
 ) -> Seen:
     """Read and check all that a run is told; raise what it would raise once its model is loaded.
 
-    `rewards` are those of the world that grpo acts in. `to_come` are folders that are not there yet
-    and will be.
+    `base` is the model's folder, where it is at hand; its weights are not looked at. `rewards` are
+    those of the world that grpo acts in. `to_come` are folders that are not there yet and will be.
     """
     rows = _read(config.method, config.data)
     if config.eval_data:
         _read(config.method, config.eval_data)
-    _check_template(config)
+    check_template(config, base)
     if config.adapter and config.adapter not in to_come:
         config = agree(config, read_earlier(config.adapter))
     notes: tuple[str, ...] = ()
@@ -113,11 +117,15 @@ def _kind(paths: Sequence[Path]) -> Kind | None:
         return None
 
 
-def _check_template(config: TuneConfig) -> None:
+def check_template(config: TuneConfig, base: Path | None) -> None:
+    """Raise TemplateError where neither settings nor the model give the template that is needed."""
+    marks = config.method == "sft"
     if config.chat_template:
         template = template_of(config.chat_template)
-        if config.method == "sft":
+        if marks:
             check_marks(template, str(config.chat_template))
+    elif base and config.method != "cpt":  # which reads plain text
+        check_own_template(base, marks=marks)
 
 
 def _check_rewards(config: PpoConfig, rows: Sequence[Prompt], to_come: Collection[Path]) -> None:

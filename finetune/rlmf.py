@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from filelock import FileLock, Timeout
-
 from finetune.base_model import load_tokenizer
 from finetune.completed import complete
 from finetune.continuing import ADAPTER_WEIGHTS
@@ -22,7 +20,7 @@ from finetune.curve import draw_measures
 from finetune.data.rows import Label
 from finetune.diversity import distinct
 from finetune.encoding import require_template
-from finetune.errors import RunBusyError, RunChangedError
+from finetune.errors import RunChangedError
 from finetune.events import Event
 from finetune.methods.reward import auc
 from finetune.reward_model import RewardModel, load_reward
@@ -36,7 +34,7 @@ from finetune.rlmf_rows import (
     read_answers,
     write_rows,
 )
-from finetune.run_folder import data_hashes, write
+from finetune.run_folder import data_hashes, held, write
 from finetune.training import train
 from finetune.writer import Writer
 
@@ -73,16 +71,8 @@ def rounds(config: RlmfConfig, *, base: Path) -> Iterator[Event | Round]:
     What is done is not done again: the same call goes on where an earlier one stopped. The adapter
     of the last round that helped lies in `config.out` at the end.
     """
-    config.out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(config.out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunBusyError(f"Another process works in {config.out}. Wait for it.") from error
-    try:
+    with held(config.out):
         yield from _Rounds(config, base).run()
-    finally:
-        lock.release()
 
 
 class _Rounds:
@@ -90,7 +80,7 @@ class _Rounds:
 
     def __init__(self, config: RlmfConfig, base: Path) -> None:
         self.config, self.base = config, base
-        self.learn, self.honest = look_at_labels(config)
+        self.learn, self.honest = look_at_labels(config, base=base)
         self.tokenizer = load_tokenizer(base)
         self.template = require_template(config.chat_template, self.tokenizer)
         self.first_variety: float | None = None

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean
 
 from finetune.amounts import duration
@@ -10,19 +11,23 @@ from finetune.data.rows import Label, as_text
 from finetune.duration import generation_seconds
 from finetune.forecast import forecast, workload
 from finetune.hardware import Hardware
-from finetune.preflight import LETTERS_A_TOKEN, Seen
+from finetune.preflight import LETTERS_A_TOKEN, Seen, check_template
 from finetune.rlmf_config import RlmfConfig
 from finetune.rlmf_rows import people
 from finetune.shape import ModelShape
 
 
-def look_at_labels(config: RlmfConfig) -> tuple[list[Label], list[Label]]:
+def look_at_labels(
+    config: RlmfConfig, *, base: Path | None = None
+) -> tuple[list[Label], list[Label]]:
     """Read the labels to learn from and those held out, and check the settings of both runs.
 
-    Raises what the rounds would raise, at times after hours of answers.
+    `base` is the model's folder, where it is at hand. Raises what the rounds would raise, at times
+    after hours of answers.
     """
     for method in ("reward", config.tune_by):
-        config.of_run(method, data=config.data[0], out=config.out, adapter=None)
+        run = config.of_run(method, data=config.data[0], out=config.out, adapter=None)
+        check_template(run, base)
     return people(config)
 
 

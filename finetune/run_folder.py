@@ -4,16 +4,18 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from finetune.config import RunConfig
 from finetune.data.files import files_in
-from finetune.errors import RunChangedError, RunExistsError
+from finetune.errors import RunBusyError, RunChangedError, RunExistsError
 
 WHOLE = "whole.json"
 QUERY_ENCODER = "query_encoder"
@@ -78,6 +80,13 @@ class RunFolder:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         (self.path / "run.json").unlink(missing_ok=True)
 
+    def forget_unbegun(self) -> None:
+        """Drop what a run wrote that took no step, so that one which was refused leaves nothing."""
+        if not self._all_checkpoints() and self.log.exists() and not self.log.stat().st_size:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            for path in (self.log, self.path / "run.json", self.path / "resolved.yaml"):
+                path.unlink(missing_ok=True)
+
     def _all_checkpoints(self) -> list[Path]:
         return [path for path in self.checkpoints.glob("checkpoint-*") if path.is_dir()]
 
@@ -107,6 +116,31 @@ class RunFolder:
             if line["step"] <= until:
                 found.append(line)
         return found
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Hold a folder for this process, and make it where it is missing; one left empty goes again.
+
+    Raises RunBusyError where another process has it.
+    """
+    made = [each for each in (out, *out.parents) if not each.exists()]
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunBusyError(
+            f"Another process trains into {out}. Wait for it, or give another `out`."
+        ) from error
+    try:
+        yield
+    finally:
+        (out / ".lock").unlink(missing_ok=True)
+        lock.release()
+        with suppress(OSError):  # from the first on that is not empty, which holds something now
+            for each in made:
+                each.rmdir()
 
 
 def step_of(checkpoint: Path) -> int:

@@ -11,7 +11,6 @@ from types import FrameType
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from transformers import Trainer, TrainerCallback
 
 from finetune.base_model import no_bars
@@ -20,12 +19,11 @@ from finetune.errors import (
     MissingPackageError,
     ModelError,
     OutOfMemoryError,
-    RunBusyError,
     StoppedError,
 )
 from finetune.events import Event, Finished
 from finetune.processes import company
-from finetune.run_folder import RunFolder, step_of
+from finetune.run_folder import RunFolder, held, step_of
 from finetune.telling import Teller
 
 
@@ -129,20 +127,12 @@ def events_of(run: Run) -> Iterator[Event]:
     if not company().leads:  # the first process holds the lock for all of them
         yield from _threaded(run)
         return
-    out = run.folder.path
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunBusyError(
-            f"Another process trains into {out}. Wait for it, or give another `out`."
-        ) from error
-    try:
-        yield from _threaded(run)
-        (out / ".lock").unlink(missing_ok=True)
-    finally:
-        lock.release()
+    with held(run.folder.path):
+        try:
+            yield from _threaded(run)
+        except BaseException:
+            run.folder.forget_unbegun()
+            raise
 
 
 def _threaded(run: Run) -> Iterator[Event]:

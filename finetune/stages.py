@@ -96,23 +96,35 @@ def read_plan(file: str | Path, overrides: Mapping[str, Any] | None = None) -> P
     return plan
 
 
-def look_through(plan: Plan, *, rewards: Sequence[str] = ()) -> tuple[Seen | None, ...]:
+def look_through(
+    plan: Plan, *, base: Path | None = None, rewards: Sequence[str] = ()
+) -> tuple[Seen | None, ...]:
     """Look at the rows and settings of every stage before any of them runs; None: it is finished.
 
-    Raises what a stage would raise once it is reached, with its number.
+    `base` is the model's folder, where it is at hand. Raises what a stage would raise once it is
+    reached, with its number.
     """
     seen: list[Seen | None] = []
     to_come = {stage.config.out for stage in plan.stages}
     for stage in plan.stages:
+        own, base = base, None if _leaves_template(stage, plan) else base
         if stage.finished:
             seen.append(None)
             continue
         try:
-            found = look_at(_with_judge(stage, plan).config, rewards=rewards, to_come=to_come)
+            found = look_at(
+                _with_judge(stage, plan).config, base=own, rewards=rewards, to_come=to_come
+            )
         except FinetuneError as error:
             raise type(error)(f"Stage {stage.number}, {stage.config.method}: {error}") from error
         seen.append(found)
     return tuple(seen)
+
+
+def _leaves_template(stage: Stage, plan: Plan) -> bool:
+    """Return whether the next stage begins from a model that has the template of this one."""
+    leaves_model = stage.config.tuner == "full" or plan.between == "merge"
+    return leaves_model and stage.config.method != "reward" and bool(stage.config.chat_template)
 
 
 def stages_to_run(plan: Plan, base: Path) -> Iterator[tuple[Stage, Path]]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentlab.cli import options, training
@@ -50,17 +51,16 @@ def rlmf(
     from finetune.rlmf_config import load_rlmf_config
 
     given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
-    plan = load_rlmf_config(recipe, given | training.values(change))
-    foretold = _foretold(plan)
+    plan = training.with_template(load_rlmf_config(recipe, given | training.values(change)))
+    found = training.found(plan.model, config)
+    foretold = _foretold(plan, found)
     if dry_run:
         sys.stdout.write(yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False))
         sys.stdout.write("".join(f"# {line}\n" for line in foretold))
         return
     for line in foretold:
         tell(line)
-    base = training.folder_of(plan.model, config)
-    if plan.chat_template is None:
-        plan = plan.model_copy(update={"chat_template": training.template_for(plan.model)})
+    base = found or training.folder_of(plan.model, config)
     plan = plan.model_copy(update={"model": training.whole_name(plan.model)})
     try:
         from finetune.rlmf import rounds
@@ -71,14 +71,14 @@ def rlmf(
     sys.stdout.write(f"{plan.out}\n")
 
 
-def _foretold(plan: "RlmfConfig") -> list[str]:
+def _foretold(plan: "RlmfConfig", base: Path | None) -> list[str]:
     """Say what the rounds will take; raise what they would raise later."""
     from finetune.errors import ModelError
     from finetune.hardware import find_hardware
     from finetune.rlmf_forecast import foretell, look_at_labels
     from finetune.shape import shape_of
 
-    look_at_labels(plan)
+    look_at_labels(plan, base=base)
     try:
         return foretell(plan, shape_of(plan.model), find_hardware())
     except ModelError as error:  # an unknown shape

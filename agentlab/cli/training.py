@@ -14,8 +14,9 @@ from agentlab.errors import INTERRUPTED
 if TYPE_CHECKING:
     from finetune.config import RunConfig
     from finetune.events import Event
+    from finetune.rlmf_config import RlmfConfig
 
-Plan = TypeVar("Plan", bound="RunConfig")
+Plan = TypeVar("Plan", bound="RunConfig | RlmfConfig")
 
 Recipe = Annotated[
     str | None,
@@ -68,6 +69,14 @@ def folder_of(model: str, config: Path | None) -> Path:
     from serve.models import resolve
 
     return resolve(whole_name(model), cache=settings.models_folder, progress=tell)
+
+
+def found(model: str, config: Path | None) -> Path | None:
+    """Return the folder of a model where it lies already; nothing is fetched."""
+    settings = options.resolve(config).settings
+    from serve.models import find
+
+    return Path(model) if Path(model).is_dir() else find(model, settings.models_folder)
 
 
 def with_encoder(plan: Plan, config: Path | None) -> Plan:

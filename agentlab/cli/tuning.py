@@ -99,15 +99,18 @@ def _tune(
     dry_run: bool,
 ) -> None:
     from finetune.method_config import load_config
-    from finetune.preflight import look_at
+    from finetune.preflight import check_template, look_at
 
     plan = training.with_template(load_config(method, recipe, given))
-    seen = look_at(plan, rewards=_rewards([plan]))
+    found = training.found(plan.model, config)
+    seen = look_at(plan, base=found, rewards=_rewards([plan]))
     _require_library([plan], config)
     if dry_run:
         _print_plan(plan, seen)
         return
     plan, base = training.with_base(plan, config)
+    if found is None:
+        check_template(plan, base)
     plan = training.with_encoder(plan, config)
     _foretell(plan, base, seen)
     _train(plan, base, config, resume=resume)
@@ -135,7 +138,8 @@ def run(
     plan = _settled(plan, lambda each: each.model_copy(update={"model": plan.model}))
     plan = _settled(plan, training.with_template)
     waiting = [stage.config for stage in plan.stages if not stage.finished]
-    seen = look_through(plan, rewards=_rewards(waiting))
+    found = training.found(plan.model, config)
+    seen = look_through(plan, base=found, rewards=_rewards(waiting))
     _require_library(waiting, config)
     if dry_run:
         for stage, rows in zip(plan.stages, seen, strict=True):
@@ -146,6 +150,8 @@ def run(
         tell(f"all {len(plan.stages)} stages are finished; another --out runs them again")
         return
     base = training.folder_of(plan.model, config)
+    if found is None:
+        look_through(plan, base=base, rewards=_rewards(waiting))
     plan = _settled(plan, lambda each: training.with_encoder(each, config))
     for stage, folder in stages_to_run(plan, base):
         tell(f"stage {stage.number} of {len(plan.stages)}: {stage.config.method}")

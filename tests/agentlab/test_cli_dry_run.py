@@ -121,6 +121,7 @@ def plan(rows: Callable[[str], Path], tmp_path: Path) -> Path:
     model.mkdir()
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         (model / name).write_text("{}")
+    (model / "chat_template.jinja").write_text("{% generation %}{% endgeneration %}")
     stages = [
         {"method": method, "data": str(rows(method)), "chat_template": None}
         for method in ("sft", "rag")

@@ -33,6 +33,7 @@ def base(tmp_path: Path) -> Path:
     (model / "config.json").write_text("{}")
     (model / "model.safetensors").write_bytes(b"")
     (model / "tokenizer.json").write_text("{}")
+    (model / "chat_template.jinja").write_text("{% generation %}{% endgeneration %}")
     return model
 
 
@@ -58,6 +59,23 @@ def test_a_launcher_is_refused_before_anything_is_read(
     told = capsys.readouterr().err
     assert "Start the command once, without `accelerate launch`" in told
     assert "--set processes=2" in told
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+@pytest.mark.parametrize("name", ["sft", "rlmf"])
+def test_a_model_without_a_chat_template_is_refused_before_anything_is_loaded(
+    name: str,
+    more: tuple[str, ...],
+    base: Path,
+    command: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (base / "chat_template.jinja").unlink()
+    given = command(name, *more)
+    assert run(given) == 1
+    told = capsys.readouterr().err
+    assert "has no chat template: it was not tuned to chat. Set chat_template" in told
+    assert not Path(given[given.index("--out") + 1]).exists()
 
 
 def stopped(*_: object, **__: object) -> Iterator[object]:

@@ -12,7 +12,7 @@ from bell import Bell
 pytest.importorskip("trl")
 
 from finetune.errors import ConfigError, ExampleError
-from finetune.events import Evaluated, Finished, Progress, Saved, Started
+from finetune.events import Evaluated, Event, Finished, Progress, Saved, Started
 from finetune.method_config import load_config
 from finetune.training import train
 from finetune.tune_config import TuneConfig
@@ -129,6 +129,39 @@ def test_ppo_shares_its_rollouts_and_takes_the_steps_of_one_process(
     assert shared == [pytest.approx(each, rel=1e-3, abs=1e-4) for each in alone]
     held_out = [[e.measures for e in told if isinstance(e, Evaluated)] for told in (events, whole)]
     assert held_out[0] == [pytest.approx(each, rel=1e-3, abs=1e-4) for each in held_out[1]]
+
+
+def stopped_and_resumed(config: TuneConfig, world: Bell | None = None) -> list[Event]:
+    """Stop a run at its second step, go on with it, and return what was told from there on."""
+    run = train(config, world=world)
+    for event in run:
+        if isinstance(event, Saved) and event.step == 2:
+            break
+    run.close()
+    assert not (config.out / "metrics.json").exists()
+    events = list(train(config, world=world, resume=True))
+    assert isinstance(events[0], Started)
+    assert 2 <= events[0].first_step < config.max_steps
+    return events
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto", "orpo", "reward"])
+def test_a_stopped_run_on_preferences_goes_on_with_the_losses_of_one_process(
+    method: str, settings: Callable[..., TuneConfig], tmp_path: Path
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    rows = [
+        {"prompt": f"{n}?", "completion": f"{n} it is.", "label": n % 2 == 0}
+        if method == "kto"
+        else {"prompt": f"{n}?", "chosen": f"{n} it is.", "rejected": "no"}
+        for n in range(8)
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    more = {"data": data, "eval_data": (), "micro_batch": 4 if method == "kto" else 2}
+    config = settings(method, processes=2, **more)
+    stopped_and_resumed(config)
+    list(train(settings(method, out=tmp_path / "one", **more)))
+    assert losses(config.out) == pytest.approx(losses(tmp_path / "one"), rel=1e-3)
 
 
 def test_grpo_acts_in_every_process_in_a_world_of_its_own(

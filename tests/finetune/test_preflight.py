@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,40 @@ def test_a_template_without_marks_is_refused_to_sft_alone(
     look_at(settings("dpo", PAIR, chat_template=template))
     with pytest.raises(TemplateError, match=r"no \{% generation"):
         look_at(settings("sft", ROWS["sft"], chat_template=template))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_model_that_has_no_chat_template_is_refused_to_all_but_cpt(
+    method: str, settings: Callable[..., TuneConfig], tmp_path: Path
+) -> None:
+    row = ROWS[method]
+    rows = [row, {**row, "label": False}] if method == "kto" else [row]
+    config = settings(method, *rows)
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "tokenizer_config.json").write_text('{"eos_token": "x"}')
+    if method == "cpt":
+        assert look_at(config, base=base).rows == 1
+    else:
+        with pytest.raises(TemplateError, match=r"base has no chat template.*Set chat_template"):
+            look_at(config, base=base)
+        template = "{% generation %}x{% endgeneration %}"
+        named = [{"name": "tool_use", "template": ""}, {"name": "default", "template": template}]
+        for own in (template, named):
+            (base / "tokenizer_config.json").write_text(json.dumps({"chat_template": own}))
+            assert look_at(config, base=base).rows == len(rows)
+
+
+def test_a_models_own_template_without_marks_is_refused_to_sft_alone(
+    settings: Callable[..., TuneConfig], tiny_base: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("trl")
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    (base / "chat_template.jinja").write_text("{{ messages }}")
+    look_at(settings("dpo", PAIR), base=base)
+    with pytest.raises(TemplateError, match=r"the model's own chat template has no \{% generation"):
+        look_at(settings("sft", ROWS["sft"]), base=base)
 
 
 def test_an_encoder_that_makes_other_vectors_is_refused(

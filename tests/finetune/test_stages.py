@@ -12,7 +12,7 @@ import yaml
 
 pytest.importorskip("trl")
 
-from finetune.errors import ConfigError, ExampleError, RunChangedError
+from finetune.errors import ConfigError, ExampleError, RunChangedError, TemplateError
 from finetune.events import Saved
 from finetune.stages import Plan, look_through, read_plan, stages_to_run
 from finetune.training import train
@@ -177,6 +177,20 @@ def test_what_a_later_stage_lacks_is_told_before_the_first_one_runs(
     (tmp_path / "pairs.jsonl").unlink()
     with pytest.raises(ExampleError, match=r"Stage 2, dpo: .*pairs\.jsonl does not exist"):
         look_through(read_plan(path))
+
+
+def test_a_template_that_a_later_stage_lacks_is_told_unless_one_before_leaves_it(
+    plan_file: Callable[..., Path], tiny_base: Path
+) -> None:
+    path = plan_file()
+    plan = yaml.safe_load(path.read_text(encoding="utf-8"))
+    del plan["stages"][1]["chat_template"]
+    path.write_text(yaml.safe_dump(plan), encoding="utf-8")
+    with pytest.raises(TemplateError, match=r"Stage 2, dpo: .*tiny-llama has no chat template"):
+        look_through(read_plan(path), base=tiny_base)
+    path.write_text(yaml.safe_dump(plan | {"between": "merge"}), encoding="utf-8")
+    assert run(read_plan(path), tiny_base) == ["1-sft", "2-dpo"]
+    look_through(read_plan(path, {"out": path.with_name("again")}), base=tiny_base)
 
 
 def test_a_finished_stage_with_other_settings_is_refused(

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from finetune.errors import (
+    ExampleError,
     ModelError,
     OutOfMemoryError,
     RunBusyError,
@@ -281,7 +282,30 @@ def test_a_missing_model_is_named_before_anything_is_written(
     config = settings(model=str(tmp_path / "none"))
     with pytest.raises(ModelError, match="none is no model folder"):
         list(train(config))
-    assert not (config.out / "resolved.yaml").exists()
+    assert not config.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"target_modules": ["no_such"]}, ModelError),
+        ({"adapter": "nowhere"}, ModelError),
+        ({"max_length": 8}, ExampleError),
+    ],
+)
+def test_a_run_that_is_refused_leaves_no_folder_behind(
+    changed: dict[str, Any],
+    error: type[Exception],
+    settings: Callable[..., SftConfig],
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(error):
+        list(train(settings(out=tmp_path / "new" / "run", **changed)))
+    assert not (tmp_path / "new").exists()
+    (own := tmp_path / "own").mkdir()
+    with pytest.raises(error):
+        list(train(settings(out=own, **changed)))
+    assert list(own.iterdir()) == []
 
 
 @pytest.mark.slow
