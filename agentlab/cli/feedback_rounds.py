@@ -51,7 +51,9 @@ def rlmf(
     from finetune.rlmf_config import load_rlmf_config
 
     given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
-    plan = training.with_template(load_rlmf_config(recipe, given | training.values(change)))
+    plan = load_rlmf_config(recipe, given | training.values(change))
+    if plan.chat_template is None:
+        plan = plan.model_copy(update={"chat_template": training.template_for(plan.model)})
     found = training.found(plan.model, config)
     foretold = _foretold(plan, found)
     if dry_run:

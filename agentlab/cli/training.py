@@ -14,9 +14,8 @@ from agentlab.errors import INTERRUPTED
 if TYPE_CHECKING:
     from finetune.config import RunConfig
     from finetune.events import Event
-    from finetune.rlmf_config import RlmfConfig
 
-Plan = TypeVar("Plan", bound="RunConfig | RlmfConfig")
+Plan = TypeVar("Plan", bound="RunConfig")
 
 Recipe = Annotated[
     str | None,

@@ -132,7 +132,7 @@ def test_ppo_shares_its_rollouts_and_takes_the_steps_of_one_process(
 
 
 def stopped_and_resumed(config: TuneConfig, world: Bell | None = None) -> list[Event]:
-    """Stop a run at its second step, go on with it, and return what was told from there on."""
+    """Stop a run after two steps, go on with it, and return what was told from there on."""
     run = train(config, world=world)
     for event in run:
         if isinstance(event, Saved) and event.step == 2:
@@ -141,30 +141,24 @@ def stopped_and_resumed(config: TuneConfig, world: Bell | None = None) -> list[E
     assert not (config.out / "metrics.json").exists()
     events = list(train(config, world=world, resume=True))
     assert isinstance(events[0], Started)
-    assert 2 <= events[0].first_step < config.max_steps
+    assert events[0].first_step >= 2
     return events
 
 
-@pytest.mark.parametrize("method", ["dpo", "kto", "orpo", "reward"])
-def test_a_stopped_run_on_preferences_goes_on_with_the_losses_of_one_process(
-    method: str, settings: Callable[..., TuneConfig], tmp_path: Path
+def test_a_stopped_run_of_dpo_goes_on_with_the_losses_of_one_process(
+    settings: Callable[..., TuneConfig], tmp_path: Path
 ) -> None:
-    data = tmp_path / "rows.jsonl"
-    rows = [
-        {"prompt": f"{n}?", "completion": f"{n} it is.", "label": n % 2 == 0}
-        if method == "kto"
-        else {"prompt": f"{n}?", "chosen": f"{n} it is.", "rejected": "no"}
-        for n in range(8)
-    ]
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    more = {"data": data, "eval_data": (), "micro_batch": 4 if method == "kto" else 2}
-    config = settings(method, processes=2, **more)
+    data = tmp_path / "pairs.jsonl"
+    pairs = [{"prompt": f"{n}?", "chosen": f"{n} it is.", "rejected": "no"} for n in range(8)]
+    data.write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
+    more = {"data": data, "eval_data": (), "max_steps": 4, "save_every": 1}
+    config = settings("dpo", processes=2, **more)
     stopped_and_resumed(config)
-    list(train(settings(method, out=tmp_path / "one", **more)))
+    list(train(settings("dpo", out=tmp_path / "one", **more)))
     assert losses(config.out) == pytest.approx(losses(tmp_path / "one"), rel=1e-3)
 
 
-def test_grpo_acts_in_every_process_in_a_world_of_its_own(
+def test_grpo_acts_in_every_process_in_a_world_of_its_own_and_goes_on_where_it_stopped(
     settings: Callable[..., TuneConfig], prompts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
@@ -179,12 +173,11 @@ def test_grpo_acts_in_every_process_in_a_world_of_its_own(
         "learning_rate": 3e-2,
         "schedule": "constant_with_warmup",
         "max_steps": 25,
-        "save_every": 100,
+        "save_every": 2,
     }
     config = settings("grpo", processes=2, **more)
-    events = list(train(config, world=Bell()))
-    told = [event for event in events if isinstance(event, Progress)]
-    rewards = [event.measures["reward"] for event in told]
+    events = stopped_and_resumed(config, Bell())
+    rewards = [each["reward"] for each in measures(config.out)]
     assert len(rewards) == 25
     assert sum(rewards[-5:]) > 1.5 * sum(rewards[:5])
     assert [set(e.measures) for e in events if isinstance(e, Evaluated)] == [

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from finetune.delivery import Order, deliver
 from finetune.errors import ConversionError
-from finetune.events import Progress
+from finetune.events import Progress, Saved
 from finetune.method_config import load_config
 from finetune.servability import check
 from finetune.training import train
@@ -23,15 +23,18 @@ from finetune.tune_config import TuneConfig
 from serve.local import LocalModel
 
 IDS = torch.arange(3, 43).reshape(2, 20)
-KINDS = [
-    ("lora", False),
-    ("rslora", False),
-    ("dora", False),
-    ("neural", False),
-    ("full", False),
-    ("lora", True),
-    ("neural", True),
-]
+KINDS: dict[str, dict[str, Any]] = {
+    "lora": {"tuner": "lora"},
+    "lora on attention": {"tuner": "lora", "target_modules": "attention"},
+    "qlora": {"tuner": "lora", "quantize_4bit": True},
+    "rslora": {"tuner": "rslora"},
+    "rslora in 4 bits": {"tuner": "rslora", "quantize_4bit": True},
+    "dora": {"tuner": "dora"},
+    "dora in 4 bits": {"tuner": "dora", "quantize_4bit": True},
+    "neural": {"tuner": "neural"},
+    "neural in 4 bits": {"tuner": "neural", "quantize_4bit": True},
+    "full": {"tuner": "full", "learning_rate": 1e-3},
+}
 
 
 @pytest.fixture
@@ -66,17 +69,20 @@ def logits(model: Any) -> torch.Tensor:
     return result
 
 
-@pytest.mark.parametrize(("tuner", "four_bits"), KINDS)
+def losses(folder: Path) -> list[float]:
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_trains_saves_loads_merges_and_is_served(
     settings: Callable[..., TuneConfig],
     tiny_base: Path,
     tmp_path: Path,
-    tuner: str,
-    four_bits: bool,
+    kind: str,
 ) -> None:
-    rate = 1e-3 if tuner == "full" else 5e-3
-    config = settings(tuner=tuner, quantize_4bit=four_bits, learning_rate=rate)
-    told = check(config)
+    config = settings(**KINDS[kind])
+    tuner, told = config.tuner, check(config)
     events = list(train(config))
     seen = [event.loss for event in events if isinstance(event, Progress)]
     assert sum(seen[-5:]) < 0.95 * sum(seen[:5])
@@ -114,3 +120,20 @@ def test_a_kind_trains_saves_loads_merges_and_is_served(
         base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
         loaded = PeftModel.from_pretrained(base, str(served.folder))
         assert (logits(loaded) - after).abs().mean() < 0.1 * change
+
+
+@pytest.mark.parametrize("kind", ["qlora", "dora", "neural in 4 bits", "full"])
+def test_a_stopped_run_of_a_kind_goes_on_with_the_losses_of_one_that_was_not(
+    kind: str, settings: Callable[..., TuneConfig], tmp_path: Path
+) -> None:
+    few = KINDS[kind] | {"max_steps": 4, "save_every": 1}
+    config = settings(**few)
+    run = train(config)
+    for event in run:
+        if isinstance(event, Saved) and event.step == 2:
+            break
+    run.close()
+    assert not (config.out / "metrics.json").exists()
+    list(train(config, resume=True))
+    list(train(settings(**few, out=tmp_path / "whole")))
+    assert losses(config.out) == pytest.approx(losses(tmp_path / "whole"), abs=1e-5)
