@@ -48,7 +48,7 @@ class Hardware:
 def find_hardware(root: Path = Path("/")) -> Hardware:
     """Look at this machine; `root` is where /proc and /sys are looked for."""
     return Hardware(
-        cores=_cores(root),
+        cores=usable_cores(root),
         memory=_memory(root),
         gpus=find_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")),
         bf16=_has_bf16(root),
@@ -88,7 +88,8 @@ def _ask(command: Sequence[str]) -> str:
     return done.stdout
 
 
-def _cores(root: Path) -> int:
+def usable_cores(root: Path = Path("/")) -> int:
+    """Return the cores that this process may use; a container may have fewer than its machine."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS

@@ -22,6 +22,7 @@ from finetune.errors import (
     StoppedError,
 )
 from finetune.events import Event, Finished
+from finetune.hardware import usable_cores
 from finetune.processes import company
 from finetune.run_folder import RunFolder, held, step_of
 from finetune.telling import Teller
@@ -47,8 +48,9 @@ class Run(ABC):
     def work(self) -> None:
         """Do the run, keep what went wrong, and end the queue with None."""
         try:
-            if self.threads:
-                torch.set_num_threads(self.threads)
+            share = max(1, usable_cores() // company().size)
+            # torch would take all cores of the machine, in each of several processes
+            torch.set_num_threads(self.threads or min(torch.get_num_threads(), share))
             self._check_base()
             self.carry_out()
         except torch.OutOfMemoryError as error:

@@ -387,6 +387,25 @@ def test_a_run_says_what_it_did_to_general_text_and_to_the_variety_of_writing(
     assert "data:image/png;base64," in page
 
 
+@pytest.mark.parametrize(
+    ("cores", "changed", "threads"), [(64, {}, 2), (1, {}, 1), (1, {"threads": 3}, 3)]
+)
+def test_a_run_takes_the_threads_that_are_set_or_no_more_than_it_has_cores(
+    cores: int,
+    changed: dict[str, Any],
+    threads: int,
+    settings: Callable[..., SftConfig],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr("finetune.running.usable_cores", lambda: cores)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    monkeypatch.setattr("torch.set_num_threads", taken.append)
+    with pytest.raises(ModelError):
+        list(train(settings(model="nowhere", **changed)))
+    assert taken == [threads]
+
+
 def test_tensorboard_gets_the_losses_where_it_is_asked_for(
     settings: Callable[..., SftConfig],
 ) -> None:
