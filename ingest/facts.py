@@ -1,11 +1,12 @@
 """Facts: what a document says of itself beside its text, with its dates, years and type made plain.
 
-They come from the file's metadata, its name, its title and its first lines, in that order of trust.
+They come from the file's metadata, its name, its title, its folders and its first lines, in that
+order of trust.
 """
 
 import calendar
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePath
@@ -18,11 +19,13 @@ LONGEST_FACT = 300
 OPENING = 600
 """The characters of a document's beginning that may tell its date and type."""
 
+FOLDER = "folder"
+"""The fact that names the folders of a file, below the one that was ingested."""
+
+# Not those of `calendar`, which speak the language of the process.
 _MONTHS = {
     name: number
-    for names in (calendar.month_name, calendar.month_abbr)
-    for number, name in enumerate(map(str.lower, names))
-    if name
+    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)
 }
 _MONTH = r"(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
@@ -90,20 +93,25 @@ def gather(
     metadata: Mapping[str, str], *, source: str, title: str, opening: str
 ) -> tuple[dict[str, str], tuple[int, ...]]:
     """Give a document's facts, with `date`, `type` and the like where known, and its years."""
-    name = stem_of(source)
+    name, folders = stem_of(source), metadata.get(FOLDER, "").split("/")[::-1]
     facts = dict(metadata)
     written = {key: iso_date(metadata[key]) for key in _WRITTEN if key in metadata}
-    said = next(filter(None, map(iso_date, (name, title))), "")
+    told = map(without_types, (name, title, *folders))
+    said = next(filter(None, map(iso_date, told)), "")
     period = _period(opening[:OPENING])
     day = written.get("date", "") or said or period
-    years = _years(name) or set(asked_years(name)) or _years(title) or _years(day)
+    years = _named_years(name) or _years(title)
+    years = next(filter(None, (years, *map(_named_years, folders))), set()) or _years(day)
     stamped = "" if years else next(filter(None, written.values()), "")
     facts.pop("date", None)
     if found := day or stamped:
         facts["date"] = found
     read = {
-        "type": _type(name, title, opening[:OPENING]),
-        "quarter": next(iter(asked_quarters(name) or asked_quarters(title)), ""),
+        "type": _type(name, title, opening[:OPENING]) or _type_of_folders(folders),
+        "quarter": next(
+            iter(quarters for each in (name, title, *folders) for quarters in asked_quarters(each)),
+            "",
+        ),
         "company": company_of(opening),
         "ticker": ticker_of(opening),
     }
@@ -155,6 +163,13 @@ def asked_types(question: str) -> dict[str, tuple[int, int]]:
     return found
 
 
+def without_types(text: str) -> str:
+    """Cut out what names a type of document."""
+    for pattern in _TYPE.values():
+        text = pattern.sub(" ", text)
+    return text
+
+
 def is_type_word(word: str) -> bool:
     """Tell whether a word names a type of document, and no document."""
     return any(pattern.fullmatch(word) for pattern in _TYPE.values()) or word in {
@@ -187,6 +202,17 @@ def _type(name: str, title: str, opening: str) -> str:
     )
     begun = (kind for kind in _TOLD_BY_THE_OPENING if _TYPE[kind].search(opening))
     return next(told, "") or next(begun, "")
+
+
+def _type_of_folders(folders: Sequence[str]) -> str:
+    """Give the type that folders are named for; any file may lie among `reports`."""
+    kinds = (_type(each, "", "") for each in folders)
+    return next((kind for kind in kinds if kind not in {"", "report"}), "")
+
+
+def _named_years(name: str) -> set[int]:
+    """Find the years in the name of a file or folder."""
+    return _years(name) or set(asked_years(name))
 
 
 def _years(text: str) -> set[int]:

@@ -49,6 +49,13 @@ def place_of(path: Path | str) -> str:
     return str(path.parent.resolve() / path.name)
 
 
+def below(path: Path, roots: Iterable[Path]) -> str:
+    """Name the folders in which a file lies below one that was given, as `3M/2018`, or ""."""
+    inside = (path.relative_to(root) for root in roots if path.is_relative_to(root))
+    found = next(inside, Path())
+    return "" if found.parent == Path() else found.parent.as_posix()
+
+
 def is_gone(path: str) -> bool:
     """Tell whether a file is surely gone: one that cannot be looked at is not."""
     try:

@@ -13,7 +13,7 @@ from ingest.cutting import Cut
 from ingest.documents import Chunk
 from ingest.errors import StoreWriteError
 from ingest.events import Embedded, Skipped, Written
-from ingest.facts import kept_metadata
+from ingest.facts import FOLDER, kept_metadata
 from ingest.manifest import Manifest
 from ingest.plan import failed
 from ingest.state import begin
@@ -119,7 +119,7 @@ class Keeper:
             remedy="",
             attempts=0,
             at=time.time(),
-            facts=json.dumps(kept_metadata(cut.document.metadata), ensure_ascii=False),
+            facts=json.dumps(kept_metadata(_facts(cut)), ensure_ascii=False),
         )
         self._manifest.save([verified])
         if before and before.path != record.path:
@@ -150,6 +150,13 @@ class Keeper:
         if not self._begun:
             begin(self._collection)
             self._begun = True
+
+
+def _facts(cut: Cut) -> dict[str, str]:
+    """Give what a file says of itself, and first where it lies."""
+    return {FOLDER: cut.step.folder} | {
+        key: value for key, value in cut.document.metadata.items() if key.strip().lower() != FOLDER
+    }
 
 
 def _embedded(

@@ -12,7 +12,7 @@ from ingest.config import IngestConfig
 from ingest.documents import kind_of
 from ingest.errors import DocumentError, EncryptedError, UnsupportedError
 from ingest.events import Skipped
-from ingest.folders import cannot_read, file_digest, find_files, is_gone, place_of
+from ingest.folders import below, cannot_read, file_digest, find_files, is_gone, place_of
 from ingest.manifest import Record, State
 from ingest.ocr import is_installed
 
@@ -28,7 +28,7 @@ class Step:
     """What is done with one file, `path` as it was given and `record` as it is now.
 
     `before` is the record of the file that a moved one was; `original` names the file whose chunks
-    serve for a duplicate.
+    serve for a duplicate; `folder` is where it lies below the folder that was given.
     """
 
     kind: Kind
@@ -37,6 +37,7 @@ class Step:
     before: Record | None = None
     original: str = ""
     error: DocumentError | None = None
+    folder: str = ""
 
     @property
     def source(self) -> str:
@@ -137,7 +138,7 @@ def make_plan(
         gone={each.path for each in gone},
         retry_failed=retry_failed,
     )
-    steps = tuple(decision.steps())
+    steps = tuple(replace(each, folder=below(each.path, paths)) for each in decision.steps())
     moved = {step.before.path for step in steps if step.before}
     removals: list[Record] = []
     held_back = ""

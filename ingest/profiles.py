@@ -6,7 +6,6 @@ the mean of its chunks' vectors. All profiles of a collection are read at once: 
 
 import base64
 import math
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +18,11 @@ import numpy as np
 from ingest.card import CollectionCard
 from ingest.documents import Chunk
 from ingest.errors import UnknownFilterError
-from ingest.facts import OPENING, gather, is_type_word, span_of, stem_of
-from ingest.issuers import initials, is_legal_form
+from ingest.facts import FOLDER, OPENING, gather, span_of, stem_of
+from ingest.naming import bare, initials_of, names_nothing, naming, subject_of
 from ingest.stores.base import Store
-from ingest.words import STOP, content_words, word_spans
+from ingest.terms import REPORTS
+from ingest.words import content_words, word_spans
 
 NOTE = "profiles"
 MOST_WORDS = 120
@@ -30,14 +30,6 @@ _MADE = 2  # counts up when profiles tell more: those made before are made anew
 _SCALE = 127.0
 _SHORTEST_PREFIX = 3
 _BEGUN = 0.6  # of a name's weight, where only its beginning is told
-_PERIOD = re.compile(
-    r"(?:q[1-4])?(?:fy)?\d{2,8}(?:[a-z]{0,2}\d?)?|q[1-4]|[1-4]q(?:\d\d){0,2}|fy|dated"
-)
-_DAYS = re.compile(
-    r"(?<=[^\W\d_])(?=(?:19|20)\d\d)|[-.](?=\d)|(?<=\d)[-.]|\bdated?\b", re.IGNORECASE
-)
-# `AT&T` and `Coca-Cola` are one word each.
-_NAME_WORD = re.compile(r"[^\W_]+(?:['’&-][^\W_]+)*")
 
 
 @dataclass(frozen=True)
@@ -71,10 +63,15 @@ class Profile:
 
     @cached_property
     def names(self) -> tuple[tuple[str, ...], ...]:
-        """Give the words by which a question may name it: of its title, and of its file's name."""
-        stem, company = _DAYS.sub(" ", stem_of(self.source)), self.facts.get("company", "")
-        short = {self.facts.get("ticker", ""), *map(_initials, (stem, company))} - {""}
-        told = (_naming(self.title), _naming(stem), _naming(company))
+        """Give the words by which a question may name it: of title, file name and company.
+
+        Where the file's name tells no more than a period or a type, its folder's tells the rest.
+        """
+        stem, company = stem_of(self.source), self.facts.get("company", "")
+        if not company and names_nothing(stem):
+            company = subject_of(self.facts.get(FOLDER, ""))
+        short = {self.facts.get("ticker", ""), *map(initials_of, (bare(stem), company))} - {""}
+        told = (naming(self.title), naming(bare(stem)), naming(company))
         return (*filter(None, told), *((each,) for each in sorted(short)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,6 +110,8 @@ def make_profile(
     first = ordered[0][0]
     opening = " ".join(chunk.text for chunk, _ in ordered[:3] if chunk.page == first.page)
     facts, years = gather(metadata, source=first.source, title=first.title, opening=opening)
+    if (facts.get("type") in REPORTS or "quarter" in facts) and "company" not in facts:
+        facts |= {"company": of} if (of := subject_of(facts.get(FOLDER, ""))) else {}
     told = [stem_of(first.source), first.title, *facts.values()]
     told += [*map(str, years), opening[:OPENING], *sections]
     words = dict.fromkeys(word for text in told for _, _, word in word_spans(text))
@@ -279,27 +278,6 @@ class Profiles:
             for word in profile.words:
                 postings.setdefault(word, []).append(place)
         return postings
-
-
-def _naming(text: str) -> tuple[str, ...]:
-    """List the words of a name, without years, types of documents, `Inc` and bare numbers."""
-    words = (plain(word) for word in _NAME_WORD.findall(text) if word.lower() not in STOP)
-    return tuple(word for word in dict.fromkeys(words) if _names(word) and not is_legal_form(word))
-
-
-def _initials(text: str) -> str:
-    return initials([word for word in re.findall(r"[^\W_]+", text) if _names(word.lower())])
-
-
-def _names(word: str) -> bool:
-    alone = is_type_word(word) or _PERIOD.fullmatch(word)
-    return any(map(str.isalpha, word)) and not alone
-
-
-def plain(word: str) -> str:
-    """Write a word as names are compared: lower-cased letters and digits, without a genitive."""
-    word = word.lower().replace("’", "'").removesuffix("'s")
-    return "".join(filter(str.isalnum, word))
 
 
 def _ends(only: Only) -> tuple[str, str]:

@@ -14,8 +14,9 @@ import numpy as np
 
 from ingest.facts import asked_types
 from ingest.issuers import called
+from ingest.naming import plain
 from ingest.periods import asked_quarters, asked_years, fit_of_years
-from ingest.profiles import Profile, Profiles, plain
+from ingest.profiles import Profile, Profiles
 from ingest.words import STOP, content_words
 
 _WORD = re.compile(r"[^\W_]+(?:['’&-][^\W_]+)*")
