@@ -173,6 +173,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {"version": self.fake.version, "grpcMaxMessageSize": 104858000})
         elif self.path == "/v1/.well-known/ready":
             self._answer(503 if self.fake.faults.unready else 200, None)
+        elif self.path == "/v1/nodes":
+            names = [f"node{number}" for number in range(1, self.fake.nodes + 1)]
+            nodes = [{"name": each, "status": "HEALTHY", "shards": None} for each in names]
+            self._answer(200, {"nodes": nodes})
         elif found := re.fullmatch(r"/v1/schema/(\w+)", self.path):
             schema = self.fake.schema.get(found.group(1))
             self._answer(*((200, schema) if schema else (404, None)))
@@ -287,6 +291,30 @@ class _Servicer(weaviate_pb2_grpc.WeaviateServicer):
                     batch_pb2.BatchObjectsReply.BatchError(index=index, error=reason)
                 )
         return reply
+
+    def BatchStream(self, requests: Any, context: Any) -> Iterator[Any]:  # noqa: N802 - names of the protocol
+        self._enter("stream", context)
+        replies = batch_pb2.BatchStreamReply
+        yield replies(started=replies.Started())
+        taken = 0
+        for request in requests:
+            if request.HasField("stop"):
+                return
+            results = replies.Results()
+            sent = list(request.data.objects.values)
+            yield replies(acks=replies.Acks(uuids=[each.uuid for each in sent]))
+            for each in sent:
+                taken += 1
+                if 0 < self.fake.faults.stop_after < taken:
+                    self.fake.faults.stop_after = 0
+                    context.abort(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+                stored = self._class(each.collection, each.tenant, context, write=True)
+                reason = self._take(stored, each)
+                if reason:
+                    results.errors.append(results.Error(error=reason, uuid=each.uuid))
+                else:
+                    results.successes.append(results.Success(uuid=each.uuid))
+            yield replies(results=results)
 
     def BatchDelete(self, request: Any, context: Any) -> Any:  # noqa: N802 - names of the protocol
         self._enter("delete", context)

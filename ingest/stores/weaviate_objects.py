@@ -17,19 +17,23 @@ from weaviate.exceptions import (
     WeaviateInvalidInputError,
 )
 
-from ingest.errors import StoreMismatchError, StoreWriteError
+from ingest.errors import StoreAccessError, StoreError, StoreMismatchError, StoreWriteError
 from ingest.stores.weaviate_schema import (
     PAGE_LABEL,
     chunk_schema,
     description,
     note_schema,
     notes_name,
+    numbers_of,
     page_label,
     spread,
 )
 from ingest.stores.weaviate_server import Server, refusal
 
 _BATCH = 200
+_STREAM_FROM = (1, 36)
+"""The first server that sizes the batches of a stream itself."""
+_LEAST_STREAM = 500  # a stream may wait a second for its last batch to fill
 _PAGE = 1000
 _REACH = 10_000  # QUERY_MAXIMUM_RESULTS: so far a filtered query can be paged through
 
@@ -119,8 +123,23 @@ class Objects:
 
     def insert(self, name: str, objects: Sequence[DataObject[Any, Any]]) -> None:
         """Insert by upsert; what is refused is tried once more, then raised with its reasons."""
+        if len(objects) >= _LEAST_STREAM and numbers_of(self._server.version()) >= _STREAM_FROM:
+            objects = self._stream(name, objects)
         for start in range(0, len(objects), _BATCH):
             self._insert_batch(name, list(objects[start : start + _BATCH]))
+
+    def _stream(
+        self, name: str, objects: Sequence[DataObject[Any, Any]]
+    ) -> list[DataObject[Any, Any]]:
+        """Insert by one stream; give what the server has not said that it has."""
+        ingest = partial(self.data(name).data.ingest, objects)
+        try:
+            kept = self._server.ask("write", ingest, timeout_s=self._insert_timeout_s).uuids
+        except StoreAccessError:
+            raise
+        except StoreError:  # batches say more clearly what is wrong, if anything still is
+            return list(objects)
+        return [each for place, each in enumerate(objects) if place not in kept]
 
     def _insert_batch(self, name: str, objects: list[DataObject[Any, Any]]) -> None:
         total, reasons = len(objects), {}

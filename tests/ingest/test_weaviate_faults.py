@@ -246,6 +246,56 @@ def test_a_restart_in_the_middle_of_a_batch_is_waited_out(
     assert store.ids(["rules.pdf"]) == {chunk.id for chunk in passages(20)}
 
 
+@pytest.fixture
+def newer() -> Iterator[FakeWeaviate]:
+    with running(version="1.36.9") as server:
+        yield server
+
+
+def test_many_chunks_go_as_one_stream_where_the_server_can(newer: FakeWeaviate) -> None:
+    store = opened(newer)
+    store.write(passages(1100), vectors(1100))
+    assert (newer.calls["stream"], newer.calls["write"], store.count()) == (1, 0, 1100)
+    store.write(passages(20, "other.pdf"), vectors(20))
+    assert (newer.calls["stream"], newer.calls["write"], store.count()) == (1, 1, 1120)
+    store.close()
+
+
+def test_an_older_server_gets_batches_however_many_chunks_there_are(
+    fake: FakeWeaviate, store: WeaviateStore
+) -> None:
+    store.write(passages(1100), vectors(1100))
+    assert (fake.calls["stream"], fake.calls["write"], store.count()) == (0, 6, 1100)
+
+
+def test_what_a_stream_refuses_is_written_at_the_second_try_or_told(newer: FakeWeaviate) -> None:
+    store, chunks = opened(newer), passages(1100)
+    newer.faults.refuse = {chunks[6].id: (1, "shard is busy"), chunks[8].id: (99, "broken shard")}
+    with pytest.raises(StoreWriteError, match=r"rules.pdf page 9: broken shard"):
+        store.write(chunks, vectors(1100))
+    assert store.ids(["rules.pdf"]) == {chunk.id for chunk in chunks} - {chunks[8].id}
+    store.close()
+
+
+def test_a_stream_that_breaks_off_is_followed_by_batches(newer: FakeWeaviate) -> None:
+    store, chunks = opened(newer), passages(1100)
+    newer.faults.stop_after = 340
+    store.write(chunks, vectors(1100))
+    assert newer.calls["stream"] == 1
+    assert newer.calls["write"] > 0
+    assert store.ids(["rules.pdf"]) == {chunk.id for chunk in chunks}
+    store.close()
+
+
+def test_a_stream_that_a_server_does_not_take_is_followed_by_batches(newer: FakeWeaviate) -> None:
+    store = opened(newer)
+    store.write(passages(1), vectors(1))
+    newer.faults.unavailable = 1
+    store.write(passages(1100), vectors(1100))
+    assert store.count() == 1100
+    store.close()
+
+
 def test_writing_may_take_longer_than_a_search(fake: FakeWeaviate) -> None:
     store = WeaviateStore(
         fake.url, collection="library", timeout_s=PATIENCE, insert_timeout_s=PATIENCE
