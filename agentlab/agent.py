@@ -59,7 +59,7 @@ class Agent(Parts):
     above both. `chat`, `collection`, `provider` and `router` put a model, a library, a web search
     or a router of your own in the place of the ones that the settings name; `tools` are langchain
     tools beside the agent's own, whose results can be cited where the artifact of one is a tuple of
-    `Source`, with numbers that the agent's searches, which count from 1, do not reach.
+    `Source`, whose numbers stand in brackets in its text.
     """
 
     @cached_property

@@ -27,6 +27,7 @@ from agentlab.pattern import message_pattern
 from agentlab.prompts import NOT_FOUND, says_weak, without_chat_markup, without_thinking
 from agentlab.router import LISTS
 from agentlab.run_client import within
+from agentlab.tools.sources import numbered_apart
 from agentlab.trace import RunCancelledError, Trace
 from agentlab.view import visible
 
@@ -337,7 +338,10 @@ class ToolGuard(AgentMiddleware[Any, Any, Any]):
         write(ToolCalled(call["name"], call["args"]))
         started = time.monotonic()
         message = self._run(request, handler)
-        sources = message.artifact if isinstance(message.artifact, tuple) else ()
+        found = message.artifact if isinstance(message.artifact, tuple) else ()
+        sources, text = numbered_apart(found, message.text, self._trace.sources)
+        if text != message.text:
+            message = message.model_copy(update={"content": text})
         step = Step(
             tool=call["name"],
             arguments=call["args"],

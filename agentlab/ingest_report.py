@@ -8,7 +8,7 @@ from rich.text import Text
 from agentlab.console import clean, make_console
 from ingest import pipeline
 from ingest.plan import Plan
-from ingest.tuning import EVEN, Tuning
+from ingest.tuning import EVEN, LEAST_QUESTIONS, Tuning
 
 SHOWN = 10
 
@@ -21,7 +21,7 @@ def draw_report(report: pipeline.Report) -> None:
     holds = f"{count(report.total_documents, 'document')}, "
     holds += count(report.total_chunks, "passage")
     console.print(Text(f"the library holds {holds}"))
-    if report.tuning and report.tuning.alpha != EVEN:
+    if report.tuning and report.tuning.questions >= LEAST_QUESTIONS:
         _line(console, _tuned(report.tuning))
     for remark in report.remarks:
         _line(errors, f"note: {remark.source}: {remark.detail}", "note")
@@ -77,6 +77,11 @@ def _counts(report: pipeline.Report) -> Iterator[str]:
 
 
 def _tuned(tuning: Tuning) -> str:
+    if tuning.alpha == EVEN:
+        return (
+            f"search weighs meaning and words alike: on {tuning.questions} questions made from this "
+            f"library no other weight is clearly better (mean reciprocal rank {tuning.even:.2f})"
+        )
     return (
         f"search is tuned to this library: {tuning.alpha:.2g} meaning + {1 - tuning.alpha:.2g} "
         f"words (mean reciprocal rank of {tuning.questions} questions made from it: "

@@ -304,6 +304,8 @@ def _best_of_both(data: bytes, password: str | None, reading: _Reading) -> list[
     try:
         with _quiet():
             reader = _open_with_pypdf(data, password)
+            if len(reader.pages) != len(pages):  # then its pages are other ones
+                return pages
             for index in doubtful[:SECOND_READINGS]:
                 second = _pypdf_lines(reader.pages[index])
                 if quality("\n".join(line.text for line in second)) > quality(texts[index]) + 0.05:

@@ -19,9 +19,9 @@ EXIT_CODES = """\b
 Exit codes:
   0    done, or answered
   1    something failed, or some files were left out; the message says what to do
-  2    wrong usage: a flag, a setting, or a path that does not exist
+  2    wrong usage: a flag, a setting, or a path where there is nothing to read
   3    a key is missing or refused
-  4    a server is down: store, model or web search
+  4    a server is down: store, model, web search or cluster
   5    answered that the sources hold no answer
   6    the library failed: its disk, its store, another process, or a sync that was held back
   124  the time budget ran out
@@ -33,9 +33,14 @@ def exit_code(error: BaseException) -> int:
     """Choose the exit code of an error by whom it asks to act."""
     from finetune.errors import ConfigError
     from ingest.errors import (
+        ClusterError,
+        ClusterMissingError,
         CollectionBusyError,
+        NothingToIngestError,
+        OcrError,
         PathMissingError,
         RemovalsHeldError,
+        RerankerError,
         StoreAccessError,
         StoreError,
         UnknownDocumentError,
@@ -48,7 +53,8 @@ def exit_code(error: BaseException) -> int:
     kinds: list[tuple[tuple[type[BaseException], ...], int]] = [
         ((KeyboardInterrupt,), INTERRUPTED),
         ((ConfigError, PathMissingError, UnknownDocumentError, UnknownFilterError), USAGE),
-        ((ServerFailedError, ServerTimeoutError, ConnectionError), BACKEND_DOWN),
+        ((NothingToIngestError, OcrError, RerankerError, ClusterMissingError), USAGE),
+        ((ServerFailedError, ServerTimeoutError, ConnectionError, ClusterError), BACKEND_DOWN),
         ((TimeoutError,), OUT_OF_TIME),
         ((StoreAccessError,), NO_KEY),
         ((StoreError, CollectionBusyError, RemovalsHeldError), LIBRARY_FAILED),

@@ -1,12 +1,16 @@
 """Source book: one numbering for the pages and web results of one question."""
 
+import re
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 from agentlab.answer import Source
 from agentlab.tools.providers.base import WebResult
 from ingest.documents import Chunk
 from ingest.reading import MarkedPassage
+
+_CITED = re.compile(r"\[(\d+)\]")
 
 
 class SourceBook:
@@ -79,3 +83,29 @@ class SourceBook:
     def _keep(self, source: Source) -> Source:
         self._sources[source.number] = source
         return source
+
+
+def numbered_apart(
+    found: Sequence[Source], text: str, known: Sequence[Source]
+) -> tuple[tuple[Source, ...], str]:
+    """Give sources whose numbers others have a number of their own, in the text that cites too.
+
+    Tools of one's own number their sources without knowing of the agent's searches.
+    """
+    holders = {source.number: source for source in known}
+    numbers = {_place(source): source.number for source in known}
+    given: dict[int, int] = {}
+    for source in found:
+        holder = holders.setdefault(source.number, source)
+        if _place(holder) != _place(source):
+            free = max(*holders, *(each.number for each in found)) + 1
+            given[source.number] = numbers.get(_place(source), free)
+            holders.setdefault(given[source.number], source)
+    if not given:
+        return tuple(found), text
+    moved = tuple(replace(each, number=given.get(each.number, each.number)) for each in found)
+    return moved, _CITED.sub(lambda cited: f"[{given.get(int(cited[1]), cited[1])}]", text)
+
+
+def _place(source: Source) -> Hashable:
+    return source.location, source.page, source.start, source.end, source.text

@@ -98,6 +98,27 @@ def test_tools_of_ones_own_stand_beside_the_agents(tmp_path: Path) -> None:
     assert [(each.supported, each.source.title) for each in answer.citations] == [(True, "Stock")]
 
 
+def test_sources_of_ones_own_tools_and_of_searches_keep_apart(tmp_path: Path) -> None:
+    @tool(response_format="content_and_artifact")
+    def stock(part: str) -> tuple[str, tuple[Source, ...]]:
+        """Tell how many pieces of a part are in stock."""
+        text = f"Bergen has 7 pieces of {part}."
+        return f"[1] {text}", (Source(1, "web", "Stock", text, text, "https://stock.example"),)
+
+    asks = '<tool_call>{{"name": "stock", "arguments": {{"part": "valve {}"}}}}</tool_call>'
+    lines = [call("hotel night cost"), asks.format(3), asks.format(4), "7 pieces of valve 3 [2]"]
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", web="off")
+    chat = ScriptedModel(lines=lines)
+    with Agent(settings, chat=chat, collection=small_library(), tools=[stock]) as agent:
+        answer = agent.ask("How many pieces of valve 3 are there?")
+    pages, *stocks = (step.sources for step in answer.steps)
+    last = max(page.number for page in pages)
+    assert [each.number for each in pages] == list(range(1, last + 1))
+    assert [each.number for own in stocks for each in own] == [last + 1, last + 2]
+    shown = [step.observation for step in answer.steps[1:]]
+    assert shown == [f"[{last + n}] Bergen has 7 pieces of valve {n + 2}." for n in (1, 2)]
+
+
 def test_chat_markup_in_what_a_tool_answers_opens_no_turn(tmp_path: Path) -> None:
     @tool
     def page(address: str) -> str:

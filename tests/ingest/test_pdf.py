@@ -196,6 +196,17 @@ def test_the_page_that_the_second_reader_reads_better_is_taken(
     assert pages[1].text == "The second page is fine."
 
 
+def test_a_reader_that_counts_other_pages_does_not_lend_their_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_pdf(tmp_path / "a.pdf", [[("", HOTELS)], [("", "The second page is fine.")]])
+    path.write_bytes(path.read_bytes().replace(b"/Type /Page\n", b"/Type /Pgae\n", 1))
+    assert len(pypdf.PdfReader(path).pages) == 1
+    lone = [Line(char) for char in "garbled"]
+    monkeypatch.setattr("ingest.pdf._pdfium_lines", lambda pdf, index: lone)
+    assert "second page" not in read_pdf(path).pages[0].text
+
+
 def test_quality_tells_prose_from_garbage() -> None:
     assert quality(HOTELS) == 1.0
     assert quality("\n".join("A night in Northhaven")) < 0.5
