@@ -79,8 +79,9 @@ def _counts(report: pipeline.Report) -> Iterator[str]:
 def _tuned(tuning: Tuning) -> str:
     if tuning.alpha == EVEN:
         return (
-            f"search weighs meaning and words alike: on {tuning.questions} questions made from this "
-            f"library no other weight is clearly better (mean reciprocal rank {tuning.even:.2f})"
+            f"search weighs meaning and words alike: on {tuning.questions} questions made from "
+            "this library no other weight is clearly better (mean reciprocal rank "
+            f"{tuning.even:.2f})"
         )
     return (
         f"search is tuned to this library: {tuning.alpha:.2g} meaning + {1 - tuning.alpha:.2g} "

@@ -108,6 +108,12 @@ class Settings(BaseModel):
     embedding_cache_mb: int = Field(
         1024, ge=0, description="Size of the cache of what ingest embedded; 0 is none."
     )
+    chunk_tokens: int = Field(
+        200,
+        ge=16,
+        le=512,
+        description="Tokens that a passage has at most; another number cuts all files anew.",
+    )
     alpha: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
         "auto",
         description="Hybrid search: 1 is meaning only, 0 is words only; `auto` is what the "

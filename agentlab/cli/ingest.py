@@ -94,6 +94,7 @@ def ingest(
 
     try:
         how = IngestConfig(
+            chunk_tokens=settings.chunk_tokens,
             passwords=tuple(password),
             ocr=ocr,
             ocr_languages=ocr_languages,
@@ -132,7 +133,7 @@ class Reading:
         settings: "Settings",
         paths: Sequence[Path],
         *,
-        config: "IngestConfig | None" = None,
+        config: "IngestConfig",
         sync: bool = False,
         allow_removals: bool = False,
         retry_failed: bool = False,
@@ -201,7 +202,10 @@ class Reading:
 
 def read_into_library(settings: "Settings", paths: Sequence[Path]) -> int:
     """Ingest with a progress bar and a report; return the report's exit code."""
-    with Reading(settings, paths) as reading:
+    from ingest.config import IngestConfig
+
+    config = IngestConfig(chunk_tokens=settings.chunk_tokens)
+    with Reading(settings, paths, config=config) as reading:
         return reading.once()
 
 

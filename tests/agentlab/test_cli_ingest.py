@@ -10,6 +10,7 @@ import pytest
 from agentlab.cli.ingest import ingest
 from agentlab.cli.main import run
 from agentlab.ingest_report import draw_report
+from agentlab.settings import Settings
 from ingest.config import IngestConfig
 from ingest.events import Report
 from ingest.tuning import Tuning
@@ -75,6 +76,7 @@ def test_what_the_options_are_left_at_is_what_the_package_does():
     assert options["workers"].default == config.workers
     assert options["timeout"].default == config.timeout_s
     assert options["memory"].default == config.memory_mb
+    assert Settings().chunk_tokens == config.chunk_tokens
 
 
 @pytest.mark.slow

@@ -55,6 +55,17 @@ def test_a_plan_is_shown_then_followed(papers, capsys):
     assert "1 moved; 1 removed; 4 unchanged" in capsys.readouterr().out
 
 
+def test_another_size_of_passages_has_all_files_cut_anew(papers, capsys, monkeypatch):
+    (papers / "boats.md").write_text(f"# Boats\n\n{'The desk for boats is open at nine. ' * 9}\n")
+    assert run(["ingest", "papers"]) == 0
+    assert "6 passages" in capsys.readouterr().out
+    monkeypatch.setenv("AGENTLAB_CHUNK_TOKENS", "32")
+    assert run(["ingest", "papers", "--dry-run"]) == 0
+    assert "6 files to deal with; 0 unchanged" in capsys.readouterr().out
+    assert run(["ingest", "papers"]) == 0
+    assert "read 6 documents: 6 parts, 9 passages" in capsys.readouterr().out
+
+
 def test_report_and_plan_are_json_on_stdout(papers, capsys):
     (papers / "bad.pdf").write_text("no PDF at all")
     assert run(["ingest", "papers", "--json", "--dry-run"]) == 0
