@@ -1,6 +1,6 @@
 """Facts: what a document says of itself beside its text, with its dates, years and type made plain.
 
-They come from the file's metadata, its name, its title, its folders and its first lines, in that
+They come from the file's metadata, its name, its folders, its title and its first lines, in that
 order of trust.
 """
 
@@ -100,8 +100,8 @@ def gather(
     said = next(filter(None, map(iso_date, told)), "")
     period = _period(opening[:OPENING])
     day = written.get("date", "") or said or period
-    years = _named_years(name) or _years(title)
-    years = next(filter(None, (years, *map(_named_years, folders))), set()) or _years(day)
+    years = next(filter(None, map(_named_years, (name, *folders))), set())
+    years = years or _years(title) or _years(day)
     stamped = "" if years else next(filter(None, written.values()), "")
     facts.pop("date", None)
     if found := day or stamped:
@@ -109,7 +109,7 @@ def gather(
     read = {
         "type": _type(name, title, opening[:OPENING]) or _type_of_folders(folders),
         "quarter": next(
-            iter(quarters for each in (name, title, *folders) for quarters in asked_quarters(each)),
+            iter(quarters for each in (name, *folders, title) for quarters in asked_quarters(each)),
             "",
         ),
         "company": company_of(opening),

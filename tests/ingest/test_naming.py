@@ -68,9 +68,10 @@ def test_folders_tell_the_year_quarter_and_type_that_the_name_does_not(
     assert (found, facts.get("quarter"), facts.get("type")) == (years, quarter, kind)
 
 
-def test_a_folder_speaks_louder_than_the_end_of_the_period_and_gives_no_month() -> None:
+def test_a_folder_speaks_louder_than_title_and_end_of_the_period_and_gives_no_month() -> None:
     opening = "Form 10-K for the fiscal year ended February 2, 2019"
-    facts, years = gather({"folder": "2018"}, source="10-K.pdf", title="", opening=opening)
+    title = "Acme 10-K filed in 2020"
+    facts, years = gather({"folder": "2018"}, source="10-K.pdf", title=title, opening=opening)
     assert (facts["date"], years) == ("2019-02-02", (2018,))
     facts, _ = gather({"folder": "2018-10-K"}, source="x.pdf", title="", opening="")
     assert "date" not in facts
