@@ -63,7 +63,7 @@ def test_another_size_of_passages_has_all_files_cut_anew(papers, capsys, monkeyp
     assert run(["ingest", "papers", "--dry-run"]) == 0
     assert "6 files to deal with; 0 unchanged" in capsys.readouterr().out
     assert run(["ingest", "papers"]) == 0
-    assert "read 6 documents: 6 parts, 9 passages" in capsys.readouterr().out
+    assert "read 6 documents: 6 parts, 8 passages" in capsys.readouterr().out
 
 
 def test_report_and_plan_are_json_on_stdout(papers, capsys):
