@@ -46,13 +46,7 @@ class LocalModel:
                 f"{folder} has no chat template: give one, or take a model tuned for conversation"
             )
         self.context: int = self._model.config.get_text_config().max_position_embeddings
-        self.usage: tuple[int, int] = (0, 0)
-        """Tokens of the prompt and of the answer of the last call."""
-        self.reused = 0
-        """Tokens of the last prompt that the cache already held."""
-        self.passes = 0
-        """Forward passes that the answer of the last call took, the prompt's own not counted."""
-        self.finish: Finish = "stop"
+        self._last = _LastCall()
         self._ends = _end_tokens(self._model, self._tokenizer)
         self._hidden = frozenset(self._tokenizer.all_special_ids)
         self._vocabulary = Vocabulary(self._tokenizer, ends=self._ends, device=self.device)
@@ -65,6 +59,26 @@ class LocalModel:
     def __repr__(self) -> str:
         """Say which model runs where and in what precision."""
         return f"LocalModel({str(self.folder)!r}, {self.device}, {self._model.dtype})"
+
+    @property
+    def usage(self) -> tuple[int, int]:
+        """Tell the tokens of the prompt and of the answer of this thread's last call."""
+        return self._last.usage
+
+    @property
+    def reused(self) -> int:
+        """Tell how many tokens of this thread's last prompt the cache already held."""
+        return self._last.reused
+
+    @property
+    def passes(self) -> int:
+        """Tell the forward passes of this thread's last answer, the prompt's own not counted."""
+        return self._last.passes
+
+    @property
+    def finish(self) -> Finish:
+        """Tell why this thread's last answer ended."""
+        return self._last.finish
 
     def stream(
         self,
@@ -137,20 +151,20 @@ class LocalModel:
     ) -> Generator[str]:
         with self._turn:
             self._cancelled.clear()
-            self.usage, self.passes, self.finish = (len(prompt), 0), 0, "length"
+            self._last.usage, self._last.passes, self._last.finish = (len(prompt), 0), 0, "length"
             pieces = TextPieces(self._decode)
             for written, token in enumerate(self._written(prompt, limit, chooser), start=1):
-                self.usage = (len(prompt), written)
+                self._last.usage = (len(prompt), written)
                 if token in self._ends:
-                    self.finish = "stop"
+                    self._last.finish = "stop"
                     break
                 if piece := stop.pass_on("" if token in self._hidden else pieces.add(token)):
                     yield piece
                 if stop.seen:
-                    self.finish = "stop"
+                    self._last.finish = "stop"
                     return
             if self._cancelled.is_set():
-                self.finish = "cancelled"
+                self._last.finish = "cancelled"
             elif rest := stop.pass_on(pieces.flush()) + stop.flush():
                 yield rest
 
@@ -165,13 +179,13 @@ class LocalModel:
             if not left:
                 return
             logits = self._forward(chosen)
-            self.passes += 1
+            self._last.passes += 1
 
     def _read(self, prompt: list[int]) -> torch.Tensor | None:
         """Compute what the cache lacks of the prompt; return the logits after its last token."""
-        self.reused = self._keep_common_prefix(prompt)
+        self._last.reused = self._keep_common_prefix(prompt)
         logits = None
-        for start in range(self.reused, len(prompt), PREFILL_TOKENS):
+        for start in range(self._last.reused, len(prompt), PREFILL_TOKENS):
             logits = self._forward(prompt[start : start + PREFILL_TOKENS])
         return logits
 
@@ -216,6 +230,15 @@ class LocalModel:
 
     def _decode(self, tokens: list[int]) -> str:
         return str(self._tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
+
+
+class _LastCall(threading.local):
+    """What a thread's last call took: another thread's call must not write over it."""
+
+    usage: tuple[int, int] = (0, 0)
+    reused = 0
+    passes = 0
+    finish: Finish = "stop"
 
 
 class _Sampler:

@@ -215,6 +215,15 @@ def test_two_threads_take_turns(model: LocalModel) -> None:
     assert [answers["first"], answers["second"]] == alone
 
 
+def test_each_thread_is_told_what_its_own_call_took(model: LocalModel) -> None:
+    said(model, "Hello there, you", max_tokens=4)
+    before = (model.usage, model.reused, model.passes, model.finish)
+    other = threading.Thread(target=said, args=(model, "Hi"), kwargs={"max_tokens": 9})
+    other.start()
+    other.join()
+    assert (model.usage, model.reused, model.passes, model.finish) == before
+
+
 def test_an_error_in_the_middle_leaves_a_usable_model(
     model: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
