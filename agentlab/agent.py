@@ -29,6 +29,7 @@ from agentlab.answer import (
     ToolCalled,
 )
 from agentlab.citations import check
+from agentlab.clock import asks_the_clock, tell_time
 from agentlab.errors import AgentlabError, JournalError, MemoryStoreError
 from agentlab.guards import ModelGuard, ToolGuard, takes_guidance
 from agentlab.journal import Journal, Kind, Setup, Status, whole_characters
@@ -133,17 +134,13 @@ class Agent(Parts):
         yield from map(Thought, warnings)
         before = questions(memory.messages(trace.thread)) if memory else []
         trace.asked = asked = worded(trace.question, before)
-        if self.settings.evidence:
-            trace.evidence = probe(collection.probe, asked)
-            yield EvidenceSeen(trace.evidence)
         prompt = system_prompt(card=card.line(CARD_WORDS) if card else "", today=_today())
         trace.messages = [SystemMessage(prompt)]
         tools = self.tools(asked)
-        whole = whole_of(asked, collection) if self.settings.speaks_as_taught else None
-        if whole:
-            trace.whole = call_for(whole)
+        if self.settings.speaks_as_taught and asks_the_clock(asked):
+            trace.reply = tell_time(datetime.now().astimezone())
         else:
-            self._route(trace, asked, [tool.name for tool in tools])
+            yield from self._look(trace, asked, [tool.name for tool in tools])
         yield from self._run(trace, memory, model, prompt, tools)
         answer = self._answer(trace)
         yield from map(Cited, answer.citations)
@@ -200,6 +197,17 @@ class Agent(Parts):
                     yield from speech.take_back()
                 yield payload
         yield from speech.finish(trace.raw)
+
+    def _look(self, trace: Trace, asked: Wording, names: Sequence[str]) -> Iterator[Event]:
+        """Ask the library how well it matches, and tell what comes first."""
+        if self.settings.evidence:
+            trace.evidence = probe(self.collection.probe, asked)
+            yield EvidenceSeen(trace.evidence)
+        whole = whole_of(asked, self.collection) if self.settings.speaks_as_taught else None
+        if whole:
+            trace.whole = call_for(whole)
+        else:
+            self._route(trace, asked, names)
 
     def _route(self, trace: Trace, asked: Wording, names: Sequence[str]) -> None:
         """Tell which tools may be called first, and what is said if none is."""

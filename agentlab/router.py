@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from agentlab.probing import Wording
 from agentlab.prompts import LIST_DOCUMENTS, SEARCHES
-from agentlab.small_talk import replies
+from agentlab.small_talk import UNSURE, replies
 from ingest.evidence import Strength
 
 WEIGHTS, CONFIG = "router.safetensors", "router_config.json"
@@ -67,11 +67,17 @@ def first_calls(
 
 
 def reply_to(kinds: Mapping[str, float]) -> str | None:
-    """Give the reply to the likeliest intent of talk; None where the router knows no intents."""
+    """Give the reply to the likeliest intent of talk; None where the router knows no intents.
+
+    An intent that the others together outweigh is a guess, which would answer what nobody said.
+    """
     known = replies()
     intents = {kind: known.get(kind.partition(":")[2]) for kind in kinds}
     talk = {kind: kinds[kind] for kind, reply in intents.items() if reply}
-    return intents[_likeliest(talk)] if talk else None
+    if not talk:
+        return None
+    kind = _likeliest(talk)
+    return intents[kind] if 2 * talk[kind] > sum(talk.values()) else UNSURE
 
 
 def _by_kind(kinds: Mapping[str, float]) -> Mapping[str, float]:

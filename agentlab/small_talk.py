@@ -10,6 +10,9 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
+UNSURE = "I'm not sure what you mean. Ask me about your documents, or about anything on the web."
+"""The reply where no intent is clear."""
+
 
 class Said(NamedTuple):
     """What a person says, the reply to it, and the intent that both belong to."""

@@ -133,10 +133,15 @@ def holds(words: str, chunk: Chunk) -> bool:
     return bool(wanted) and wanted <= content_words(chunk.embedded)
 
 
+def bare_request(question: str) -> str:
+    """Give a request without its courtesies, spare blanks and closing marks."""
+    text = _POLITE.sub("", " ".join(question.split()))
+    return re.sub(r"[,\s]*(?:please)?[\s?.!]*$", "", text, flags=re.IGNORECASE)
+
+
 def _parsed(question: str) -> tuple[str, str] | None:
     """Give the form of a request and its subject."""
-    text = _POLITE.sub("", " ".join(question.split()))
-    text = re.sub(r"[,\s]*(?:please)?[\s?.!]*$", "", text, flags=re.IGNORECASE)
+    text = bare_request(question)
     for form, pattern in _FORMS.items():
         match = pattern.fullmatch(text)
         if match:

@@ -21,6 +21,7 @@ from agentlab.router import (
     reply_to,
 )
 from agentlab.settings import Settings
+from agentlab.small_talk import UNSURE
 from ingest.evidence import Strength
 
 CALL = '<tool_call>\n{{"name": "{}", "arguments": {{"query": "hotel"}}}}\n</tool_call>'
@@ -73,6 +74,11 @@ def test_the_intents_of_talk_count_together_and_the_likeliest_has_the_reply() ->
     assert first_calls(kinds, "none") == ()
     assert reply_to(kinds) == "You're welcome. What else would you like to know?"
     assert reply_to(sure(TALK)) is None
+
+
+def test_an_intent_that_the_others_together_outweigh_gets_no_reply_of_its_own() -> None:
+    kinds = {f"{TALK}:joke": 0.28, f"{TALK}:testing": 0.27, f"{TALK}:greeting": 0.25, ASK: 0.2}
+    assert reply_to(kinds) == UNSURE
 
 
 def test_clear_talk_is_talk_though_the_library_matches_it_unless_it_may_answer_it() -> None:
