@@ -139,7 +139,7 @@ class RunScreen:
             self._written = ""
         self._status = _status(event)
         for line in event_lines(event):
-            _print_line(self.steps, line)
+            print_line(self.steps, line)
 
 
 def preview(written: str) -> RenderableType:
@@ -207,17 +207,17 @@ def draw_answer(console: Console, answer: Answer) -> None:
     _print_trimmed(console, Markdown(clean(answer.text)))
     console.print()
     draw_support(console, answer)
-    _print_line(console, Text("  " + summary(answer), style="step"))
+    print_line(console, Text("  " + summary(answer), style="step"))
 
 
 def draw_support(console: Console, answer: Answer) -> None:
     """Draw the checked citations of an answer, one quote with its source at a time."""
     for citation in _telling(answer.citations):
-        _print_line(console, citation_text(citation))
-        _print_line(console, Text(f"        {source_text(citation.source)}", style="step"))
+        print_line(console, citation_text(citation))
+        print_line(console, Text(f"        {source_text(citation.source)}", style="step"))
     if answer.stopped:
         said = STOPPED.get(answer.stopped, f"stopped: {answer.stopped}")
-        _print_line(console, Text(f"  {said}", style="note"))
+        print_line(console, Text(f"  {said}", style="note"))
     searched = any(step.tool in SEARCHES for step in answer.steps)
     if searched and not answer.citations and not answer.abstained:
         console.print(Text("  no source is cited for this answer", style="note"))
@@ -263,23 +263,23 @@ def draw_sources(console: Console, sources: Iterable[Source]) -> None:
     if not listed:
         console.print(Text("  no sources yet: ask something first", style="step"))
     for source in listed:
-        _print_line(console, Text(f"  [{source.number}] {source_text(source)}"))
+        print_line(console, Text(f"  [{source.number}] {source_text(source)}"))
 
 
 def draw_source(console: Console, source: Source) -> None:
     """Show one source whole: where it is from and its passage."""
-    _print_line(console, Text(f"  [{source.number}] {source_text(source)}", style="bold"))
-    _print_line(console, Text("  " + clean(source.location), style="step"))
+    print_line(console, Text(f"  [{source.number}] {source_text(source)}", style="bold"))
+    print_line(console, Text("  " + clean(source.location), style="step"))
     console.print(Padding(Text(clean(source.text)), (0, 2)))
 
 
 def draw_trace(console: Console, answer: Answer) -> None:
     """Show every step of a run in full, and the model's own last message."""
     if answer.evidence is not None:
-        _print_line(console, Text("  " + evidence_text(answer.evidence), style="step"))
+        print_line(console, Text("  " + evidence_text(answer.evidence), style="step"))
     for number, step in enumerate(answer.steps, 1):
         head = (f"  {number}. ", (step.tool, "tool"), f" {arguments_text(step.arguments)}")
-        _print_line(console, Text.assemble(*head, (f"  {step.seconds:.1f} s", "step")))
+        print_line(console, Text.assemble(*head, (f"  {step.seconds:.1f} s", "step")))
         style = "bad" if step.error else "step"
         console.print(Padding(Text(clean(step.observation), style=style), (0, 5)))
     console.print(Text("  model wrote", style="tool"))
@@ -321,10 +321,9 @@ def _print_trimmed(console: Console, drawn: RenderableType) -> None:
 def draw_check(console: Console, check: Check) -> None:
     """Draw one check of the doctor: how it stands, and what to do."""
     mark, style = {"ok": ("✓", "good"), "note": ("·", "note"), "problem": ("✗", "bad")}[check.state]
-    text = Text.assemble("  ", (mark, style), f" {check.name}: {clean(check.detail)}")
-    console.print(text, soft_wrap=not console.is_terminal)
+    print_line(console, Text.assemble("  ", (mark, style), f" {check.name}: {clean(check.detail)}"))
     if check.advice:
-        console.print(Text(f"      {clean(check.advice)}", style=style))
+        print_line(console, Text(f"      {clean(check.advice)}", style=style))
 
 
 def draw_hits(
@@ -362,7 +361,7 @@ def draw_hits(
         _print_indented(console, text, " " * 5)
 
 
-def _print_line(console: Console, text: Text) -> None:
+def print_line(console: Console, text: Text) -> None:
     """Print a line at its own depth; what a terminal has no room for goes on four deeper."""
     if not console.is_terminal:
         console.print(text, soft_wrap=True)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from agentlab.answer import Answer
 from agentlab.errors import JournalError
@@ -134,7 +134,12 @@ class Journal:
     def add_feedback(
         self, run: str, kind: Kind, *, text: str | None = None, other: str | None = None
     ) -> None:
-        """Keep what a person said of a run; JournalError if the journal lacks it, or the other."""
+        """Keep what a person said of a run.
+
+        Raises JournalError if the journal lacks it, or the other; ValueError for what is no
+        feedback.
+        """
+        _check_feedback(kind, text, other)
         with self._writing() as connection:
             if (
                 other
@@ -220,6 +225,15 @@ class Journal:
             f"The journal {self.path} cannot be used ({error}): free the disk, close the other "
             "program, or set journal = false."
         )
+
+
+def _check_feedback(kind: str, text: str | None, other: str | None) -> None:
+    if kind not in get_args(Kind):
+        raise ValueError(f"Feedback is one of {', '.join(get_args(Kind))}, not {kind!r}.")
+    if kind == "better" and not (text or "").strip():
+        raise ValueError("The feedback 'better' needs the better answer: give it as text.")
+    if kind == "preference" and not other:
+        raise ValueError("The feedback 'preference' needs the other run: give its id as other.")
 
 
 def whole_characters(text: str) -> str:

@@ -11,10 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from agentlab.console import clean, draw_rows, make_console
+from agentlab.console import clean, draw_rows, make_console, print_line
 from agentlab.ingest_report import count
 from agentlab.mining import Mined
 from finetune import events as training
+from finetune.amounts import gigabytes
 from ingest import copying, pipeline, reembedding
 
 LINE_EVERY_S = 15.0
@@ -22,6 +23,7 @@ SPEECHLESS_S = 3.0
 SPEECHLESS_SHARE = 0.02
 SHOWN_ROWS = 10
 SHOWN_MEASURES = 2
+READ_BY_DIGITS = 1000
 
 
 class Bar:
@@ -66,7 +68,7 @@ class Bar:
 
     def line(self, text: str, style: str = "step") -> None:
         """Write a line above the bar."""
-        self.console.print(Text(f"  {clean(text).rstrip()}", style=style), soft_wrap=True)
+        print_line(self.console, Text(f"  {clean(text).rstrip()}", style=style))
 
 
 def draw_ingest(events: Iterator[pipeline.Event], *, quiet: bool = False) -> pipeline.Report:
@@ -250,7 +252,7 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
                 bar.line(f"{tuner}: {', '.join(told)}")
         case training.Finished():
             numbers = [
-                f"{name} {value:.4g}"
+                _named(name, value)
                 for name, value in event.metrics.items()
                 if isinstance(value, int | float)
             ]
@@ -263,7 +265,11 @@ def _draw_training_event(bar: Bar, event: training.Event) -> None:
 
 def _named(name: str, value: object) -> str:
     words = name.replace("_", " ")
-    return f"{words} {value:,.4g}" if isinstance(value, float) else f"{words} {value}"
+    if name == "memory" and isinstance(value, int | float):
+        return f"{words} {gigabytes(value)}"
+    if isinstance(value, int) or (isinstance(value, float) and abs(value) >= READ_BY_DIGITS):
+        return f"{words} {value:,.0f}"
+    return f"{words} {value:.4g}" if isinstance(value, float) else f"{words} {value}"
 
 
 def before_and_after(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -196,6 +196,13 @@ class Settings(BaseModel):
     def _expand(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
 
+    @field_validator("base_url", "embedder_url")
+    @classmethod
+    def _check_address(cls, value: str | None) -> str | None:
+        if value and not _is_address(value):
+            raise ValueError("an address is like http://localhost:8000/v1")
+        return value
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.store == "weaviate" and not self.weaviate_url:
@@ -306,6 +313,14 @@ def masked(name: str, value: object) -> object:
     if name not in SECRETS or not isinstance(value, str) or not value:
         return value
     return f"****{value[-4:]}" if len(value) > 12 else "****"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or too large
+        return False
 
 
 def _is_openai(url: str | None) -> bool:

@@ -69,9 +69,12 @@ def show_measures(found: "Measures") -> None:
 
 def show_converted(done: "Converted", out: Path) -> None:
     """Show how many rows came of how many, and what was left out."""
+    from agentlab.ingest_report import count
+
     console = make_console()
     console.print(
-        Text(f"  {done.written:,} rows of {done.read:,} in {out}", style="good"), soft_wrap=True
+        Text(f"  {count(done.written, 'row')} of {done.read:,} in {out}", style="good"),
+        soft_wrap=True,
     )
     show_reasons("left out", done.left_out)
 
@@ -101,7 +104,9 @@ def draw_curation(events: "Iterator[Looked | Curated]") -> "Curated":
 
 def show_curated(done: "Curated", out: Path) -> None:
     """Show how many rows were kept, and why the others were not."""
-    said = f"  {done.kept:,} rows of {done.rows:,} in {out}"
+    from agentlab.ingest_report import count
+
+    said = f"  {count(done.kept, 'row')} of {done.rows:,} in {out}"
     make_console().print(Text(said, style="good"), soft_wrap=True)
     if done.resumed:
         note = f"  {done.resumed:,} rows were looked at before, by a run that was stopped"

@@ -15,15 +15,20 @@ from agentlab.errors import (
     AgentlabError,
 )
 
+_FULL = {
+    errno.ENOSPC: ("No space is left on the disk", "free some"),
+    errno.EDQUOT: ("Your share of the disk is used up", "free some"),
+    errno.EFBIG: ("A file would grow beyond the limit", "raise it (ulimit -f)"),
+}
 EXIT_CODES = """\b
 Exit codes:
   0    done, or answered
-  1    something failed, or some files were left out; the message says what to do
+  1    an error, or some files were left out; the message says what to do
   2    wrong usage: a flag, a setting, or a path where there is nothing to read
-  3    a key is missing or refused
+  3    a key is missing or refused, or no right to the library's folder
   4    a server is down: store, model, web search or cluster
   5    answered that the sources hold no answer
-  6    the library failed: its disk, its store, another process, or a sync that was held back
+  6    the library failed, is busy, or a sync was held back
   124  the time budget ran out
   130  interrupted
 """
@@ -46,7 +51,7 @@ def exit_code(error: BaseException) -> int:
         UnknownDocumentError,
         UnknownFilterError,
     )
-    from serve.errors import ServerFailedError, ServerTimeoutError
+    from serve.errors import ModelNotFoundError, ServerFailedError, ServerTimeoutError
 
     if isinstance(error, AgentlabError):
         return error.exit_code
@@ -54,6 +59,7 @@ def exit_code(error: BaseException) -> int:
         ((KeyboardInterrupt,), INTERRUPTED),
         ((ConfigError, PathMissingError, UnknownDocumentError, UnknownFilterError), USAGE),
         ((NothingToIngestError, OcrError, RerankerError, ClusterMissingError), USAGE),
+        ((ModelNotFoundError,), USAGE),
         ((ServerFailedError, ServerTimeoutError, ConnectionError, ClusterError), BACKEND_DOWN),
         ((TimeoutError,), OUT_OF_TIME),
         ((StoreAccessError,), NO_KEY),
@@ -80,9 +86,10 @@ def explain(error: BaseException) -> str:
         return str(error)
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted."
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        said, advice = _FULL[error.errno]
         place = f" ({error.filename})" if error.filename else ""
-        return f"No space is left on the disk{place}: free some and run the command again."
+        return f"{said}{place}: {advice} and run the command again."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}. Check the path and its permissions."
     kind = type(error).__name__

@@ -112,7 +112,7 @@ def router(
     resume: training.Resume = False,
     config: options.Config = None,
 ) -> None:
-    """Train a router, which tells what kind of question a text is.
+    """Train a router, which tells kinds of question apart.
 
     A row is {"text": ..., "label": ...}. The labels are what the rows say, two or more; all count
     alike, however few rows a label has. With --eval-data, metrics.json says how many texts of each

@@ -37,9 +37,8 @@ Start:
   agentlab ingest ~/Documents      read your own documents
   agentlab chat                    talk about them
   agentlab ask "How many nights?"  one answer, for scripts
-  agentlab doctor                  what works here, and what to do about the rest
+  agentlab doctor                  what works here, and how to mend the rest
 
-\b
 Settings: flags over environment (AGENTLAB_...) over ./agentlab.toml over defaults;
 `agentlab config` shows each with its origin.
 """

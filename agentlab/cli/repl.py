@@ -5,12 +5,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
+from rich.text import Text
+
 from agentlab.answer import Answer, Source
 from agentlab.cli.failures import explain
 from agentlab.cli.lines import Lines
 from agentlab.cli.slash import COMMANDS
-from agentlab.console import RunScreen, clean
+from agentlab.console import RunScreen, clean, print_line
 from agentlab.errors import INTERRUPTED, OK
+from agentlab.ingest_report import count
 from agentlab.settings import Settings, with_changes
 
 if TYPE_CHECKING:
@@ -100,7 +103,7 @@ class Repl:
 
     def say(self, text: str) -> None:
         """Print a remark of the program itself."""
-        self.screen.print(f"  {text}", style="step", markup=False)
+        print_line(self.screen, Text(f"  {text}", style="step"))
 
     def waiting(self, what: str) -> AbstractContextManager[object]:
         """Show that something takes its time, on a terminal."""
@@ -142,7 +145,9 @@ class Repl:
             return
         found = self.agent.memory.conversation(thread) if thread else latest[0]
         self.start_thread(found.thread)
-        self.say(f"Going on with {found.thread} ({found.turns} turns): {clean(found.title)}")
+        self.say(
+            f"Going on with {found.thread} ({count(found.turns, 'turn')}): {clean(found.title)}"
+        )
 
     def greet(self, hints: Sequence[str] = ()) -> None:
         """Say what can be asked, and what to ask first."""

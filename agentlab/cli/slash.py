@@ -13,6 +13,7 @@ from agentlab.console import (
     draw_trace,
     transcript,
 )
+from agentlab.ingest_report import count
 from ingest.addresses import without_user
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _fix(repl: "Repl", argument: str) -> None:
 def _threads(repl: "Repl", _: str) -> None:
     found = repl.agent.threads()
     rows = [
-        (each.thread, f"{each.turns} turns", each.changed[:16].replace("T", " "), each.title)
+        (each.thread, count(each.turns, "turn"), each.changed[:16].replace("T", " "), each.title)
         for each in found
     ]
     if rows:
@@ -126,7 +127,7 @@ def _save(repl: "Repl", argument: str) -> None:
         repl.say(f"{path} exists: choose another name.")
     elif _last(repl):
         path.write_text(transcript(repl.answers), encoding="utf-8")
-        repl.say(f"Saved {len(repl.answers)} answers to {path}.")
+        repl.say(f"Saved {count(len(repl.answers), 'answer')} to {path}.")
 
 
 def _clear(repl: "Repl", _: str) -> None:

@@ -92,7 +92,7 @@ def test_curate_writes_what_is_kept_and_says_why_not_the_rest(
     path = write(tmp_path / "a.jsonl", *rows)
     assert run(["data", "curate", path, "--out", "clean.jsonl"]) == 0
     out = capsys.readouterr().out
-    assert "1 rows of 3 in clean.jsonl" in out
+    assert "1 row of 3 in clean.jsonl" in out
     assert "email" in out
     assert "duplicate" in out
     assert (tmp_path / "clean.jsonl").read_text() == '{"text": "Write to [EMAIL] now."}\n'

@@ -11,7 +11,7 @@ from agentlab.cli import failures
 from agentlab.cli.main import run
 from agentlab.errors import BackendDownError, BudgetError, KeyRejectedError, SettingsError
 from ingest.errors import PathMissingError, StoreAccessError, StoreUnreachableError
-from serve.errors import ModelFetchError, ServerFailedError, ServerTimeoutError
+from serve.errors import ModelFetchError, ModelNotFoundError, ServerFailedError, ServerTimeoutError
 
 HEAVY = "torch transformers langchain langchain_core langgraph weaviate lancedb pyarrow peft trl"
 COMMANDS = ("ingest", "chat", "ask", "search", "demo", "evaluate", "doctor", "config")
@@ -94,6 +94,7 @@ def test_config_can_explain_each_setting(capsys):
         (ValueError("x"), 1),
         (SettingsError("x"), 2),
         (PathMissingError("x"), 2),
+        (ModelNotFoundError("x"), 2),
         (KeyRejectedError("x"), 3),
         (StoreAccessError("x"), 3),
         (BackendDownError("x"), 4),
@@ -112,6 +113,11 @@ def test_each_kind_of_failure_has_its_exit_code(error, code):
 def test_a_full_disk_is_told_with_its_place():
     said = failures.explain(OSError(errno.ENOSPC, "No space left on device", "/data/x"))
     assert said == "No space is left on the disk (/data/x): free some and run the command again."
+
+
+def test_a_limit_on_the_size_of_files_is_told_with_what_raises_it():
+    said = failures.explain(OSError(errno.EFBIG, "File too large"))
+    assert said.startswith("A file would grow beyond the limit: raise it (ulimit -f)")
 
 
 def test_an_unexpected_error_points_to_debug():

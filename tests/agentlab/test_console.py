@@ -9,6 +9,7 @@ from rich.console import Console
 
 from agentlab import console as drawing
 from agentlab.answer import Observed, Step, Thought, Token, ToolCalled
+from agentlab.health import Check
 from ingest.documents import Chunk
 from ingest.evidence import Evidence
 from ingest.stores.base import Hit
@@ -206,6 +207,21 @@ def test_what_goes_on_in_another_line_begins_below_its_own_text():
     assert all(line.startswith("  ") for line in lines[:at])
     assert all(line.startswith(" " * 5) for line in lines[at + 1 :])
     assert all(line == line.rstrip() and len(line) < 40 for line in lines)
+
+
+def test_on_a_narrow_terminal_a_check_and_its_advice_go_on_below_their_own_words():
+    terminal = Console(
+        file=io.StringIO(), width=34, theme=drawing.THEME, force_terminal=True, color_system=None
+    )
+    drawing.draw_check(
+        terminal, Check("disk", "problem", "/data cannot be written", "free it " * 5)
+    )
+    assert [line.rstrip() for line in shown(terminal).splitlines()] == [
+        "  ✗ disk: /data cannot be",
+        "      written",
+        "      free it free it free it",
+        "          free it free it",
+    ]
 
 
 def test_on_a_narrow_terminal_a_long_source_goes_on_below_its_own_words():

@@ -77,6 +77,18 @@ def test_feedback_on_an_unknown_run_is_refused(tmp_path: Path) -> None:
         agent.feedback("nothing", "good")
 
 
+@pytest.mark.parametrize(
+    ("kind", "lacks"),
+    [("great", "one of good, bad"), ("better", "as text"), ("preference", "as other")],
+)
+def test_feedback_that_says_nothing_is_refused(tmp_path: Path, kind: Any, lacks: str) -> None:
+    with make_agent(tmp_path, "A") as agent:
+        answer = agent.ask("Hi")
+        with pytest.raises(ValueError, match=lacks):
+            agent.feedback(answer, kind)
+        assert agent.journal.feedback(answer.run) == []
+
+
 def test_a_run_is_preferred_only_to_one_that_was_kept(tmp_path: Path) -> None:
     with make_agent(tmp_path, "A") as agent:
         answer = agent.ask("Hi")

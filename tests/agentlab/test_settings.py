@@ -56,6 +56,14 @@ def test_the_key_of_openai_goes_to_openai_alone(url, key):
     assert Settings(base_url=url, openai_api_key="o", api_key="own").endpoint_key == "own"
 
 
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/v1", "nonsense", "http://", "http://host:99999", "ftp://host/v1"]
+)
+def test_what_is_no_address_is_refused_before_anything_is_opened(url):
+    with pytest.raises(SettingsError, match="like http://localhost:8000/v1"):
+        load_settings({"base_url": url}, environ={})
+
+
 def test_the_binaries_of_weaviate_lie_beside_the_settings_file_or_at_home(tmp_path):
     file = write(tmp_path, 'weaviate_binaries = "weaviate"\n')
     assert load_settings(file=file, environ={}).settings.weaviate_binaries == tmp_path / "weaviate"
