@@ -19,6 +19,8 @@ from ingest.addresses import is_here, place, without_user
 OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY_NEEDED = "none"
 RETRIES = 2
+NOTHING_STREAMED = "No generations found in stream"
+"""What langchain says where an answer holds no event, such as a web page."""
 
 
 def open_endpoint(
@@ -97,6 +99,11 @@ def translate(  # noqa: PLR0911 - one answer for each kind of failure
         return BackendDownError(
             f"The model server at {host} broke off in the middle of an answer: see whether it "
             "still runs and ask again."
+        )
+    if isinstance(error, ValueError) and NOTHING_STREAMED in str(error):
+        return ModelRefusedError(
+            f"{without_user(where)} answers, but not as a model server does: correct base_url, "
+            "which ends in /v1 for most."
         )
     return None
 

@@ -93,7 +93,8 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}. Check the path and its permissions."
     kind = type(error).__name__
-    return f"Unexpected {kind}: {error}. Run again with --debug to see where it comes from."
+    said = str(error).rstrip(".")
+    return f"Unexpected {kind}: {said}. Run again with --debug to see where it comes from."
 
 
 def report(error: BaseException, *, debug: bool) -> int:

@@ -176,6 +176,25 @@ def test_a_server_that_dies_in_the_middle_of_an_answer_is_named(
     assert "broke off" in run["error"]
 
 
+def test_a_web_page_in_the_place_of_an_answer_points_to_the_address(
+    tmp_path: Path, endpoint: Any
+) -> None:
+    def page(handler: Handler) -> None:
+        body = b"<html>Welcome</html>"
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    endpoint.replies = [page]
+    with (
+        make_agent(tmp_path, endpoint.url) as agent,
+        pytest.raises(ModelRefusedError, match="not as a model server does: correct base_url"),
+    ):
+        agent.ask(QUESTION)
+
+
 def test_an_endpoint_that_is_not_there_is_named_with_its_address(tmp_path: Path) -> None:
     with make_agent(tmp_path, "http://127.0.0.1:9/v1") as agent:
         with pytest.raises(BackendDownError, match=r"127\.0\.0\.1:9 cannot be reached") as raised:
