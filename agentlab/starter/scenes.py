@@ -23,6 +23,7 @@ _FILES = (
     "appliances", "encyclopaedia", "events", "farming", "health", "insurance", "laboratory",
     "lodging", "memos", "reports", "school", "shops", "software", "staff", "town", "travel_costs",
     "workshop", "comparisons", "faqs", "papers", "sheets", "attributes", "wordings",
+    "measures", "pages",
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from ingest.reader import Reader
 from ingest.sentences import sentence_spans
 
 LONGER = 25  # characters
-LAST = ("attributes", "wordings")
+LAST = ("measures", "pages")
 
 
 def asked(item: HandbookItem) -> Iterator[tuple[str, str, str]]:
