@@ -68,6 +68,7 @@ _TYPES = {
 _TYPE = {
     name: re.compile(rf"(?<![^\W_])(?:{p})(?![^\W_])", re.IGNORECASE) for name, p in _TYPES.items()
 }
+_ANY_TYPE = re.compile(rf"(?<![^\W_])(?:{'|'.join(_TYPES.values())})(?![^\W_])", re.IGNORECASE)
 _TOLD_BY_THE_OPENING = ("10-K", "10-Q", "8-K", "20-F", "proxy statement", "minutes", "memorandum")
 _WRITTEN = ("date", "published", "created", "modified")
 
@@ -165,16 +166,12 @@ def asked_types(question: str) -> dict[str, tuple[int, int]]:
 
 def without_types(text: str) -> str:
     """Cut out what names a type of document."""
-    for pattern in _TYPE.values():
-        text = pattern.sub(" ", text)
-    return text
+    return _ANY_TYPE.sub(" ", text)
 
 
 def is_type_word(word: str) -> bool:
     """Tell whether a word names a type of document, and no document."""
-    return any(pattern.fullmatch(word) for pattern in _TYPE.values()) or word in {
-        "annual", "quarterly", "form", "release"
-    }  # fmt: skip
+    return bool(_ANY_TYPE.fullmatch(word)) or word in {"annual", "quarterly", "form", "release"}
 
 
 def _iso(parts: Mapping[str, str | None]) -> str:
