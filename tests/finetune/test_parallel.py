@@ -12,7 +12,7 @@ from bell import Bell
 pytest.importorskip("trl")
 
 from finetune.errors import ConfigError, ExampleError
-from finetune.events import Evaluated, Finished, Progress, Saved, Started
+from finetune.events import Evaluated, Event, Finished, Progress, Saved, Started
 from finetune.method_config import load_config
 from finetune.training import train
 from finetune.tune_config import TuneConfig
@@ -131,7 +131,34 @@ def test_ppo_shares_its_rollouts_and_takes_the_steps_of_one_process(
     assert held_out[0] == [pytest.approx(each, rel=1e-3, abs=1e-4) for each in held_out[1]]
 
 
-def test_grpo_acts_in_every_process_in_a_world_of_its_own(
+def stopped_and_resumed(config: TuneConfig, world: Bell | None = None) -> list[Event]:
+    """Stop a run after two steps, go on with it, and return what was told from there on."""
+    run = train(config, world=world)
+    for event in run:
+        if isinstance(event, Saved) and event.step == 2:
+            break
+    run.close()
+    assert not (config.out / "metrics.json").exists()
+    events = list(train(config, world=world, resume=True))
+    assert isinstance(events[0], Started)
+    assert events[0].first_step >= 2
+    return events
+
+
+def test_a_stopped_run_of_dpo_goes_on_with_the_losses_of_one_process(
+    settings: Callable[..., TuneConfig], tmp_path: Path
+) -> None:
+    data = tmp_path / "pairs.jsonl"
+    pairs = [{"prompt": f"{n}?", "chosen": f"{n} it is.", "rejected": "no"} for n in range(8)]
+    data.write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
+    more = {"data": data, "eval_data": (), "micro_batch": 2}
+    config = settings("dpo", processes=2, **more)
+    stopped_and_resumed(config)
+    list(train(settings("dpo", out=tmp_path / "one", **more)))
+    assert losses(config.out) == pytest.approx(losses(tmp_path / "one"), rel=1e-3)
+
+
+def test_grpo_acts_in_every_process_in_a_world_of_its_own_and_goes_on_where_it_stopped(
     settings: Callable[..., TuneConfig], prompts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
@@ -146,12 +173,11 @@ def test_grpo_acts_in_every_process_in_a_world_of_its_own(
         "learning_rate": 3e-2,
         "schedule": "constant_with_warmup",
         "max_steps": 25,
-        "save_every": 100,
+        "save_every": 2,
     }
     config = settings("grpo", processes=2, **more)
-    events = list(train(config, world=Bell()))
-    told = [event for event in events if isinstance(event, Progress)]
-    rewards = [event.measures["reward"] for event in told]
+    events = stopped_and_resumed(config, Bell())
+    rewards = [each["reward"] for each in measures(config.out)]
     assert len(rewards) == 25
     assert sum(rewards[-5:]) > 1.5 * sum(rewards[:5])
     assert [set(e.measures) for e in events if isinstance(e, Evaluated)] == [
