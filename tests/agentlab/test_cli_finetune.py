@@ -216,7 +216,7 @@ def test_a_router_is_trained_by_its_recipe_and_its_labels_are_shown(
     assert (config.layers, config.label_smoothing, config.eval_data) == (3, 0.05, (held,))
     assert "5,500 rows (5,200 ask, 300 talk), 71,500 tokens, 344 steps" in heard.err
     assert "step 344: held-out loss 0.1234" in heard.err
-    assert "held_out_accuracy 0.97" in heard.err
+    assert "held out accuracy 0.97" in heard.err
 
 
 def test_a_retriever_is_trained_by_its_recipe_and_what_was_held_out_is_shown(
@@ -269,7 +269,7 @@ def test_rag_is_tuned_with_the_folder_of_the_encoder_that_its_recipe_names(
     heard = capsys.readouterr().err
     assert code == 0, heard
     assert (told[0].encoder, told[0].passages) == (str(tmp_path / "all-MiniLM-L6-v2"), 6)
-    assert "held_out_hit_1 0.9" in heard
+    assert "held out hit 1 0.9" in heard
 
 
 def test_the_help_of_a_router_shows_what_its_rows_look_like(
@@ -307,7 +307,7 @@ def test_an_adapter_that_is_trained_further_is_named(
     assert code == 0, heard
     assert told[0].adapter == Path("starter/adapter")
     assert "training the adapter d87b8efaa256 further" in heard
-    assert "total_tokens 1900" in heard
+    assert "total tokens 1,900" in heard
 
 
 def test_a_reader_keeps_the_whole_name_of_a_known_base(base: Path) -> None:
