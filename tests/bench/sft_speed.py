@@ -8,9 +8,11 @@ plain one is TRL's SFTTrainer as its own examples have it: eight rows a batch, p
 
 import argparse
 import json
+import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from datasets import Dataset
@@ -21,6 +23,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.base_model import load_tokenizer
 from finetune.data.reading import read_examples
+from finetune.data.rows import Conversation
 from finetune.encoding import encode, read_template
 from finetune.events import Progress, Started
 from finetune.method_config import load_config
@@ -41,8 +44,16 @@ class _Clock(TrainerCallback):
         self.cpu_seconds = time.process_time() - self.cpu
 
 
-def plain(model: Path, data: Path, template: Path, steps: int, out: Path) -> tuple[float, float]:
-    """Train as TRL's examples do; return the seconds and the CPU seconds of the steps."""
+class Spent(NamedTuple):
+    """What the steps took, and their mean loss."""
+
+    seconds: float
+    cpu_seconds: float
+    loss: float
+
+
+def plain(model: Path, data: Path, template: Path, steps: int, out: Path) -> Spent:
+    """Train as TRL's examples do."""
     tokenizer = load_tokenizer(model)
     tokenizer.chat_template = template.read_text(encoding="utf-8")
     rows = [
@@ -72,29 +83,34 @@ def plain(model: Path, data: Path, template: Path, steps: int, out: Path) -> tup
         peft_config=LoraConfig(r=32, lora_alpha=64, target_modules="all-linear"),
         callbacks=[clock],
     )
-    trainer.train()
-    return clock.seconds, clock.cpu_seconds
+    loss = trainer.train().training_loss
+    return Spent(clock.seconds, clock.cpu_seconds, loss)
 
 
-def ours(model: Path, data: Path, template: Path, steps: int, out: Path) -> tuple[float, float]:
-    """Train with the starter recipe; return the seconds and the CPU seconds of the steps."""
+def ours(model: Path, data: Path, template: Path, steps: int, out: Path) -> Spent:
+    """Train with the starter recipe."""
     settings = {"data": data, "model": str(model), "out": out, "chat_template": template}
     config = load_config("sft", "starter", settings | {"max_steps": steps, "batch": BATCH})
-    begun, cpu, spent = 0.0, 0.0, (0.0, 0.0)
+    begun, cpu, losses, spent = 0.0, 0.0, [], Spent(0.0, 0.0, 0.0)
     for event in train(config):
         if isinstance(event, Started):
             begun, cpu = time.monotonic(), time.process_time()
         elif isinstance(event, Progress):
-            spent = time.monotonic() - begun, time.process_time() - cpu
+            losses.append(event.loss)
+            spent = Spent(
+                time.monotonic() - begun, time.process_time() - cpu, statistics.fmean(losses)
+            )
     return spent
 
 
 def first_rows(model: Path, data: Path, template: Path, count: int, out: Path) -> tuple[Path, int]:
-    """Write the first `count` rows that fit; return the file and its tokens."""
+    """Write the first `count` conversations that fit; return the file and its tokens."""
     tokenizer = load_tokenizer(model)
     text = read_template(template, tokenizer)
     rows, tokens = [], 0
     for example in read_examples([data]):
+        if not isinstance(example, Conversation):  # plain text, which is mixed in
+            continue
         length = len(encode(example, tokenizer, text).input_ids)
         if length <= MAX_LENGTH and len(rows) < count:
             rows.append({"messages": example.messages, "tools": example.tools})
@@ -118,12 +134,13 @@ def main() -> None:
         template = arguments.chat_template
         data, tokens = first_rows(arguments.model, arguments.data, template, steps * BATCH, out)
         print(f"{steps * BATCH} conversations, {tokens} tokens, {torch.get_num_threads()} threads")
-        print(f"{'':10}{'tokens/s':>10}{'tokens/CPU-s':>14}")
+        print(f"{'':10}{'tokens/s':>10}{'tokens/CPU-s':>14}{'mean loss':>11}")
         rates = {}
         for name, way in (("plain TRL", plain), ("finetune", ours)):
-            seconds, cpu = way(arguments.model, data, template, steps, out / name)
-            rates[name] = tokens / seconds, tokens / cpu
-            print(f"{name:10}{rates[name][0]:10.0f}{rates[name][1]:14.0f}", flush=True)
+            spent = way(arguments.model, data, template, steps, out / name)
+            rates[name] = tokens / spent.seconds, tokens / spent.cpu_seconds
+            rate = f"{rates[name][0]:10.0f}{rates[name][1]:14.0f}"
+            print(f"{name:10}{rate}{spent.loss:11.3f}", flush=True)
         wall, cpu = (rates["finetune"][i] / rates["plain TRL"][i] for i in (0, 1))
         print(f"{'ratio':10}{wall:10.2f}{cpu:14.2f}")
 
