@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from agentlab.console import clean, make_console
+from agentlab.console import clean, make_console, print_line
 from ingest import pipeline
 from ingest.plan import Plan
 from ingest.tuning import EVEN, LEAST_QUESTIONS, Tuning
@@ -22,7 +22,7 @@ def draw_report(report: pipeline.Report) -> None:
     holds += count(report.total_chunks, "passage")
     console.print(Text(f"the library holds {holds}"))
     if report.tuning and report.tuning.questions >= LEAST_QUESTIONS:
-        _line(console, _tuned(report.tuning))
+        print_line(console, Text(_tuned(report.tuning)))
     for remark in report.remarks:
         _line(errors, f"note: {remark.source}: {remark.detail}", "note")
     for each in report.skipped:
@@ -114,4 +114,5 @@ def _seconds(seconds: float) -> str:
 
 
 def _line(console: Console, text: str, style: str = "") -> None:
+    # The terminal breaks these, not we: names and commands can then be copied whole.
     console.print(Text(clean(text), style=style), soft_wrap=True)
