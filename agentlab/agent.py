@@ -41,6 +41,7 @@ from agentlab.probing import Wording, probe, worded
 from agentlab.prompts import CARD_WORDS, parse_answer, system_prompt, without_thinking
 from agentlab.relay import Relay
 from agentlab.router import first_calls, kinds_of, reply_to
+from agentlab.small_talk import replies
 from agentlab.speech import Speech
 from agentlab.tools.contents import EMPTY_HINT
 from agentlab.tools.outlines import call_for, whole_tools
@@ -145,7 +146,8 @@ class Agent(Parts):
         answer = self._answer(trace)
         yield from map(Cited, answer.citations)
         matches = trace.evidence and trace.evidence.strength in ("good", "strong")
-        if matches and not trace.steps and not trace.fallback:
+        claims = answer.text not in replies().values()  # which say nothing that could be checked
+        if matches and claims and not trace.steps and not trace.fallback:
             yield Thought(UNSEARCHED)
         yield Answered(answer)
 

@@ -31,6 +31,11 @@ _CODE = re.compile(r"\s*(?:[-•*–]\s*)?[A-Z]{1,3}-?\d{1,4}\s*[:=–-]\s")
 # How many characters a code's sentence takes at least, so that a cause keeps its remedy.
 _SHORTEST_CODE = 100
 _STOPPED = re.compile(rf"[.!?:][\"'”’)\]]*[{RAISED}]*$")
+# Words that end no sentence, and hardly a long heading: the next line goes on.
+_UNFINISHED = re.compile(
+    r"\b(?:an?|the|of|in|on|at|by|for|from|to|with|into|and|or|nor|but|than|as|is|are|was|were|be|that"
+    r"|which|whose|its|their)$"
+)
 # Characters from which on a line that ends in a stop is taken for the middle of a paragraph, and
 # below which a line without one is taken for a heading or a row.
 _FULL_LINE = 60
@@ -105,7 +110,8 @@ def _goes_on(block: str, line: str, wide: int) -> bool:
         return False
     if _STOPPED.search(last):
         return len(last) >= _FULL_LINE
-    full = len(last) >= max(0.6 * wide, _SHORTEST_WRAPPED)
+    long = len(last) >= _SHORTEST_WRAPPED
+    full = long and (len(last) >= 0.6 * wide or bool(_UNFINISHED.search(last)))
     return full or line[0].islower()
 
 

@@ -12,6 +12,7 @@ from agentlab.answer import Observed, Thought, Token, ToolCalled
 from agentlab.guards import EMPTY_ANSWER
 from agentlab.prompts import LAST_ANSWER, NOT_FOUND
 from agentlab.settings import Settings
+from agentlab.small_talk import replies
 from agentlab.tools.errors import SearchUnavailableError
 
 HOTEL = '"A hotel night may cost 140 euros at most." [1]\nAnswer: 140 euros [1]'
@@ -277,3 +278,8 @@ def test_an_answer_without_a_search_is_remarked_on_where_the_library_matches(
 ) -> None:
     with make_agent(tmp_path, "About 200 euros.") as agent:
         assert Thought(UNSEARCHED) in list(agent.stream(QUESTION))
+
+
+def test_small_talk_is_not_remarked_on(tmp_path: Path) -> None:
+    with make_agent(tmp_path, replies()["greeting"]) as agent:
+        assert Thought(UNSEARCHED) not in list(agent.stream(QUESTION))

@@ -84,6 +84,18 @@ def test_a_sentence_is_quoted_without_what_leads_to_it(sentence: str, quoted: st
     assert one_line(sentence) == quoted
 
 
+def test_a_line_that_cannot_end_there_goes_on_with_a_capital_too() -> None:
+    long = "That one does not follow what happens within a year, such as it did since the last one."
+    first = "The implied long-term inflation rate used in\nBLCC5 is 1.2 %."
+    text = f"{first} {long}\nReal 2.2 %\nNominal 4.5 %"
+    assert split(text) == [
+        first,
+        long,
+        "Real 2.2 %",
+        "Nominal 4.5 %",
+    ]
+
+
 @given(st.text(max_size=300))
 def test_spans_are_in_order_trimmed_and_lose_no_word(text: str) -> None:
     spans = sentence_spans(text)
