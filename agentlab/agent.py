@@ -146,7 +146,8 @@ class Agent(Parts):
         answer = self._answer(trace)
         yield from map(Cited, answer.citations)
         matches = trace.evidence and trace.evidence.strength in ("good", "strong")
-        claims = answer.text not in replies().values()  # which say nothing that could be checked
+        # Such replies say nothing that could be checked.
+        claims = trace.reply is None and answer.text not in replies().values()
         if matches and claims and not trace.steps and not trace.fallback:
             yield Thought(UNSEARCHED)
         yield Answered(answer)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from agentlab.errors import AgentlabError
-from agentlab.settings import Resolved, Settings
+from agentlab.resolving import Resolved
+from agentlab.settings import Settings
 from ingest.addresses import without_user
 
 PACKAGES = ("agentlab", "ingest", "finetune", "serve")

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from agentlab.console import clean, make_console, print_line
 from ingest import pipeline
+from ingest.amounts import count
 from ingest.plan import Plan
 from ingest.tuning import EVEN, LEAST_QUESTIONS, Tuning
 
@@ -50,11 +51,6 @@ def draw_plan(plan: Plan) -> None:
     )
     if plan.held_back:
         _line(make_console(stderr=True), f"note: {plan.held_back}", "note")
-
-
-def count(number: int, noun: str) -> str:
-    """Write a number of things."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _counts(report: pipeline.Report) -> Iterator[str]:

@@ -17,8 +17,9 @@ from agentlab.memory import Memory
 from agentlab.model import OpenModel, open_model
 from agentlab.probing import Wording
 from agentlab.prompts import LIST_DOCUMENTS, TOOLS
+from agentlab.resolving import load_settings, with_changes
 from agentlab.router import Kinds
-from agentlab.settings import Settings, load_settings, with_changes
+from agentlab.settings import Settings
 from agentlab.tools.contents import contents_tool
 from agentlab.tools.documents import document_tool
 from agentlab.tools.providers import Provider, choose_provider

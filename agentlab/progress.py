@@ -12,11 +12,11 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from agentlab.console import clean, draw_rows, make_console, print_line
-from agentlab.ingest_report import count
 from agentlab.mining import Mined
 from finetune import events as training
 from finetune.amounts import gigabytes
 from ingest import copying, pipeline, reembedding
+from ingest.amounts import count
 
 LINE_EVERY_S = 15.0
 SPEECHLESS_S = 3.0

@@ -1,25 +1,16 @@
-"""Settings: every dial of agentlab in one flat, frozen model, and where each value came from."""
+"""Settings: every dial of agentlab in one flat, frozen model."""
 
-import difflib
-import os
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from agentlab import choices
-from agentlab.errors import SettingsError
-from ingest.addresses import without_user
+from ingest.addresses import is_address, without_user
 from ingest.config import TENANT
 
-FILE_NAME = "agentlab.toml"
-PREFIX = "AGENTLAB_"
-FILE_VARIABLE = f"{PREFIX}CONFIG"
 SECRETS = (
     "api_key",
     "openai_api_key",
@@ -32,14 +23,6 @@ SECRETS = (
 ADDRESSES = ("base_url", "embedder_url", "weaviate_url")
 PATHS = ("home", "cache", "recorded", "weaviate_binaries")
 OPENAI_HOST = "api.openai.com"
-PLAIN_VARIABLES = {
-    "OPENAI_API_KEY": "openai_api_key",
-    "SERPAPI_API_KEY": "serpapi_api_key",
-    "SERPER_API_KEY": "serper_api_key",
-    "TAVILY_API_KEY": "tavily_api_key",
-    "WEAVIATE_URL": "weaviate_url",
-    "WEAVIATE_API_KEY": "weaviate_api_key",
-}
 
 
 class Settings(BaseModel):
@@ -199,7 +182,7 @@ class Settings(BaseModel):
     @field_validator("base_url", "embedder_url")
     @classmethod
     def _check_address(cls, value: str | None) -> str | None:
-        if value and not _is_address(value):
+        if value and not is_address(value):
             raise ValueError("an address is like http://localhost:8000/v1")
         return value
 
@@ -296,16 +279,6 @@ class Settings(BaseModel):
         return self.home / "history"
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """Settings with the origin of each value, the file that was read, and stray variables."""
-
-    settings: Settings
-    origins: Mapping[str, str]
-    file: Path | None = None
-    unknown_variables: tuple[str, ...] = field(default=())
-
-
 def masked(name: str, value: object) -> object:
     """Hide all but the last four characters of a secret; short ones, and those in an address."""
     if name in ADDRESSES and isinstance(value, str):
@@ -315,120 +288,7 @@ def masked(name: str, value: object) -> object:
     return f"****{value[-4:]}" if len(value) > 12 else "****"
 
 
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, or too large
-        return False
-
-
 def _is_openai(url: str | None) -> bool:
     return url is None or (
         urlsplit(url).scheme == "https" and urlsplit(url).hostname == OPENAI_HOST
     )
-
-
-def load_settings(
-    overrides: Mapping[str, Any] | None = None,
-    *,
-    file: Path | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> Resolved:
-    """Resolve the settings: flags over environment over agentlab.toml over defaults.
-
-    Overrides that are None count as not given. `file` defaults to $AGENTLAB_CONFIG, then to
-    agentlab.toml in the working folder if there is one. Raises SettingsError.
-    """
-    environ = os.environ if environ is None else environ
-    path = _find_file(file, environ)
-    values: dict[str, Any] = {}
-    origins = dict.fromkeys(Settings.model_fields, "default")
-    for name, value in (_read_file(path) if path else {}).items():
-        values[name], origins[name] = value, str(path)
-    for name, (variable, value) in _read_environment(environ).items():
-        values[name], origins[name] = value, variable
-    for name, value in (overrides or {}).items():
-        if value is not None:
-            _refuse_unknown(name, "a flag")
-            values[name], origins[name] = value, "flag"
-    return Resolved(_build(values, origins), origins, path, _stray_variables(environ))
-
-
-def with_changes(settings: Settings, **values: Any) -> Settings:
-    """Return the settings with some values changed and checked. Raises SettingsError."""
-    for name in values:
-        _refuse_unknown(name, "a flag")
-    return _build(dict(settings) | values, {})
-
-
-def _build(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise SettingsError(_explain(error, origins)) from None
-
-
-def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
-    first = error.errors(include_url=False)[0]
-    reason = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return f"The settings do not fit together: {reason}. `agentlab config` explains each."
-    name = str(first["loc"][0])
-    value = masked(name, first["input"])
-    return (
-        f"The setting {name} = {value!r} (from {origins.get(name, 'the caller')}) is not usable: "
-        f"{reason}. Correct it there, or remove it to get the default."
-    )
-
-
-def _find_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:
-    named = file or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
-    if named is None:
-        return Path(FILE_NAME).absolute() if Path(FILE_NAME).is_file() else None
-    if not named.is_file():
-        raise SettingsError(
-            f"The settings file {named} does not exist. Create it, or leave out --config."
-        )
-    return named.absolute()
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}. Correct that line.") from error
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error}. Check its permissions.") from error
-    for name in values:
-        _refuse_unknown(name, str(path))
-    for name in PATHS:
-        if isinstance(values.get(name), str):
-            values[name] = path.parent / Path(values[name]).expanduser()
-    return values
-
-
-def _read_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    found = {
-        name: (variable, environ[variable])
-        for variable, name in PLAIN_VARIABLES.items()
-        if environ.get(variable)
-    }
-    for name in Settings.model_fields:
-        variable = PREFIX + name.upper()
-        if environ.get(variable):
-            found[name] = (variable, environ[variable])
-    return found
-
-
-def _stray_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {FILE_VARIABLE}
-    return tuple(sorted(name for name in environ if name.startswith(PREFIX) and name not in known))
-
-
-def _refuse_unknown(name: str, origin: str) -> None:
-    if name in Settings.model_fields:
-        return
-    close = difflib.get_close_matches(name, Settings.model_fields, n=1)
-    hint = f"Did you mean {close[0]!r}?" if close else "`agentlab config` lists all of them."
-    raise SettingsError(f"There is no setting {name!r} (from {origin}). {hint}")

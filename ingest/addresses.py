@@ -16,6 +16,15 @@ def is_here(url: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+def is_address(url: str) -> bool:
+    """Tell whether a text is the address of a server on the web or here."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or too large
+        return False
+
+
 def place(url: str) -> str:
     """Name the host and the port of an address, alone."""
     return urlsplit(url).netloc.rpartition("@")[2] or without_user(url)

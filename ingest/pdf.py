@@ -22,6 +22,7 @@ import pypdf.errors
 import pypdfium2
 import pypdfium2.raw as pdfium_c
 
+from ingest.amounts import count
 from ingest.documents import Document, Page
 from ingest.errors import (
     CorruptError,
@@ -152,7 +153,7 @@ def _read(data: bytes, source: str, password: str | None, max_pages: int) -> _Re
 
 def _no_text(source: str, pages: int, ocr: Ocr | None, remark: str) -> NoTextError:
     """Say what a person can do about a scan, which depends on what OCR has done."""
-    detail = f"{_count(pages, 'page')} without text"
+    detail = f"{count(pages, 'page')} without text"
     layer = "add a text layer (ocrmypdf scan.pdf text.pdf) and ingest that"
     if ocr is None:
         return NoTextError(source, detail, f"it looks like a scan: use --ocr auto, or {layer}")
@@ -335,7 +336,3 @@ def _metadata(info: Mapping[str, Any]) -> dict[str, str]:
     values["created"] = str(info.get("/CreationDate") or "")
     cleaned = {name: clean(value.replace("\n", " ")) for name, value in values.items()}
     return {name: value for name, value in cleaned.items() if value}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from agentlab.console import clean, draw_rows, make_console
+from ingest.amounts import count
 
 if TYPE_CHECKING:
     from agentlab.synthesis.running import Synthesised, Wrote
@@ -69,8 +70,6 @@ def show_measures(found: "Measures") -> None:
 
 def show_converted(done: "Converted", out: Path) -> None:
     """Show how many rows came of how many, and what was left out."""
-    from agentlab.ingest_report import count
-
     console = make_console()
     console.print(
         Text(f"  {count(done.written, 'row')} of {done.read:,} in {out}", style="good"),
@@ -104,8 +103,6 @@ def draw_curation(events: "Iterator[Looked | Curated]") -> "Curated":
 
 def show_curated(done: "Curated", out: Path) -> None:
     """Show how many rows were kept, and why the others were not."""
-    from agentlab.ingest_report import count
-
     said = f"  {count(done.kept, 'row')} of {done.rows:,} in {out}"
     make_console().print(Text(said, style="good"), soft_wrap=True)
     if done.resumed:

@@ -11,7 +11,8 @@ from agentlab.cli import options
 from agentlab.demo import HANDBOOKS, QUESTIONS, WEB
 
 if TYPE_CHECKING:
-    from agentlab.settings import Resolved, Settings
+    from agentlab.resolving import Resolved
+    from agentlab.settings import Settings
 
 EXAMPLES = """\b
 Examples:
@@ -51,7 +52,7 @@ def demo(
 
 def demo_settings(resolved: "Resolved", home: Path | None) -> "Settings":
     """Give the demo its own home, and recorded web results unless a key or a choice is there."""
-    from agentlab.settings import with_changes
+    from agentlab.resolving import with_changes
 
     settings = resolved.settings
     changes: dict[str, object] = {"home": home or settings.home / "demo"}

@@ -132,7 +132,7 @@ def _examine(
     """Ask one model what it was not asked before; it is opened only if there is something."""
     from agentlab.library import open_embedder, open_rater, open_reader
     from agentlab.model import open_model
-    from agentlab.settings import with_changes
+    from agentlab.resolving import with_changes
     from agentlab.starter.examination import build_of, label_of, run_exam
 
     label, build = label_of(name, changes), build_of(name)

@@ -8,7 +8,7 @@ import typer
 from agentlab import choices
 
 if TYPE_CHECKING:
-    from agentlab.settings import Resolved
+    from agentlab.resolving import Resolved
 
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Settings file [./agentlab.toml].")
@@ -84,7 +84,7 @@ Fast = Annotated[bool, typer.Option("--fast", help="Leave out what loads the mod
 
 def resolve(config: Path | None, **overrides: Any) -> "Resolved":
     """Resolve the settings; a flag that was not given is None and sets nothing."""
-    from agentlab.settings import load_settings
+    from agentlab.resolving import load_settings
 
     return load_settings(overrides, file=config)
 

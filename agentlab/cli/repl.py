@@ -13,8 +13,9 @@ from agentlab.cli.lines import Lines
 from agentlab.cli.slash import COMMANDS
 from agentlab.console import RunScreen, clean, print_line
 from agentlab.errors import INTERRUPTED, OK
-from agentlab.ingest_report import count
-from agentlab.settings import Settings, with_changes
+from agentlab.resolving import with_changes
+from agentlab.settings import Settings
+from ingest.amounts import count
 
 if TYPE_CHECKING:
     from rich.console import Console

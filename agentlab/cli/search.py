@@ -157,7 +157,7 @@ def search(
     from agentlab.cli.models import tell
     from agentlab.console import draw_hits, make_console
     from agentlab.library import open_collection
-    from agentlab.settings import with_changes
+    from agentlab.resolving import with_changes
     from ingest.profiles import Only
 
     collection = open_collection(with_changes(settings, likelihood=False), progress=tell)

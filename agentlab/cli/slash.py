@@ -13,8 +13,8 @@ from agentlab.console import (
     draw_trace,
     transcript,
 )
-from agentlab.ingest_report import count
 from ingest.addresses import without_user
+from ingest.amounts import count
 
 if TYPE_CHECKING:
     from agentlab.answer import Answer

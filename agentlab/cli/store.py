@@ -270,7 +270,7 @@ def _reembedded(report: "ReembedReport", *, named: bool) -> str:
 
 
 def _amount(of: "ReembedPlan | ReembedReport") -> str:
-    from agentlab.ingest_report import count
+    from ingest.amounts import count
 
     return f"{count(of.documents, 'document')}, {count(of.chunks, 'passage')}"
 

@@ -146,7 +146,7 @@ def synthesise(
     from agentlab.cli.models import tell
     from agentlab.library import open_collection
     from agentlab.model import open_model
-    from agentlab.settings import with_changes
+    from agentlab.resolving import with_changes
     from agentlab.synthesis.running import Plan
     from agentlab.synthesis.running import synthesise as make_rows
 

@@ -19,7 +19,8 @@ from agentlab.library import intents_folder, reader_folder, router_folder
 from agentlab.memory import Memory
 from agentlab.model import STARTER, OpenModel, adapter_version, starter_adapter
 from agentlab.record import Record
-from agentlab.settings import Settings, with_changes
+from agentlab.resolving import with_changes
+from agentlab.settings import Settings
 from agentlab.starter.exam import (
     ARTICLE_CASES,
     KINDS,

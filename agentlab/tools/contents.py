@@ -6,6 +6,7 @@ from langchain_core.tools import BaseTool
 
 from agentlab.prompts import LIST_DOCUMENTS
 from agentlab.tools.searching import Found, tool_of
+from ingest.amounts import count
 from ingest.card import CardEntry, CollectionCard
 
 _LISTED = 20
@@ -30,14 +31,10 @@ def contents(card: CollectionCard | None) -> str:
     more = card.documents - len(lines)
     if more > 0:
         lines.append(f"- and {more:,} more, which `agentlab docs list` shows")
-    return "\n".join([f"The library holds {_count(card.documents, 'document')}:", *lines])
+    return "\n".join([f"The library holds {count(card.documents, 'document')}:", *lines])
 
 
 def _line(entry: CardEntry) -> str:
     topics = entry.topics(_TOPICS)
     about = f": {', '.join(topics)}" if topics else ""
-    return f"- {entry.title} ({_count(entry.pages, 'page')}){about}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"- {entry.title} ({count(entry.pages, 'page')}){about}"

@@ -7,7 +7,7 @@ from fake_agent import FakeAgent
 from agentlab.cli import demo
 from agentlab.cli.main import run
 from agentlab.demo import HANDBOOKS, WEB
-from agentlab.settings import load_settings
+from agentlab.resolving import load_settings
 
 
 def resolved(tmp_path, **environ):

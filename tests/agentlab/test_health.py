@@ -10,7 +10,8 @@ from langchain_core.messages import AIMessage
 from agentlab import health
 from agentlab.cli.main import run
 from agentlab.library import store_config
-from agentlab.settings import Resolved, Settings
+from agentlab.resolving import Resolved
+from agentlab.settings import Settings
 from ingest.documents import Chunk
 from ingest.stores import open_store
 from ingest.tuning import Tuning

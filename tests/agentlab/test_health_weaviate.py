@@ -8,7 +8,8 @@ from weaviate_fake import running
 
 from agentlab import health, library
 from agentlab.cli.main import run
-from agentlab.settings import Resolved, Settings
+from agentlab.resolving import Resolved
+from agentlab.settings import Settings
 from ingest.documents import Chunk, chunk_id
 from ingest.stores import open_store
 

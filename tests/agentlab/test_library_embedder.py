@@ -9,7 +9,8 @@ from ingest_fakes import WordEmbedder
 
 from agentlab import library
 from agentlab.errors import SettingsError
-from agentlab.settings import Settings, load_settings
+from agentlab.resolving import load_settings
+from agentlab.settings import Settings
 from ingest.embedding.cache import CachedEmbedder
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from scripted import ScriptedModel, ScriptedWeb, call, small_library
 
-from agentlab.agent import Agent
+from agentlab.agent import UNSEARCHED, Agent
+from agentlab.answer import Answered, Thought
 from agentlab.library import open_router
 from agentlab.model import OpenModel
 from agentlab.probing import worded
@@ -207,6 +208,23 @@ def test_the_starter_lists_the_library_and_replies_to_talk_without_its_model(
         "system", "user", "assistant", "tool", "assistant",
     ]  # fmt: skip
     assert not chat.told
+
+
+def test_a_reply_to_talk_is_not_said_to_be_unchecked(tmp_path: Path) -> None:
+    class Torn:
+        def kinds(self, question: str) -> Mapping[str, float]:
+            return {f"{TALK}:{each}": 0.2 for each in ("joke", "testing", "greeting", "bye", "who")}
+
+    chat = ScriptedModel(lines=[])
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", web="off")
+    with Agent(settings, chat=chat, collection=small_library(), router=Torn()) as agent:
+        agent.__dict__["model"] = OpenModel(chat, "scripted", "vllm")
+        *told, last = agent.stream("The hotel limit in the Travel Handbook, hm")
+    assert isinstance(last, Answered)
+    assert last.answer.text == UNSURE
+    assert last.answer.evidence is not None
+    assert last.answer.evidence.strength in {"good", "strong"}
+    assert Thought(UNSEARCHED) not in told
 
 
 def test_a_bigger_model_may_list_the_library_itself(tmp_path: Path) -> None:

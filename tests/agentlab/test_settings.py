@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from agentlab.errors import SettingsError
-from agentlab.settings import SECRETS, Settings, load_settings, masked
+from agentlab.resolving import load_settings
+from agentlab.settings import SECRETS, Settings, masked
 
 KEY = "sk-a-very-secret-key-1234"
 

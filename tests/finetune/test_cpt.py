@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stopped_runs import stop_after
 
 pytest.importorskip("trl")
 
 from finetune.base_model import load_tokenizer
 from finetune.errors import ExampleError
-from finetune.events import Finished, Progress, Saved, Started
+from finetune.events import Finished, Progress, Started
 from finetune.method_config import load_config
 from finetune.methods.cpt import pack
 from finetune.training import train
@@ -68,11 +69,7 @@ def test_a_stopped_run_goes_on_with_the_losses_of_one_that_was_not(
     settings: Callable[..., TuneConfig], tmp_path: Path
 ) -> None:
     config = settings(max_steps=6, save_every=2, effects=False)
-    run = train(config)
-    for event in run:
-        if isinstance(event, Saved) and event.step == 2:
-            break
-    run.close()
+    stop_after(2, train(config))
     started = next(iter(resumed := train(config, resume=True)))
     assert isinstance(started, Started)
     assert 2 <= started.first_step < 6

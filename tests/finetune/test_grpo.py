@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from bell import Bell
+from stopped_runs import stop_after
 
 pytest.importorskip("trl")
 
@@ -15,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from finetune.base_model import load_tokenizer
 from finetune.data.rows import Prompt
 from finetune.errors import ConfigError
-from finetune.events import Evaluated, Event, Progress, Saved
+from finetune.events import Evaluated, Event, Progress
 from finetune.method_config import load_config
 from finetune.rollouts import Roller, Sampling
 from finetune.training import train
@@ -78,11 +79,7 @@ def test_a_stopped_run_goes_on_with_the_rewards_of_one_that_was_not(
     settings: Callable[..., TuneConfig], tmp_path: Path
 ) -> None:
     config = settings(max_steps=6, save_every=2)
-    run = train(config, world=Bell())
-    for event in run:
-        if isinstance(event, Saved) and event.step == 2:
-            break
-    run.close()
+    stop_after(2, train(config, world=Bell()))
     list(train(config, world=Bell(), resume=True))
     list(train(settings(max_steps=6, out=tmp_path / "whole"), world=Bell()))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bell import Bell
+from stopped_runs import stop_after
 
 pytest.importorskip("trl")
 
@@ -75,11 +76,7 @@ def test_two_processes_take_the_steps_of_one_and_a_stopped_run_goes_on(
     settings: Callable[..., TuneConfig], tmp_path: Path
 ) -> None:
     config = settings(processes=2)
-    run = train(config)
-    for event in run:
-        if isinstance(event, Saved) and event.step == 2:
-            break
-    run.close()
+    stop_after(2, train(config))
     assert not (config.out / "metrics.json").exists()
     events = list(train(config, resume=True))
     started = events[0]
@@ -117,10 +114,7 @@ def test_ppo_shares_its_rollouts_and_takes_the_steps_of_one_process(
         "max_steps": 10,  # of three rollouts
     }
     config = settings("ppo", processes=2, **more)
-    for event in (run := train(config)):
-        if isinstance(event, Saved) and event.step == 2:
-            break
-    run.close()
+    stop_after(2, train(config))
     events = list(train(config, resume=True))
     assert isinstance(events[-1], Finished)
     whole = list(train(settings("ppo", out=tmp_path / "one", **more)))
@@ -133,11 +127,7 @@ def test_ppo_shares_its_rollouts_and_takes_the_steps_of_one_process(
 
 def stopped_and_resumed(config: TuneConfig, world: Bell | None = None) -> list[Event]:
     """Stop a run after two steps, go on with it, and return what was told from there on."""
-    run = train(config, world=world)
-    for event in run:
-        if isinstance(event, Saved) and event.step == 2:
-            break
-    run.close()
+    stop_after(2, train(config, world=world))
     assert not (config.out / "metrics.json").exists()
     events = list(train(config, world=world, resume=True))
     assert isinstance(events[0], Started)

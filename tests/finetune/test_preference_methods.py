@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stopped_runs import stop_after
 
 pytest.importorskip("trl")
 
 from finetune.base_model import load_tokenizer
 from finetune.data.rows import as_messages
 from finetune.errors import ExampleError
-from finetune.events import Evaluated, Event, Finished, Progress, Saved, Started
+from finetune.events import Evaluated, Event, Finished, Progress, Started
 from finetune.method_config import DpoConfig, load_config
 from finetune.methods.dpo import Dpo
 from finetune.methods.kto import paired
@@ -96,11 +97,7 @@ def test_a_stopped_run_goes_on_with_the_losses_of_one_that_was_not(
     method: str, settings: Callable[..., TuneConfig], tmp_path: Path
 ) -> None:
     config = settings(method, max_steps=6, save_every=2)
-    run = train(config)
-    for event in run:
-        if isinstance(event, Saved) and event.step == 2:
-            break
-    run.close()
+    stop_after(2, train(config))
     resumed = list(train(config, resume=True))
     assert isinstance(resumed[0], Started)
     assert resumed[0].first_step >= 2

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stopped_runs import stop_after
 
 pytest.importorskip("trl")
 
@@ -15,7 +16,7 @@ from transformers import AutoModelForCausalLM
 
 from finetune.delivery import Order, deliver
 from finetune.errors import ConversionError
-from finetune.events import Progress, Saved
+from finetune.events import Progress
 from finetune.method_config import load_config
 from finetune.servability import check
 from finetune.training import train
@@ -128,11 +129,7 @@ def test_a_stopped_run_of_a_kind_goes_on_with_the_losses_of_one_that_was_not(
 ) -> None:
     few = KINDS[kind] | {"max_steps": 4, "save_every": 1}
     config = settings(**few)
-    run = train(config)
-    for event in run:
-        if isinstance(event, Saved) and event.step == 2:
-            break
-    run.close()
+    stop_after(2, train(config))
     assert not (config.out / "metrics.json").exists()
     list(train(config, resume=True))
     list(train(settings(**few, out=tmp_path / "whole")))
