@@ -379,6 +379,24 @@ def test_prompts_without_room_for_an_answer_are_left_out(
 
 
 @pytest.mark.slow
+def test_the_real_starter_base_raises_its_reward(
+    settings: Callable[..., PpoConfig], starter_base: Path, template: Path
+) -> None:
+    few = {"rollout": 32, "batch": 16, "micro_batch": 16, "lora_rank": 8, "learning_rate": 1e-3}
+    config = settings(
+        **QUICK | few,
+        model="starter",
+        chat_template=template,
+        warmup_ratio=0.0,
+        passes=2,
+        max_steps=12,  # of three rollouts
+        bf16=True,
+    )
+    told = measures(list(train(config, base=starter_base)))
+    assert told[9]["reward"] > told[1]["reward"] + 0.1
+
+
+@pytest.mark.slow
 def test_the_real_starter_base_learns_from_a_reward_model_of_its_own(
     settings: Callable[..., PpoConfig], starter_base: Path, template: Path, tmp_path: Path
 ) -> None:
