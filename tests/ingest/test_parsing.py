@@ -93,9 +93,10 @@ def children() -> list[int]:
 
 
 def wait_for_pid(marker: Path) -> int:
-    while not (marker.exists() and marker.read_text().endswith("\n")):
+    # Several readers may write it: what was seen whole is what counts.
+    while not (pid := marker.read_text() if marker.exists() else "").endswith("\n"):
         time.sleep(0.02)
-    return int(marker.read_text())
+    return int(pid)
 
 
 def wait_for_end(pid: int) -> None:
