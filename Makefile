@@ -62,8 +62,15 @@ starter: $(VENV)/.installed-dev ## Make the starter again, resumably, and print 
 runs/passages.jsonl:
 	$(BIN)/agentlab finetune passages --questions $(QUESTIONS) --out $@
 
-runs/reader/reader.safetensors: runs/passages.jsonl
-	$(BIN)/agentlab finetune reader --data $< --out runs/reader --resume
+runs/first-reader/reader.safetensors: runs/passages.jsonl
+	$(BIN)/agentlab finetune reader --data $< --out runs/first-reader --resume
+
+runs/hard-passages.jsonl: runs/first-reader/reader.safetensors
+	$(BIN)/agentlab finetune passages --questions $(QUESTIONS) --reader runs/first-reader --out $@
+
+runs/reader/reader.safetensors: runs/hard-passages.jsonl
+	$(BIN)/agentlab finetune reader --data $< --out runs/reader --set reader=runs/first-reader \
+	  --set blend=0.75 --set learning_rate=8e-5 --set crop_words=[50,140] --resume
 
 # A stamp of its own: the weights are there before they are calibrated.
 runs/reader/.calibrated: runs/reader/reader.safetensors

@@ -47,6 +47,8 @@ def test_the_starter_is_made_from_the_question_sets_alone(made: Callable[..., li
     assert steps(made("starter")) == [
         "finetune passages",
         "finetune reader",
+        "finetune passages",
+        "finetune reader",
         "finetune calibrate",
         "finetune conversations",
         "finetune sft",
@@ -61,13 +63,20 @@ def test_the_starter_is_made_from_the_question_sets_alone(made: Callable[..., li
 def test_a_reader_that_was_not_calibrated_is_before_anything_is_written_with_it(
     made: Callable[..., list[str]],
 ) -> None:
-    there = ("runs/passages.jsonl", "runs/reader/reader.safetensors")
+    there = (
+        "runs/passages.jsonl",
+        "runs/first-reader/reader.safetensors",
+        "runs/hard-passages.jsonl",
+        "runs/reader/reader.safetensors",
+    )
     assert steps(made("starter", *there))[:2] == ["finetune calibrate", "finetune conversations"]
 
 
 def test_an_adapter_whose_run_did_not_end_is_gone_on_with(made: Callable[..., list[str]]) -> None:
     there = (
         "runs/passages.jsonl",
+        "runs/first-reader/reader.safetensors",
+        "runs/hard-passages.jsonl",
         "runs/reader/reader.safetensors",
         "runs/reader/.calibrated",
         "runs/starter.jsonl",

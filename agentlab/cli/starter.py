@@ -30,6 +30,11 @@ Example:
   agentlab finetune passages --questions data/qa --out runs/passages.jsonl
   agentlab finetune reader --data runs/passages.jsonl --out runs/reader
   agentlab finetune calibrate --questions data/qa --reader runs/reader
+\b
+Again, on what misleads that reader:
+  agentlab finetune passages --questions data/qa --reader runs/reader --out runs/hard.jsonl
+  agentlab finetune reader --data runs/hard.jsonl --set reader=runs/reader --set blend=0.75 \\
+    --out runs/next
 """
 
 Questions = Annotated[
@@ -47,6 +52,14 @@ def passages(
     questions: Questions,
     out: File,
     *,
+    reader: Annotated[
+        Path | None,
+        typer.Option(
+            "--reader",
+            metavar="DIR",
+            help="Folder of a reader: write rows for its next sitting, on what misleads it.",
+        ),
+    ] = None,
     seed: Seed = 7,
     config: options.Config = None,
 ) -> None:
@@ -57,10 +70,17 @@ def passages(
     """
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell
-    from agentlab.library import open_embedder
+    from agentlab.library import load_reader, open_embedder
     from agentlab.starter.passages import write_rows
 
-    write_rows(questions, open_embedder(settings, progress=tell), out, seed=seed, say=tell)
+    write_rows(
+        questions,
+        open_embedder(settings, progress=tell),
+        out,
+        reader=load_reader(reader, settings, progress=tell) if reader else None,
+        seed=seed,
+        say=tell,
+    )
     sys.stdout.write(f"{out}\n")
 
 

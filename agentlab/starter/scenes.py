@@ -23,7 +23,8 @@ _FILES = (
     "appliances", "encyclopaedia", "events", "farming", "health", "insurance", "laboratory",
     "lodging", "memos", "reports", "school", "shops", "software", "staff", "town", "travel_costs",
     "workshop", "comparisons", "faqs", "papers", "sheets", "attributes", "wordings",
-    "measures", "pages",
+    "measures", "pages", "circulars", "datasheets", "help_pages", "records", "studies", "terms",
+    "textbooks",
 )  # fmt: skip
 
 

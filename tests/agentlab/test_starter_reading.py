@@ -1,6 +1,7 @@
 """What the reader is trained on, and what its odds are worth."""
 
 import json
+import random
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,8 +10,11 @@ import numpy as np
 import pytest
 
 from agentlab.starter.calibration import fit
+from agentlab.starter.hard_passages import hard_rows
 from agentlab.starter.passages import LONGEST_PASSAGE, write_rows
 from agentlab.starter.questions import calibration_articles, held_out_articles
+from agentlab.starter.reader_rows import Asked, Page
+from ingest.reader import Calibrated, Reply
 
 
 class WordCounts:
@@ -25,6 +29,73 @@ class WordCounts:
             for word in text.lower().split():
                 row[zlib.crc32(word.encode()) % 64] += 1
         return vectors
+
+
+class Drawn:
+    """A reader that is drawn to sentences with some words, by the log-odds given for each."""
+
+    calibration = Calibrated()
+
+    def __init__(self, **odds: float) -> None:
+        self.odds = odds
+
+    def read(
+        self,
+        question: str,
+        titles: Sequence[str],
+        passages: Sequence[str],
+        sentences: Sequence[Sequence[tuple[int, int]]],
+    ) -> list[Reply]:
+        del question, titles
+        return [
+            Reply(tuple(self._drawn(passage[a:b]) for a, b in spans), tuple(spans))
+            for passage, spans in zip(passages, sentences, strict=True)
+        ]
+
+    def _drawn(self, sentence: str) -> float:
+        return max((odds for word, odds in self.odds.items() if word in sentence), default=-20.0)
+
+
+PAGES = [
+    Page("Lenn Castle", "Lenn Castle stands on a rock. It was begun in 1241 by a bishop."),
+    Page("Lenn Castle", "The chapel of Lenn Castle was rebuilt later. It has two bells."),
+    Page("Lenn Castle", "A café opened in Lenn Castle in the year of the flood."),
+    Page("Lenn Castle", "Work on Lenn Castle was begun again, so in 1241 as in every year."),
+]
+BEGUN = Asked("When was Lenn Castle begun?", ("1241",), "It was begun in 1241 by a bishop.", 0)
+
+
+def hard(reader: Drawn) -> list[tuple[str, bool]]:
+    """The passages of the rows for one question, and whether each has its answer marked."""
+    rows = hard_rows(PAGES, [BEGUN], reader, WordCounts(), random.Random(3))  # type: ignore[arg-type]
+    return [(row.passage, row.answer is not None) for row in rows]
+
+
+def test_a_passage_that_misleads_the_reader_stands_beside_the_right_one() -> None:
+    assert hard(Drawn(begun=2.0, rebuilt=1.0)) == [(PAGES[0].text, True), (PAGES[1].text, False)]
+
+
+def test_what_the_reader_is_surer_of_than_of_the_answer_may_be_one_too() -> None:
+    assert hard(Drawn(begun=-1.0, rebuilt=5.0)) == [(PAGES[0].text, True)]
+
+
+def test_a_passage_with_the_words_of_the_answer_is_none_without_it() -> None:
+    assert PAGES[3].text not in dict(hard(Drawn(begun=2.0, again=2.0)))
+
+
+def test_a_long_passage_is_cut_around_what_misleads() -> None:
+    filler = " ".join(f"Stone number {n} is grey and lies in the yard." for n in range(60))
+    pages = [PAGES[0], Page("Lenn Castle", f"{filler} The gate was rebuilt. {filler}")]
+    rows = hard_rows(
+        pages,
+        [BEGUN],
+        Drawn(begun=2.0, rebuilt=1.0),
+        WordCounts(),
+        random.Random(3),  # type: ignore[arg-type]
+    )
+    misleading = next(row for row in rows if row.answer is None)
+    assert "The gate was rebuilt." in misleading.passage
+    assert len(misleading.passage.split()) <= 150
 
 
 @pytest.mark.slow

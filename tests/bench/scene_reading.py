@@ -22,7 +22,15 @@ from ingest.reader import Reader
 from ingest.sentences import sentence_spans
 
 LONGER = 25  # characters
-LAST = ("measures", "pages")
+LAST = (
+    "circulars",
+    "datasheets",
+    "help_pages",
+    "records",
+    "studies",
+    "terms",
+    "textbooks",
+)
 
 
 def asked(item: HandbookItem) -> Iterator[tuple[str, str, str]]:

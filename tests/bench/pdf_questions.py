@@ -1,0 +1,153 @@
+"""Questions that a new user asks of real PDFs: how many get the answer, its page, or an honest no.
+
+    OMP_NUM_THREADS=2 python tests/bench/pdf_questions.py PDF_FOLDER [--misses]
+
+The questions (`pdf_questions.toml`) were written from the documents without an answer of the agent
+in view. All documents of the folder lie in one library; the web is off. Every second question is
+kept from whoever mends what goes wrong: `--misses` tells the first half's only.
+"""
+
+import argparse
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from agentlab import Agent, Answer
+from agentlab.estimates import area, share
+from agentlab.evaluation import first_score
+from agentlab.library import open_collection
+from agentlab.resolving import load_settings, with_changes
+from agentlab.settings import Settings
+from agentlab.starter.exam import plain
+from ingest.config import IngestConfig
+from ingest.pipeline import ingest
+
+CASES = Path(__file__).with_suffix(".toml")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question; `answers` are short answers on a page of a document, none for a near miss."""
+
+    question: str
+    document: str = ""
+    page: int = 0
+    earlier: str = ""
+    answers: tuple[str, ...] = ()
+
+    def answered_by(self, text: str) -> bool:
+        """Tell whether a text holds one of the answers, in whole words."""
+        return any(f" {plain(each)} " in f" {plain(text)} " for each in self.answers)
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a case went; a near miss is told where the agent says that it found nothing."""
+
+    case: Case
+    answer: Answer
+
+    @property
+    def quotes(self) -> str:
+        """Give the answer with what it quotes, where that stands in its source."""
+        return " ".join(
+            [self.answer.text, *(c.quote for c in self.answer.citations if c.supported)]
+        )
+
+    @property
+    def cited(self) -> bool:
+        """Tell whether a citation leads to the page."""
+        return any(
+            each.supported
+            and Path(each.source.location).name == self.case.document
+            and each.source.page == self.case.page
+            for each in self.answer.citations
+        )
+
+    def marks(self) -> dict[str, bool]:
+        """Judge the answer."""
+        if not self.case.answers:
+            return {"near miss: says that it found nothing": self.answer.abstained}
+        kind = "follow-up" if self.case.earlier else "question"
+        return {
+            f"{kind}: quote or answer holds it": self.case.answered_by(self.quotes),
+            f"{kind}: short answer holds it": self.case.answered_by(self.answer.text),
+            f"{kind}: its page is cited": self.cited,
+            f"{kind}: says that it found nothing": self.answer.abstained,
+        }
+
+
+def read_cases() -> list[Case]:
+    """Read the questions."""
+    rows = tomllib.loads(CASES.read_text(encoding="utf-8"))["case"]
+    return [Case(**row | {"answers": tuple(row.get("answers", ()))}) for row in rows]
+
+
+def ask(agent: Agent, case: Case) -> Told:
+    """Ask a question, a follow-up after the one before it."""
+    thread = agent.ask(case.earlier).thread if case.earlier else None
+    return Told(case, agent.ask(case.question, thread=thread))
+
+
+def fill(settings: Settings, folder: Path) -> None:
+    """Ingest the documents."""
+    collection = open_collection(settings)
+    for _ in ingest([folder], collection=collection, config=IngestConfig()):
+        pass
+    collection.close()
+
+
+def row(name: str, halves: Sequence[Sequence[Told]]) -> str:
+    """Write how often a mark was given in each half."""
+    given = [[marks[name] for each in half if name in (marks := each.marks())] for half in halves]
+    return f"| {name} | {' | '.join(str(share(sum(each), len(each))) for each in given)} |"
+
+
+def area_row(halves: Sequence[Sequence[Told]]) -> str:
+    """Write how well the reader's score tells questions that are answered from near misses."""
+    cells = []
+    for half in halves:
+        scores: dict[bool, list[float]] = {True: [], False: []}
+        for each in half:
+            scores[bool(each.case.answers)].append(first_score(each.answer) or 0.0)
+        cells.append(str(area(scores[False], scores[True])))
+    return f"| answered against near miss, AUC of the reader's score | {' | '.join(cells)} |"
+
+
+def tell(told: Told) -> str:
+    """Write a miss."""
+    lines = [told.case.question, *(f"  step: {each.observation}" for each in told.answer.steps)]
+    return "\n".join([*lines, f"  answer: {told.answer.text}", f"  wanted: {told.case.answers}"])
+
+
+def main() -> None:
+    """Ask everything and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--misses", action="store_true", help="tell those of the first half")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = with_changes(
+            load_settings().settings, home=Path(scratch), journal=False, web="off"
+        )
+        fill(settings, given.folder)
+        with Agent(settings) as agent:
+            bar = track(read_cases(), "asking", console=Console(stderr=True))
+            told = [ask(agent, case) for case in bar]
+    halves = told[::2], told[1::2]
+    print("| | first half | second half |\n|---|---|---|")
+    for name in dict.fromkeys(name for each in told for name in each.marks()):
+        print(row(name, halves))
+    print(area_row(halves))
+    if given.misses:
+        wrong = [each for each in halves[0] if not next(iter(each.marks().values()))]
+        print("\n\n".join(map(tell, wrong)))
+
+
+if __name__ == "__main__":
+    main()
