@@ -24,7 +24,7 @@ _FILES = (
     "lodging", "memos", "reports", "school", "shops", "software", "staff", "town", "travel_costs",
     "workshop", "comparisons", "faqs", "papers", "sheets", "attributes", "wordings",
     "measures", "pages", "circulars", "datasheets", "help_pages", "records", "studies", "terms",
-    "textbooks",
+    "textbooks", "annual_reports", "guidebooks", "guidelines", "proposals",
 )  # fmt: skip
 
 
