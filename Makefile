@@ -70,7 +70,7 @@ runs/hard-passages.jsonl: runs/first-reader/reader.safetensors
 
 runs/reader/reader.safetensors: runs/hard-passages.jsonl
 	$(BIN)/agentlab finetune reader --data $< --out runs/reader --set reader=runs/first-reader \
-	  --set blend=0.75 --set learning_rate=8e-5 --set crop_words=[50,140] --resume
+	  --set blend=0.75 --set learning_rate=8e-5 --set 'crop_words=[50,140]' --resume
 
 # A stamp of its own: the weights are there before they are calibrated.
 runs/reader/.calibrated: runs/reader/reader.safetensors

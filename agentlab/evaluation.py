@@ -162,7 +162,7 @@ def _judge_query(case: Case, answer: Answer, finds: Finds, marks: Marks) -> None
 
 
 def _judge_reading(case: Case, answer: Answer, marks: Marks) -> None:
-    gold = case.answered_by(_all_text(answer))
+    gold = case.answered_by(all_text(answer))
     shown = any(case.stands_in(source.text) for source in answer.sources)
     if case.kind == "outside":
         marks["web_gold"] = _mark(gold)
@@ -209,7 +209,8 @@ def _says_not_found(answer: Answer) -> bool:
     return parse_answer(answer.raw).abstained
 
 
-def _all_text(answer: Answer) -> str:
+def all_text(answer: Answer) -> str:
+    """Join an answer with what it quotes, where that stands in its source."""
     quotes = (each.quote for each in answer.citations if each.supported)
     return " ".join([answer.text, *quotes])
 

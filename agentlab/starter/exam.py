@@ -76,8 +76,13 @@ class Case:
 
     def answered_by(self, text: str) -> bool:
         """Tell whether a text holds one of the answers, in whole words."""
-        words = f" {plain(text)} "
-        return any(f" {plain(each)} " in words for each in self.answers if plain(each))
+        return holds_one(text, self.answers)
+
+
+def holds_one(text: str, answers: Sequence[str]) -> bool:
+    """Tell whether a text holds one of the answers, in whole words."""
+    words = f" {plain(text)} "
+    return any(f" {plain(each)} " in words for each in answers if plain(each))
 
 
 @lru_cache(maxsize=4096)

@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agentlab.starter.reader_rows import Asked, Page, Row, Span, cut, span_of
+from agentlab.starter.reader_rows import Asked, Page, Row, Span, compared, cut
 from ingest.embedding import Embedder
 from ingest.reading import AnswerReader
 from ingest.sentences import sentence_spans
 
+_ASKED = 3600
+"""Questions that the reader is tried with."""
 _NEAREST = 5
 _SAME_SUBJECT = 0.15
 """What a passage of the question's own subject gains on its cosine."""
@@ -42,37 +44,33 @@ def hard_rows(
     embedder: Embedder,
     rng: random.Random,
 ) -> Iterator[Row]:
-    """Read the passages nearest to each question, and give those that mislead the reader.
+    """Read the passages nearest to some of the questions; give those that mislead the reader.
 
     Beside them stand the right passages that it does not find or that come close to others, and
     some of the rest.
     """
-    vectors = embedder.encode([f"{page.title}: {page.text}" for page in pages])
-    wanted = embedder.encode([each.question for each in asked])
     subjects = np.array([page.title for page in pages])
-    for each, vector in zip(asked, wanted, strict=True):
+    drawn = rng.sample(asked, min(_ASKED, len(asked)))
+    for each, span, cosines in compared(pages, drawn, embedder):
         own = pages[each.passage]
-        span = span_of(own.text, each.sentence, each.answers)
-        if span is None:
-            continue
-        scores = vectors @ vector + _SAME_SUBJECT * (subjects == own.title)
+        scores = cosines + _SAME_SUBJECT * (subjects == own.title)
         near = [pages[int(at)] for at in np.argsort(-scores)[: 2 * _NEAREST] if at != each.passage]
         others = [page for page in near if not each.answered_by(page)][:_NEAREST]
         right, *wrong = _read(each.question, [own, *others], reader, within=span)
         misleading = sorted(
             (
-                (best.odds, page, best.sentence)
-                for page, best in zip(others, wrong, strict=True)
+                (best, page)
+                for best, page in zip(wrong, others, strict=True)
                 if _SEEN < best.odds <= right.odds + _MISLABELLED
             ),
-            key=lambda found: -found[0],
+            key=lambda found: -found[0].odds,
         )
-        tight = bool(misleading) and misleading[0][0] > right.odds - _TIGHT
+        tight = bool(misleading) and misleading[0][0].odds > right.odds - _TIGHT
         if right.odds < _FOUND or tight or rng.random() < _EASY:
             yield cut(each.question, own, span, rng, words=rng.randint(*_WORDS))
-        for _, page, sentence in misleading[: 2 if tight else 1]:
+        for best, page in misleading[: 2 if tight else 1]:
             words = rng.randint(*_WORDS)
-            yield cut(each.question, page, None, rng, words=words, around=sentence)
+            yield cut(each.question, page, None, rng, words=words, around=best.sentence)
 
 
 def _read(

@@ -26,7 +26,7 @@ from agentlab.starter.questions import (
     training_articles,
     training_web_questions,
 )
-from agentlab.starter.reader_rows import Asked, Page, Row, Span, cut, span_of
+from agentlab.starter.reader_rows import Asked, Page, Row, Span, compared, cut, span_of
 from agentlab.starter.scenes import training_scenes
 from agentlab.starter.tables import table_items
 from finetune.run_folder import write
@@ -41,9 +41,8 @@ _TABLES = 900
 _LIVE = 800
 _SCENES = 3
 """Times that each scene is asked: there are few of them, and each has a shape of its own."""
-_READ, _AGAIN = 3600, 6
-"""Questions that a reader is tried with for its next sitting, and which share of the invented
-documents and tables that has again."""
+_AGAIN = 6
+"""Of how many invented documents and tables a reader's next sitting has one again."""
 _HIDDEN = 0.3
 _AFTER_ANOTHER = 0.15
 _FOREIGN = 0.3
@@ -69,15 +68,11 @@ def write_rows(
     pages, asked = _of_articles(articles + load_papers(questions))
     _add_web(training_web_questions(questions), pages, asked)
     rows = list(item_rows(_items(seed, again=reader is not None), rng))
-    if reader:
-        asked = rng.sample(asked, min(_READ, len(asked)))
-    else:
-        rows += _of_today(pages, rng)
-    say(f"embedding {len(pages)} passages, {len(asked)} questions")
+    say(f"embedding {len(pages)} passages and the questions on them")
     if reader:
         rows += hard_rows(pages, asked, reader, embedder, rng)
     else:
-        rows += _with_neighbours(pages, asked, embedder, rng)
+        rows += [*_of_today(pages, rng), *_with_neighbours(pages, asked, embedder, rng)]
     rng.shuffle(rows)
     out.parent.mkdir(parents=True, exist_ok=True)
     write(out, "".join(f"{row.to_json()}\n" for row in rows))
@@ -176,19 +171,13 @@ def _with_neighbours(
     pages: Sequence[Page], asked: Sequence[Asked], embedder: Embedder, rng: random.Random
 ) -> Iterator[Row]:
     """Give each question its passage, and the nearest that does not hold the answer's words."""
-    vectors = embedder.encode([f"{page.title}: {page.text}" for page in pages])
-    wanted = embedder.encode([each.question for each in asked])
     subjects = np.array([page.title for page in pages])
-    for each, vector in zip(asked, wanted, strict=True):
+    for each, span, scores in compared(pages, asked, embedder):
         page = pages[each.passage]
-        span = span_of(page.text, each.sentence, each.answers)
-        if span is None:
-            continue
         yield _cut(each.question, page, span, rng)
         if rng.random() < _HIDDEN / 2:
             yield from _without(_cut(each.question, page, span, rng), each.answers)
         same = subjects == page.title
-        scores = vectors @ vector
         for among in (same, ~same):
             if among is not same and rng.random() >= _FOREIGN:
                 continue

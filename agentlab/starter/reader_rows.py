@@ -2,10 +2,13 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from ingest.embedding import Embedder
 from ingest.sentences import sentence_spans
 
 Span = tuple[int, int]
@@ -64,6 +67,18 @@ def span_of(passage: str, sentence: str, answers: Sequence[str]) -> Span | None:
         if answer and inside >= 0:
             return (at + inside, at + inside + len(answer))
     return None
+
+
+def compared(
+    pages: Sequence[Page], asked: Sequence[Asked], embedder: Embedder
+) -> Iterator[tuple[Asked, Span, np.ndarray]]:
+    """Give each question whose answer stands in its page, where, and its cosine with every page."""
+    vectors = embedder.encode([f"{page.title}: {page.text}" for page in pages])
+    wanted = embedder.encode([each.question for each in asked])
+    for each, vector in zip(asked, wanted, strict=True):
+        span = span_of(pages[each.passage].text, each.sentence, each.answers)
+        if span:
+            yield each, span, vectors @ vector
 
 
 def cut(

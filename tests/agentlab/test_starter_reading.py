@@ -5,6 +5,7 @@ import random
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,11 +100,13 @@ def test_a_long_passage_is_cut_around_what_misleads() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("reader", [None, Drawn(the=2.0)], ids=["first sitting", "next sitting"])
 def test_rows_hold_their_answer_or_none_and_nothing_held_out(
-    shared_questions: Path, tmp_path: Path
+    reader: Drawn | None, shared_questions: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "passages.jsonl"
-    count = write_rows(shared_questions, WordCounts(), out, seed=3)  # type: ignore[arg-type]
+    embedder: Any = WordCounts()
+    count = write_rows(shared_questions, embedder, out, reader=reader, seed=3)
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert len(rows) == count
     answered = [row for row in rows if row["answer"]]

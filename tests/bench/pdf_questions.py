@@ -19,11 +19,11 @@ from rich.progress import track
 
 from agentlab import Agent, Answer
 from agentlab.estimates import area, share
-from agentlab.evaluation import first_score
+from agentlab.evaluation import all_text, first_score
 from agentlab.library import open_collection
 from agentlab.resolving import load_settings, with_changes
 from agentlab.settings import Settings
-from agentlab.starter.exam import plain
+from agentlab.starter.exam import holds_one
 from ingest.config import IngestConfig
 from ingest.pipeline import ingest
 
@@ -40,10 +40,6 @@ class Case:
     earlier: str = ""
     answers: tuple[str, ...] = ()
 
-    def answered_by(self, text: str) -> bool:
-        """Tell whether a text holds one of the answers, in whole words."""
-        return any(f" {plain(each)} " in f" {plain(text)} " for each in self.answers)
-
 
 @dataclass(frozen=True)
 class Told:
@@ -51,13 +47,6 @@ class Told:
 
     case: Case
     answer: Answer
-
-    @property
-    def quotes(self) -> str:
-        """Give the answer with what it quotes, where that stands in its source."""
-        return " ".join(
-            [self.answer.text, *(c.quote for c in self.answer.citations if c.supported)]
-        )
 
     @property
     def cited(self) -> bool:
@@ -75,8 +64,10 @@ class Told:
             return {"near miss: says that it found nothing": self.answer.abstained}
         kind = "follow-up" if self.case.earlier else "question"
         return {
-            f"{kind}: quote or answer holds it": self.case.answered_by(self.quotes),
-            f"{kind}: short answer holds it": self.case.answered_by(self.answer.text),
+            f"{kind}: quote or answer holds it": holds_one(
+                all_text(self.answer), self.case.answers
+            ),
+            f"{kind}: short answer holds it": holds_one(self.answer.text, self.case.answers),
             f"{kind}: its page is cited": self.cited,
             f"{kind}: says that it found nothing": self.answer.abstained,
         }
