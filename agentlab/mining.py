@@ -7,7 +7,6 @@ al. 2024, "NV-Retriever": at most 95 % of the right text's score).
 """
 
 import base64
-import hashlib
 import json
 import re
 from collections import Counter
@@ -20,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from agentlab.asked import Asked
-from finetune.data.writing import to_jsonl, write_rows
-from finetune.run_folder import write
+from agentlab.kept import kept_beside
+from finetune.data.writing import write_rows
 from ingest.collection import Collection
 from ingest.documents import Chunk
 from ingest.reading import likeness
@@ -57,44 +56,21 @@ def mine(
     `rows_of` gives a question's rows, or the reason why it has none; `about` names all but the
     questions that decides them. What a killed run had done is kept beside `out` and gone on from.
     """
-    key = _hash(about, *(json.dumps(asdict(each), sort_keys=True) for each in asked))
-    kept = out.with_name(f".{out.name}.mined")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    lines = list(_kept(kept, key))
-    write(kept, "".join(map(to_jsonl, [{"key": key}, *lines])))
-    left_out: Counter[str] = Counter(line["why"] for line in lines if line["why"])
-    rows = sum(len(line["rows"]) for line in lines)
-    with kept.open("a", encoding="utf-8") as file:
-        for done, each in enumerate(asked[len(lines) :], start=len(lines) + 1):
+    questions = (json.dumps(asdict(each), sort_keys=True) for each in asked)
+    with kept_beside(out, about, *questions) as kept:
+        left_out: Counter[str] = Counter()
+        rows = 0
+        for line in kept.lines():
+            rows += len(line["rows"])
+            left_out.update([line["why"]] if line["why"] else [])
+        for done, each in enumerate(asked[kept.before :], start=kept.before + 1):
             found = rows_of(each)
             some, why = ([], found) if isinstance(found, str) else (found, "")
-            file.write(to_jsonl({"rows": some, "why": why}))
-            file.flush()
+            kept.add({"rows": some, "why": why})
             rows += len(some)
             left_out.update([why] if why else [])
             yield Mined(done, len(asked), rows, dict(left_out))
-    write_rows(out, (row for line in _kept(kept, key) for row in line["rows"]))
-    kept.unlink()
-
-
-def _kept(path: Path, key: str) -> Iterator[dict[str, Any]]:
-    """Read what was mined with this key, up to a line that a kill cut off."""
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8") as file:
-        for number, text in enumerate(file):
-            try:
-                line = json.loads(text)
-            except ValueError:
-                return
-            if number == 0 and line != {"key": key}:
-                return
-            if number:
-                yield line
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        write_rows(out, (row for line in kept.lines() for row in line["rows"]))
 
 
 class Miner:

@@ -60,28 +60,49 @@ def passages(
             help="Folder of a reader: write rows for its next sitting, on what misleads it.",
         ),
     ] = None,
+    count: Annotated[
+        int,
+        typer.Option("--count", min=1, metavar="N", help="Questions that --reader is tried with."),
+    ] = 3600,
     seed: Seed = 7,
     config: options.Config = None,
 ) -> None:
     """Write the rows that a reader is trained on.
 
     They are questions, passages, and where the answer is. Each question comes with the passage that
-    answers it and with a near one that does not.
+    answers it and with a near one that does not. The same command goes on with what a killed one
+    had read with --reader.
     """
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell
+    from agentlab.console import make_console
     from agentlab.library import load_reader, open_embedder
+    from agentlab.progress import Bar
     from agentlab.starter.passages import write_rows
 
-    write_rows(
-        questions,
-        open_embedder(settings, progress=tell),
-        out,
-        reader=load_reader(reader, settings, progress=tell) if reader else None,
-        seed=seed,
-        say=tell,
-    )
+    embedder = open_embedder(settings, progress=tell)
+    opened = load_reader(reader, settings, progress=tell) if reader else None
+    with Bar(make_console(stderr=True)) as bar:
+        write_rows(
+            questions,
+            embedder,
+            out,
+            reader=opened,
+            count=count,
+            about=_weights(reader) if reader else "",
+            seed=seed,
+            say=bar.line,
+            show=lambda done, total: bar.show("reading", done, total),
+        )
     sys.stdout.write(f"{out}\n")
+
+
+def _weights(reader: Path) -> str:
+    """Name a reader by its weights, which may be replaced in its folder."""
+    from finetune.reader_export import WEIGHTS
+    from finetune.run_folder import sha256
+
+    return sha256(reader / WEIGHTS)
 
 
 def routes(questions: Questions, out: File, *, seed: Seed = 7) -> None:
@@ -156,15 +177,30 @@ def conversations(
     """Write the starter model's training conversations.
 
     Questions on articles and invented handbooks are asked of real, calibrated collections, with
-    the prompts, the searches, the reader and the evidence that the agent uses at run time.
+    the prompts, the searches, the reader and the evidence that the agent uses at run time. The same
+    command goes on with what a killed one had written.
     """
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell
+    from agentlab.console import make_console
     from agentlab.library import load_reader, reader_folder
+    from agentlab.progress import Bar
     from agentlab.starter.build import build_examples
     from serve.models import resolve
 
     embedder = resolve(settings.embedder, cache=settings.models_folder, progress=tell)
-    reads = load_reader(reader or reader_folder(), settings, progress=tell)
-    build_examples(questions, embedder, out, reader=reads, count=count, seed=seed, say=tell)
+    folder = reader or reader_folder()
+    opened = load_reader(folder, settings, progress=tell)
+    with Bar(make_console(stderr=True)) as bar:
+        build_examples(
+            questions,
+            embedder,
+            out,
+            reader=opened,
+            count=count,
+            about=_weights(folder),
+            seed=seed,
+            say=bar.line,
+            show=lambda done, total: bar.show("writing", done, total),
+        )
     sys.stdout.write(f"{out}\n")

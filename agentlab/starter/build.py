@@ -4,14 +4,15 @@ import random
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from agentlab import prompts
+from agentlab.kept import kept_beside
 from agentlab.starter.conversations import (
     Fact,
     Library,
     leaning_turns,
-    to_jsonl,
     write_conversations,
 )
 from agentlab.starter.documents import document_items
@@ -25,6 +26,7 @@ from agentlab.starter.questions import (
 from agentlab.starter.scenes import training_scenes
 from agentlab.starter.talk import as_query
 from agentlab.starter.texts import Text, article_texts, collection_of
+from finetune.data.writing import write_rows
 from ingest.card import build_card
 from ingest.collection import Collection
 from ingest.embedding import Embedder
@@ -47,12 +49,16 @@ def build_examples(
     *,
     reader: Reader,
     count: int,
+    about: str = "",
     seed: int = 7,
     say: Callable[[str], None] = lambda _: None,
+    show: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Path:
     """Write `count` conversations to `out` as JSONL, whole or not at all.
 
-    `questions` is the folder of the question sets of `agentlab.starter.questions`.
+    `questions` is the folder of the question sets of `agentlab.starter.questions`. What a killed
+    run had written is kept beside `out`, under the reader's weights that `about` names, and gone on
+    from; `show` is told of each conversation.
     """
     rng = random.Random(seed)
     articles = [_some_questions(each, rng) for each in training_articles(questions)]
@@ -86,17 +92,19 @@ def build_examples(
         away = _web_texts(articles, asked, [*items, *scenes])
         web = collection_of(away, folder / "web", embedder, reader)
         say("writing")
-        rows = write_conversations(
-            libraries, web, _web_facts(asked), texts=away, count=count, seed=seed
-        )
-        temporary = out.with_suffix(".tmp")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            for number, row in enumerate(rows, start=1):
-                file.write(to_jsonl(row) + "\n")
-                if number % 200 == 0:
-                    say(f"{number} of {count}")
-        temporary.replace(out)
+        told = repr([(library.card, library.facts) for library in libraries])
+        with kept_beside(out, about, str(seed), told) as kept:
+            done = sum(line["row"] is not None for line in kept.lines())
+            rows = write_conversations(
+                libraries, web, _web_facts(asked), texts=away, seed=seed, first=kept.before
+            )
+            while done < count:
+                row = next(rows)
+                kept.add({"row": row})
+                done += row is not None
+                show(done, count)
+            whole = (line["row"] for line in kept.lines() if line["row"] is not None)
+            write_rows(out, islice(whole, count))
     return out
 
 

@@ -7,10 +7,10 @@ it could only teach to guess.
 """
 
 import datetime as dt
-import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from agentlab import prompts
@@ -203,20 +203,17 @@ def write_conversations(
     web_facts: Sequence[Fact],
     *,
     texts: Sequence[Text],
-    count: int,
     seed: int,
-) -> Iterator[Row]:
-    """Write `count` conversations; the same seed and collections give the same ones.
+    first: int = 0,
+) -> Iterator[Row | None]:
+    """Write one conversation after the other without end; None where one could only teach to guess.
 
-    A few rows are plain `texts`.
+    Each hangs on nothing but the seed, its number and the collections; the `first` is the number to
+    begin with. A few rows are plain `texts`.
     """
-    rng = random.Random(seed)
-    written = 0
-    while written < count:
-        row = _conversation(libraries, web, web_facts, texts, rng)
-        if row is not None:
-            written += 1
-            yield row
+    for number in count(first):
+        rng = random.Random(f"{seed} {number}")
+        yield _conversation(libraries, web, web_facts, texts, rng)
 
 
 def _conversation(
@@ -276,8 +273,3 @@ def _pronoun(fact: Fact) -> str | None:
             rest = fact.question[at + len(name) :]
             return fact.question[:at] + ("its" + rest[2:] if rest.startswith("'s") else "it" + rest)
     return None
-
-
-def to_jsonl(row: Row) -> str:
-    """Write a row as one line."""
-    return json.dumps(row, ensure_ascii=False)

@@ -15,8 +15,6 @@ from ingest.embedding import Embedder
 from ingest.reading import AnswerReader
 from ingest.sentences import sentence_spans
 
-_ASKED = 3600
-"""Questions that the reader is tried with."""
 _NEAREST = 5
 _SAME_SUBJECT = 0.15
 """What a passage of the question's own subject gains on its cosine."""
@@ -42,16 +40,21 @@ def hard_rows(
     asked: Sequence[Asked],
     reader: AnswerReader,
     embedder: Embedder,
-    rng: random.Random,
-) -> Iterator[Row]:
-    """Read the passages nearest to some of the questions; give those that mislead the reader.
+    *,
+    seed: int,
+    first: int = 0,
+) -> Iterator[list[Row]]:
+    """Read the passages nearest to each question; give those that mislead the reader.
 
     Beside them stand the right passages that it does not find or that come close to others, and
-    some of the rest.
+    some of the rest. A question's rows hang on nothing but itself and the seed; those before the
+    `first` are left out.
     """
     subjects = np.array([page.title for page in pages])
-    drawn = rng.sample(asked, min(_ASKED, len(asked)))
-    for each, span, cosines in compared(pages, drawn, embedder):
+    for number, (each, span, cosines) in enumerate(compared(pages, asked, embedder)):
+        if number < first:
+            continue
+        rng = random.Random(f"{seed} {number}")
         own = pages[each.passage]
         scores = cosines + _SAME_SUBJECT * (subjects == own.title)
         near = [pages[int(at)] for at in np.argsort(-scores)[: 2 * _NEAREST] if at != each.passage]
@@ -66,11 +69,13 @@ def hard_rows(
             key=lambda found: -found[0].odds,
         )
         tight = bool(misleading) and misleading[0][0].odds > right.odds - _TIGHT
+        rows = []
         if right.odds < _FOUND or tight or rng.random() < _EASY:
-            yield cut(each.question, own, span, rng, words=rng.randint(*_WORDS))
+            rows.append(cut(each.question, own, span, rng, words=rng.randint(*_WORDS)))
         for best, page in misleading[: 2 if tight else 1]:
             words = rng.randint(*_WORDS)
-            yield cut(each.question, page, None, rng, words=words, around=best.sentence)
+            rows.append(cut(each.question, page, None, rng, words=words, around=best.sentence))
+        yield rows
 
 
 def _read(

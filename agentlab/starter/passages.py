@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from agentlab.kept import kept_beside
 from agentlab.probing import worded
 from agentlab.starter.documents import document_items
 from agentlab.starter.handbooks import HandbookItem
@@ -55,28 +56,43 @@ def write_rows(
     out: Path,
     *,
     reader: AnswerReader | None = None,
+    count: int = 3600,
+    about: str = "",
     seed: int = 7,
     say: Callable[[str], None] = lambda _: None,
+    show: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> int:
     """Write the rows as JSONL, whole or not at all, and return how many there are.
 
-    With a `reader` they are for its next sitting.
+    With a `reader` they are for its next sitting, and it is tried with `count` questions, which
+    `show` is told of; what a killed run had read is kept beside `out`, under the reader's weights
+    that `about` names, and gone on from.
     """
     rng = random.Random(seed)
-    kept = {article.title for article in calibration_articles(questions)}
-    articles = [each for each in training_articles(questions) if each.title not in kept]
+    unseen = {article.title for article in calibration_articles(questions)}
+    articles = [each for each in training_articles(questions) if each.title not in unseen]
     pages, asked = _of_articles(articles + load_papers(questions))
     _add_web(training_web_questions(questions), pages, asked)
     rows = list(item_rows(_items(seed, again=reader is not None), rng))
     say(f"embedding {len(pages)} passages and the questions on them")
-    if reader:
-        rows += hard_rows(pages, asked, reader, embedder, rng)
-    else:
+    if not reader:
         rows += [*_of_today(pages, rng), *_with_neighbours(pages, asked, embedder, rng)]
-    rng.shuffle(rows)
+        return _write(out, [row.to_json() for row in rows], rng)
+    tried = random.Random(seed).sample(asked, min(count, len(asked)))
+    with kept_beside(out, about, str(seed), repr(tried)) as kept:
+        found = hard_rows(pages, tried, reader, embedder, seed=seed, first=kept.before)
+        for done, some in enumerate(found, start=kept.before + 1):
+            kept.add({"rows": [row.to_json() for row in some]})
+            show(done, len(tried))
+        hard = [row for line in kept.lines() for row in line["rows"]]
+        return _write(out, [*(row.to_json() for row in rows), *hard], rng)
+
+
+def _write(out: Path, lines: Sequence[str], rng: random.Random) -> int:
+    shuffled = rng.sample(lines, len(lines))
     out.parent.mkdir(parents=True, exist_ok=True)
-    write(out, "".join(f"{row.to_json()}\n" for row in rows))
-    return len(rows)
+    write(out, "".join(f"{line}\n" for line in shuffled))
+    return len(lines)
 
 
 def _items(seed: int, *, again: bool) -> list[HandbookItem]:

@@ -143,7 +143,7 @@ def test_a_mining_that_is_killed_goes_on_and_gives_the_same_rows(
     events = list(mine(asked, miner.searches, whole, about="a"))
     assert events[-1] == Mined(3, 3, 4, {MISSING: 1})
     next(mine(asked, miner.searches, killed, about="a"))
-    kept = tmp_path / ".killed.jsonl.mined"
+    kept = tmp_path / ".killed.jsonl.kept"
     with kept.open("a") as file:
         file.write('{"rows": [{"que')
     searched: list[Asked] = []

@@ -1,7 +1,6 @@
 """What the reader is trained on, and what its odds are worth."""
 
 import json
-import random
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -68,7 +67,7 @@ BEGUN = Asked("When was Lenn Castle begun?", ("1241",), "It was begun in 1241 by
 
 def hard(reader: Drawn) -> list[tuple[str, bool]]:
     """The passages of the rows for one question, and whether each has its answer marked."""
-    rows = hard_rows(PAGES, [BEGUN], reader, WordCounts(), random.Random(3))  # type: ignore[arg-type]
+    (rows,) = hard_rows(PAGES, [BEGUN], reader, WordCounts(), seed=3)  # type: ignore[arg-type]
     return [(row.passage, row.answer is not None) for row in rows]
 
 
@@ -87,12 +86,12 @@ def test_a_passage_with_the_words_of_the_answer_is_none_without_it() -> None:
 def test_a_long_passage_is_cut_around_what_misleads() -> None:
     filler = " ".join(f"Stone number {n} is grey and lies in the yard." for n in range(60))
     pages = [PAGES[0], Page("Lenn Castle", f"{filler} The gate was rebuilt. {filler}")]
-    rows = hard_rows(
+    (rows,) = hard_rows(
         pages,
         [BEGUN],
         Drawn(begun=2.0, rebuilt=1.0),
-        WordCounts(),
-        random.Random(3),  # type: ignore[arg-type]
+        WordCounts(),  # type: ignore[arg-type]
+        seed=3,
     )
     misleading = next(row for row in rows if row.answer is None)
     assert "The gate was rebuilt." in misleading.passage
@@ -117,6 +116,32 @@ def test_rows_hold_their_answer_or_none_and_nothing_held_out(
     assert len(long) < 0.001 * count
     unseen = held_out_articles(shared_questions) + calibration_articles(shared_questions)
     assert not {row["title"] for row in rows} & {article.title for article in unseen}
+
+
+@pytest.mark.slow
+def test_rows_that_a_kill_cut_off_are_gone_on_with(shared_questions: Path, tmp_path: Path) -> None:
+    def write(name: str, *, killed_at: int = 0) -> list[int]:
+        """Write rows, and tell which questions were read for it."""
+        read: list[int] = []
+
+        def show(done: int, _: int) -> None:
+            read.append(done)
+            if done == killed_at:
+                raise KeyboardInterrupt
+
+        embedder: Any = WordCounts()
+        reader: Any = Drawn(the=2.0)
+        out = tmp_path / name
+        write_rows(shared_questions, embedder, out, reader=reader, count=12, show=show)
+        return read
+
+    with pytest.raises(KeyboardInterrupt):
+        write("killed.jsonl", killed_at=5)
+    assert not (tmp_path / "killed.jsonl").exists()
+    assert write("killed.jsonl")[0] == 6
+    assert write("whole.jsonl")[0] == 1
+    whole, killed = (tmp_path / name for name in ("whole.jsonl", "killed.jsonl"))
+    assert killed.read_bytes() == whole.read_bytes()
 
 
 def test_few_answerable_questions_count_as_weak_and_most_missing_ones_do() -> None:
