@@ -48,54 +48,61 @@ types: $(VENV)/.installed-dev ## mypy
 contracts: $(VENV)/.installed-dev ## Who may import whom
 	$(BIN)/lint-imports
 
-starter: $(VENV)/.installed-dev ## Make the starter again, resumably, and print its table: QUESTIONS=folder of the question sets
-	@test -d '$(QUESTIONS)' || { echo 'make starter QUESTIONS=folder of the question sets'; exit 2; }
-	@$(MAKE) --no-print-directory runs/adapter/metrics.json
-	cp runs/reader/reader.safetensors runs/reader/reader_config.json agentlab/starter/reader/
-	cp $(addprefix runs/adapter/,$(ADAPTER_FILES)) agentlab/starter/adapter/
-	@$(MAKE) --no-print-directory runs/router/metrics.json
-	cp runs/router/router.safetensors runs/router/router_config.json agentlab/starter/router/
-	@$(MAKE) --no-print-directory runs/intents/metrics.json
-	cp runs/intents/router.safetensors runs/intents/router_config.json agentlab/starter/intents/
-	$(BIN)/agentlab evaluate starter --questions $(QUESTIONS) --out runs/evaluation.jsonl
+# A trial shows in half an hour that all steps run. What it makes is worth nothing, and lies where the
+# shipped weights lay: try in a clone, or get those back with git checkout agentlab/starter.
+MADE := $(if $(TRIAL),runs/trial,runs)
+FEW := $(if $(TRIAL),--count 40)
+SHORT := $(if $(TRIAL),--set max_steps=5)
+QUICK := $(if $(TRIAL),--quick)
 
-runs/passages.jsonl:
+starter: $(VENV)/.installed-dev ## Make the starter again, resumably, and print its table: QUESTIONS=folder [TRIAL=1: all steps in small]
+	@test -d '$(QUESTIONS)' || { echo 'make starter QUESTIONS=folder of the question sets'; exit 2; }
+	@$(MAKE) --no-print-directory $(MADE)/adapter/metrics.json
+	cp $(MADE)/reader/reader.safetensors $(MADE)/reader/reader_config.json agentlab/starter/reader/
+	cp $(addprefix $(MADE)/adapter/,$(ADAPTER_FILES)) agentlab/starter/adapter/
+	@$(MAKE) --no-print-directory $(MADE)/router/metrics.json
+	cp $(MADE)/router/router.safetensors $(MADE)/router/router_config.json agentlab/starter/router/
+	@$(MAKE) --no-print-directory $(MADE)/intents/metrics.json
+	cp $(MADE)/intents/router.safetensors $(MADE)/intents/router_config.json agentlab/starter/intents/
+	$(BIN)/agentlab evaluate starter --questions $(QUESTIONS) --out $(MADE)/evaluation.jsonl $(QUICK)
+
+$(MADE)/passages.jsonl:
 	$(BIN)/agentlab finetune passages --questions $(QUESTIONS) --out $@
 
-runs/first-reader/reader.safetensors: runs/passages.jsonl
-	$(BIN)/agentlab finetune reader --data $< --out runs/first-reader --resume
+$(MADE)/first-reader/reader.safetensors: $(MADE)/passages.jsonl
+	$(BIN)/agentlab finetune reader --data $< --out $(MADE)/first-reader --resume $(SHORT)
 
-runs/hard-passages.jsonl: runs/first-reader/reader.safetensors
-	$(BIN)/agentlab finetune passages --questions $(QUESTIONS) --reader runs/first-reader --out $@
+$(MADE)/hard-passages.jsonl: $(MADE)/first-reader/reader.safetensors
+	$(BIN)/agentlab finetune passages --questions $(QUESTIONS) --reader $(MADE)/first-reader --out $@ $(FEW)
 
-runs/reader/reader.safetensors: runs/hard-passages.jsonl
-	$(BIN)/agentlab finetune reader --data $< --out runs/reader --set reader=runs/first-reader \
-	  --set blend=0.75 --set learning_rate=8e-5 --set 'crop_words=[50,140]' --resume
+$(MADE)/reader/reader.safetensors: $(MADE)/hard-passages.jsonl
+	$(BIN)/agentlab finetune reader --data $< --out $(MADE)/reader --set reader=$(MADE)/first-reader \
+	  --set blend=0.75 --set learning_rate=8e-5 --set 'crop_words=[50,140]' --resume $(SHORT)
 
 # A stamp of its own: the weights are there before they are calibrated.
-runs/reader/.calibrated: runs/reader/reader.safetensors
-	$(BIN)/agentlab finetune calibrate --questions $(QUESTIONS) --reader runs/reader
+$(MADE)/reader/.calibrated: $(MADE)/reader/reader.safetensors
+	$(BIN)/agentlab finetune calibrate --questions $(QUESTIONS) --reader $(MADE)/reader
 	@touch $@
 
-runs/starter.jsonl: runs/reader/.calibrated
-	$(BIN)/agentlab finetune conversations --questions $(QUESTIONS) --reader runs/reader --out $@
+$(MADE)/starter.jsonl: $(MADE)/reader/.calibrated
+	$(BIN)/agentlab finetune conversations --questions $(QUESTIONS) --reader $(MADE)/reader --out $@ $(FEW)
 
 # The last file that a run writes: the others are there when it is.
-runs/adapter/metrics.json: runs/starter.jsonl
+$(MADE)/adapter/metrics.json: $(MADE)/starter.jsonl
 	$(BIN)/agentlab finetune sft --recipe starter --data $< --model HuggingFaceTB/SmolLM2-135M-Instruct \
-	  --out runs/adapter --set chat_template=agentlab/chat_template.jinja --resume
+	  --out $(MADE)/adapter --set chat_template=agentlab/chat_template.jinja --resume $(SHORT)
 
-runs/routes.jsonl:
+$(MADE)/routes.jsonl:
 	$(BIN)/agentlab finetune routes --questions $(QUESTIONS) --out $@
 
-runs/router/metrics.json: runs/routes.jsonl
-	$(BIN)/agentlab finetune router --data $< --out runs/router --resume
+$(MADE)/router/metrics.json: $(MADE)/routes.jsonl
+	$(BIN)/agentlab finetune router --data $< --out $(MADE)/router --resume $(SHORT)
 
-runs/intents.jsonl:
+$(MADE)/intents.jsonl:
 	$(BIN)/agentlab finetune intents --out $@
 
-runs/intents/metrics.json: runs/intents.jsonl
-	$(BIN)/agentlab finetune router --recipe intents --data $< --out runs/intents --resume
+$(MADE)/intents/metrics.json: $(MADE)/intents.jsonl
+	$(BIN)/agentlab finetune router --recipe intents --data $< --out $(MADE)/intents --resume $(SHORT)
 
 adapter: $(VENV)/.installed-dev ## Tune a bigger base for the same work, on a GPU: MODEL=name QUESTIONS=folder
 	@test -n '$(MODEL)' -a -d '$(QUESTIONS)' || { echo 'make adapter MODEL=name QUESTIONS=folder of the question sets'; exit 2; }

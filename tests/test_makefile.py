@@ -17,9 +17,9 @@ pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="no make")
 def made(tmp_path: Path) -> Callable[..., list[str]]:
     """A function that tells the commands of a target where these files are there, in this order."""
 
-    def tell(target: str, *there: str) -> list[str]:
+    def tell(target: str, *there: str, trial: str = "") -> list[str]:
         shutil.copy(ROOT / "Makefile", tmp_path)
-        (tmp_path / "qa").mkdir()
+        (tmp_path / "qa").mkdir(exist_ok=True)
         installed = (".venv/bin/python", "pyproject.toml", ".venv/.installed")
         for age, name in enumerate((*installed, ".venv/.installed-dev", *there)):
             path = tmp_path / name
@@ -29,7 +29,7 @@ def made(tmp_path: Path) -> Callable[..., list[str]]:
         # Called from another make, its flags would be taken over.
         outside = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
         done = subprocess.run(
-            ["make", "-n", target, "QUESTIONS=qa", "MODEL=some/model"],
+            ["make", "-n", target, "QUESTIONS=qa", "MODEL=some/model", f"TRIAL={trial}"],
             cwd=tmp_path, env=outside, capture_output=True, text=True, check=True,
         )  # fmt: skip
         return done.stdout.replace("\\\n", " ").splitlines()
@@ -58,6 +58,19 @@ def test_the_starter_is_made_from_the_question_sets_alone(made: Callable[..., li
         "finetune router",
         "evaluate starter",
     ]
+
+
+def test_a_trial_takes_the_same_steps_in_small_and_in_a_folder_of_its_own(
+    made: Callable[..., list[str]],
+) -> None:
+    small, whole = made("starter", trial="1"), made("starter")
+    assert steps(small) == steps(whole)
+    trained = [line for line in small if "--resume" in line]
+    assert len(trained) == 5
+    assert all("--set max_steps=" in line for line in trained)
+    assert "--quick" in small[-1]
+    assert all("runs/trial/" in line for line in small if "runs/" in line)
+    assert not [line for line in whole if "trial" in line or "max_steps" in line]
 
 
 def test_a_reader_that_was_not_calibrated_is_before_anything_is_written_with_it(
