@@ -175,6 +175,7 @@ class Agent(Parts):
                     only_leaning=self.settings.shows_only_leaning,
                     choice=self.settings.quote_choice,
                     reader_abstains=self.settings.reader_abstains,
+                    reader_answers=self.settings.reader_answers,
                     guided=self.settings.guided,
                     engine=model.engine,
                 ),

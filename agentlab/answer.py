@@ -14,9 +14,10 @@ class Source:
 
     `text` is the whole passage; `shown` the part the model saw, with its marks, and `sentences` the
     sentences of that part without marks; `best` is the one of them that answers best of all shown,
-    else None; `score` is how likely the passage is to answer, 0..1, where a reader told. `location`
-    is the file's path or the page's address. `page_label` is what the page calls itself where that
-    is not its number. `recorded` is the date of a recorded web result.
+    else None, and `likely` the words of it in which a reader found the answer; `score` is how
+    likely the passage is to answer, 0..1, where a reader told. `location` is the file's path or the
+    page's address. `page_label` is what the page calls itself where that is not its number.
+    `recorded` is the date of a recorded web result.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Source:
     recorded: str | None = None
     sentences: tuple[str, ...] = ()
     best: str | None = None
+    likely: str | None = None
     score: float | None = None
     page_label: str = ""
 

@@ -70,6 +70,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         only_leaning: bool = False,
         choice: quotes.Choice = "shown",
         reader_abstains: bool = False,
+        reader_answers: bool = False,
         guided: bool = True,
         engine: str = "own",
     ) -> None:
@@ -78,6 +79,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         self._trace = trace
         self._choice = choice
         self._reader_abstains = reader_abstains
+        self._reader_answers = reader_answers
         self._guided = guided
         self._engine = engine
         self._schemas = [dict(schema) for schema in schemas]
@@ -89,7 +91,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         """Get a message that either calls tools rightly or answers."""
         trace = self._trace
         asked = self._request(request)
-        if known := self._known():  # which costs neither a step more nor time
+        if known := self._known(request.model):  # which costs neither a step more nor time
             return known
         if len(trace.steps) >= trace.max_steps:
             return self._last_answer(request, handler, "steps")
@@ -113,11 +115,12 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
             return self._last_answer(request, handler, None, retries=0)
         return self._spoken(message)
 
-    def _known(self) -> AIMessage | None:
+    def _known(self, model: BaseChatModel) -> AIMessage | None:
         """Give the message that needs no model: a call or reply that is known, or a result's words.
 
         What is asked of a whole document is told as it comes. A list is for a model of whom the
-        reader decides what is told; others put it in words of their own.
+        reader decides what is told; others put it in words of their own. Where the reader answers,
+        too, what it found is the answer.
         """
         trace = self._trace
         if not trace.steps:
@@ -130,6 +133,9 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         told += [LISTS] if self._reader_abstains else []
         if last.tool in told and not last.error:
             return self._spoken(AIMessage(last.observation))
+        if self._reader_answers and self._guided and takes_guidance(model, self._engine):
+            found = quotes.read_answer(last)
+            return self._spoken(AIMessage(found)) if found else None
         return None
 
     def _request(self, request: ModelRequest[Any], *, last: bool = False) -> ModelRequest[Any]:

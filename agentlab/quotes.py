@@ -49,6 +49,14 @@ def allowed(steps: Sequence[Step], choice: Choice) -> tuple[Quote, ...]:
     return tuple(dict.fromkeys(shown))
 
 
+def read_answer(step: Step) -> str | None:
+    """Write what the reader found in a search: the best sentence, and the answer's words in it."""
+    for each in step.sources:
+        if each.best and each.likely and _can_be_quoted(Quote(each.best, each.number)):
+            return cited_answer(each.best, each.likely, each.number)
+    return None
+
+
 def settle(raw: str, sources: Sequence[Source], *, choice: Choice = "shown") -> str:
     """Put right the quotes of a final message that do not stand in the sources they name.
 

@@ -147,6 +147,12 @@ class Settings(BaseModel):
         description="What a quote may be: the reader's `best` sentence, any `shown` one, or "
         "`free`; `auto` is `best` for the starter model, else `shown`.",
     )
+    short_answer: Literal["auto", "reader", "model"] = Field(
+        "auto",
+        description="Who writes the short answer: the `reader`, where quotes are its best sentence "
+        "and the model is on our own engines, or the `model`; `auto` is `reader` for the starter "
+        "model, else `model`.",
+    )
     abstain: Literal["auto", "reader", "model"] = Field(
         "auto",
         description="Who decides that no passage answers: a model on our own engines then writes "
@@ -213,6 +219,14 @@ class Settings(BaseModel):
         if self.quotes == "auto":
             return "best" if self.model == "starter" else "shown"
         return self.quotes
+
+    @property
+    def reader_answers(self) -> bool:
+        """Tell whether what the reader found is the answer."""
+        chosen = self.short_answer == "reader" or (
+            self.short_answer == "auto" and self.model == "starter"
+        )
+        return chosen and self.reader and self.quote_choice == "best"
 
     @property
     def reader_abstains(self) -> bool:

@@ -81,7 +81,8 @@ class MarkedPassage:
     """A window of whole sentences of a passage, with marks before the best ones.
 
     `index` is the passage's place among those given; `score` how likely it answers, 0..1, where a
-    reader told; `best_sentence` is set where the best sentence of all stands in this window.
+    reader told; `best_sentence` is set where the best sentence of all stands in this window, and
+    `likely` beside it where a reader found the answer there and the evidence is not weak.
     """
 
     start: int
@@ -92,20 +93,21 @@ class MarkedPassage:
     best_sentence: str | None = None
     index: int = 0
     score: float | None = None
+    likely: str | None = None
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The passages to show, the best first, and how strong their evidence is.
-
-    `likely` is the answer that a reader finds in the first passage; None where the evidence is weak
-    or nobody read.
-    """
+    """The passages to show, the best first, and how strong their evidence is."""
 
     strength: ReadingStrength
     score: float
     passages: tuple[MarkedPassage, ...]
-    likely: str | None = None
+
+    @property
+    def likely(self) -> str | None:
+        """Give the answer that a reader found; None where the evidence is weak or nobody read."""
+        return next((each.likely for each in self.passages if each.likely), None)
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,9 @@ def mark(
         return Reading(_grade(top, _FAIR, _STRONG), round(top, 3), marked)
     sure = reader.calibration.probability(top)
     strength = _grade(sure, reader.calibration.fair, reader.calibration.strong)
-    likely = None if strength == "weak" else _likely(read[0])
-    return Reading(strength, round(sure, 3), marked, likely)
+    if strength != "weak":
+        marked = (replace(marked[0], likely=_likely(read[0])), *marked[1:])
+    return Reading(strength, round(sure, 3), marked)
 
 
 def best_score(

@@ -24,7 +24,9 @@ _FILES = (
     "lodging", "memos", "reports", "school", "shops", "software", "staff", "town", "travel_costs",
     "workshop", "comparisons", "faqs", "papers", "sheets", "attributes", "wordings",
     "measures", "pages", "circulars", "datasheets", "help_pages", "records", "studies", "terms",
-    "textbooks", "annual_reports", "guidebooks", "guidelines", "proposals",
+    "textbooks", "annual_reports", "guidebooks", "guidelines", "proposals", "statistics",
+    "manuals", "statutes", "histories", "transcripts", "life_sciences", "user_guides", "preprints",
+    "arguments", "front_matter", "glossaries", "question_lists", "situations", "wide_tables",
 )  # fmt: skip
 
 
