@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
-from scripted import ScriptedWeb, call, small_library
+from scripted import ScriptedModel, ScriptedWeb, call, small_library
 
 from agentlab.agent import Agent
 from agentlab.local_chat import LocalChatModel, as_openai
@@ -195,6 +195,63 @@ class DoubtfulReader:
     def read(self, question: str, titles: Any, passages: Any, sentences: Any) -> list[Reply]:
         del question, titles, passages
         return [Reply((-90.0,) * len(each), ((0, 0),) * len(each)) for each in sentences]
+
+
+class FindingReader:
+    """A reader that finds the answer in the words "140 euros"."""
+
+    calibration = Calibrated()
+
+    def read(self, question: str, titles: Any, passages: Any, sentences: Any) -> list[Reply]:
+        del question, titles
+        return [
+            Reply(
+                tuple(9.0 if "140 euros" in text[a:b] else -9.0 for a, b in spans),
+                tuple(self._answer(text, span) for span in spans),
+            )
+            for text, spans in zip(passages, sentences, strict=True)
+        ]
+
+    @staticmethod
+    def _answer(text: str, span: tuple[int, int]) -> tuple[int, int]:
+        at = text.find("140 euros", *span)
+        return (at, at + len("140 euros")) if at >= 0 else span
+
+
+def answered(tmp_path: Path, chat: Any, **values: Any) -> tuple[str, bool]:
+    """Ask what the reader finds; give the short answer, and whether it is cited rightly."""
+    library = small_library()
+    library.reader = FindingReader()
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", **values)
+    with Agent(settings, chat=chat, collection=library, provider=ScriptedWeb()) as agent:
+        answer = agent.ask("What may a hotel night cost?")
+    return answer.text, bool(answer.citations) and answer.supported
+
+
+LONG = HOTEL.replace("Answer: ", "Answer: At most ")
+
+
+def test_what_the_reader_found_is_the_answer_and_the_model_writes_none(tmp_path: Path) -> None:
+    typist = Typist(CALL)
+    assert answered(tmp_path, LocalChatModel(generator=typist)) == ("140 euros [1]", True)
+    assert len(typist.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "values", [{"short_answer": "model"}, {"quotes": "shown"}, {"guided": False}]
+)
+def test_the_model_writes_the_short_answer_where_the_settings_say_so(
+    tmp_path: Path, values: dict[str, Any]
+) -> None:
+    typist = Typist(CALL, LONG)
+    text, cited = answered(tmp_path, LocalChatModel(generator=typist), **values)
+    assert text.startswith("At most")
+    assert cited
+
+
+def test_a_model_of_somebody_elses_endpoint_writes_its_own_answer(tmp_path: Path) -> None:
+    text, _ = answered(tmp_path, ScriptedModel(lines=[call("hotel"), LONG]))
+    assert text.startswith("At most")
 
 
 def test_leaving_the_stream_closes_the_generator() -> None:
