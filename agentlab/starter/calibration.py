@@ -29,7 +29,7 @@ from ingest.sentences import one_line
 
 _QUESTIONS_AN_ARTICLE = 60
 _PASSAGES = 6
-_FALSELY_WEAK, _NOT_STRONG = 0.07, 0.25
+_FALSELY_WEAK, _NOT_STRONG = 0.05, 0.25
 _NEWTON_STEPS = 50
 # Keeps the curve finite where no odds of the one kind lie among those of the other.
 _RIDGE = 1e-4
@@ -103,7 +103,7 @@ def fit(answered: np.ndarray, missing: np.ndarray) -> Calibrated:
     """Fit probabilities to the best odds where an answer is there, and where it is missing.
 
     Logistic regression by Newton's method (Hastie et al. 2009, section 4.4.1), both sides weighed
-    alike; `fair` lies where 7 % of the answerable questions fall below, `strong` where 25 % do.
+    alike; `fair` lies where 5 % of the answerable questions fall below, `strong` where 25 % do.
     """
     odds = np.concatenate([answered, missing])
     truth = np.repeat([1.0, 0.0], [len(answered), len(missing)])

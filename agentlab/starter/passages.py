@@ -40,10 +40,10 @@ LONGEST_PASSAGE = 120
 _DOCUMENT_ITEMS = 3000
 _TABLES = 900
 _LIVE = 800
-_SCENES = 3
-"""Times that each scene is asked: there are few of them, and each has a shape of its own."""
 _AGAIN = 6
-"""Of how many invented documents and tables a reader's next sitting has one again."""
+_SCENES_AGAIN = 3
+"""Of how many invented documents and tables, and of how many questions on scenes, a reader's next
+sitting has one again. With all scenes it forgot how people type into a search engine."""
 _HIDDEN = 0.3
 _AFTER_ANOTHER = 0.15
 _FOREIGN = 0.3
@@ -73,7 +73,7 @@ def write_rows(
     articles = [each for each in training_articles(questions) if each.title not in unseen]
     pages, asked = _of_articles(articles + load_papers(questions))
     _add_web(training_web_questions(questions), pages, asked)
-    rows = list(item_rows(_items(seed, again=reader is not None), rng))
+    rows = list(item_rows(_items(seed, rng, again=reader is not None), rng))
     say(f"embedding {len(pages)} passages and the questions on them")
     if not reader:
         rows += [*_of_today(pages, rng), *_with_neighbours(pages, asked, embedder, rng)]
@@ -95,15 +95,15 @@ def _write(out: Path, lines: Sequence[str], rng: random.Random) -> int:
     return len(lines)
 
 
-def _items(seed: int, *, again: bool) -> list[HandbookItem]:
+def _items(seed: int, rng: random.Random, *, again: bool) -> list[HandbookItem]:
     """List the invented documents and the scenes; a later sitting has fewer of what it knows."""
-    documents, tables, times = (_DOCUMENT_ITEMS, _TABLES, _SCENES)
-    if again:
-        documents, tables, times = documents // _AGAIN, tables // _AGAIN, 1
+    scenes = training_scenes()
+    if not again:
+        return [*document_items(seed, _DOCUMENT_ITEMS), *table_items(seed, _TABLES), *scenes]
     return [
-        *document_items(seed, documents),
-        *table_items(seed, tables),
-        *times * training_scenes(),
+        *document_items(seed, _DOCUMENT_ITEMS // _AGAIN),
+        *table_items(seed, _TABLES // _AGAIN),
+        *rng.sample(scenes, len(scenes) // _SCENES_AGAIN),
     ]
 
 

@@ -25,7 +25,8 @@ from finetune.run_folder import write
 
 _QUESTIONS_AN_ARTICLE = 80
 _ITEMS, _TIMELY, _LIVE, _TALK = 2500, 1200, 5000, 4000
-_SCENES = 2
+_SCENES = 3000
+"""Questions on scenes; with all of them the other kinds would be few beside them."""
 _INTENTS, _LIBRARY = 6000, 4
 """Times that each line on the library is typed: there are few of them."""
 _AFTER_ANOTHER = 0.2
@@ -48,7 +49,7 @@ def write_routes(questions: Path, out: Path, *, seed: int = 7) -> int:
     items = document_items(seed, _ITEMS)
     asked = [*facts, *(each.question for each in items)]
     rows = [(text, ASK) for text in facts]
-    rows += _of_items([*items, *_SCENES * training_scenes()], rng)
+    rows += _of_items([*items, *rng.sample(training_scenes(), _SCENES)], rng)
     rows += [(timely(each.question, rng), ASK) for each in items[:_TIMELY]]
     titles = [article.title for article in articles] + [each.title for each in items]
     rows += [(live_question(rng, titles).text, LIVE) for _ in range(_LIVE)]
