@@ -9,24 +9,29 @@ import re
 from ingest.raised import without_mark
 
 _NUMBER = re.compile(
-    r"[$€£]?(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|"
+    r"(?:[A-Z]{0,2}[$€£])?(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|"
     r"forty|fifty|sixty|ninety|half|a quarter)\b)",
     re.IGNORECASE,
 )
 _LIMIT = re.compile(
-    r"(?:\b(?:within|after|before|below|under|beneath|above|over|beyond|about|around|roughly|nearly|"
+    r"(?:\b(?:within|after|before|below|under|beneath|above|over(?! until)|beyond|about|around|"
+    r"roughly|nearly|"
     r"almost|approximately|until|since|by|every|only|up to|at (?:least|most)|"
     r"(?:no |not )?(?:more|less|fewer|later|earlier) than)\s+)+$",
     re.IGNORECASE,
 )
 _REST_OF_NUMBER = re.compile(r"(?:[.,:]\d+)+(?:\s?%)?|\s?%")
 _START_OF_NUMBER = re.compile(r"\d[\d.,:]*[.,:]$")
+_DOLLARS_OF = re.compile(r"\b(?:US|AU?|CA?|HK|NZ)$")
+_CLOSING = re.compile(r"[^()]{0,40}\)")
+_INITIALS = re.compile(r"\b[A-Z]\.[A-Z]$")
 
 
 def whole_span(text: str, sentence: tuple[int, int], span: tuple[int, int]) -> tuple[int, int]:
     """Widen a span, within its sentence, to whole numbers and the limit that stands before one.
 
-    A footnote's mark at its end is left out.
+    A bracket is closed or left out, initials keep their last point; a footnote's mark at its end is
+    left out.
     """
     start, end = span
     if text[start:end][-1:].isdigit():
@@ -35,7 +40,25 @@ def whole_span(text: str, sentence: tuple[int, int], span: tuple[int, int]) -> t
     if text[start:end][:1].isdigit():
         cut = _START_OF_NUMBER.search(text[sentence[0] : start])
         start = sentence[0] + cut.start() if cut else start
+    if text.startswith("$", start):
+        country = _DOLLARS_OF.search(text[sentence[0] : start])
+        start = sentence[0] + country.start() if country else start
     if _NUMBER.match(text, start):
         limit = _LIMIT.search(text[sentence[0] : start])
         start = sentence[0] + limit.start() if limit else start
+    end = _closed(text, start, end, sentence[1])
+    if _INITIALS.search(text, start, end) and text.startswith(".", end, sentence[1]):
+        end += 1
     return start, start + len(without_mark(text[start:end]))
+
+
+def _closed(text: str, start: int, end: int, last: int) -> int:
+    """Move a span's end to where the bracket that it opens closes, else before that bracket."""
+    opened = text.rfind("(", start, end)
+    if opened < 0 or ")" in text[opened:end]:
+        return end
+    closing = _CLOSING.match(text, end, last)
+    if closing:
+        return closing.end()
+    before = len(text[start:opened].rstrip())
+    return start + before if before else end

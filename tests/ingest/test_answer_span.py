@@ -19,6 +19,16 @@ from ingest.answer_span import whole_span
         ("Lunch is at noon.", "noon", "noon"),
         ("Pay only the porter.", "the porter", "the porter"),
         ("In 1950, 30 ships sailed.", "1950", "1950"),
+        ("It raised more than US$30 million.", "$30 million", "more than US$30 million"),
+        ("Five days are carried over until 31 March.", "31 March", "until 31 March"),
+        (
+            "It takes 60 seconds (one minute) a time.",
+            "60 seconds (one minute",
+            "60 seconds (one minute)",
+        ),
+        ("An internship (PGI, in short", "internship (PGI", "internship"),
+        ("(PGI, in short", "(PGI", "(PGI"),
+        ("The U.S. has fifty.", "U.S", "U.S."),
     ],
 )
 def test_a_number_is_whole_and_keeps_its_limit(text: str, found: str, whole: str) -> None:
