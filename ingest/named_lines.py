@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ingest.tables import label_named, row_named_at
 from ingest.words import content_words
+from ingest.years import of_another_year
 
 Span = tuple[int, int]
 
@@ -51,11 +52,12 @@ def named_lines(
 
 
 def _lines(question: str, text: str, spans: Sequence[Span]) -> Iterator[_Line]:
-    """Read the sentences; one that is a question, as an FAQ has them, holds nothing."""
+    """Read the sentences; a question, as an FAQ has them, and one on another year hold nothing."""
     asked = content_words(question)
     for span in spans:
         sentence = text[slice(*span)]
-        held = set() if sentence.rstrip().endswith("?") else content_words(sentence) & asked
+        silent = sentence.rstrip().endswith("?") or of_another_year(question, sentence)
+        held = set() if silent else content_words(sentence) & asked
         yield _Line(label_named(question, text, span), held)
 
 

@@ -19,6 +19,7 @@ from ingest.reader import Calibrated, Reply
 from ingest.sentences import one_line, sentence_spans
 from ingest.tables import asked_cell, leaves_cell
 from ingest.words import content_words
+from ingest.years import of_another_year
 
 ReadingStrength = Literal["weak", "fair", "strong"]
 BEST, NEXT = "»", "›"
@@ -28,6 +29,8 @@ _ASKED = 2.0
 _NAMED = 8.0
 """The log-odds that a table's row gains whose first cell and one column a question names, and a
 line whose whole label it names."""
+_ANOTHER_YEAR = 40.0
+"""The log-odds that a sentence on another year than those asked of loses."""
 
 
 class Encoder(Protocol):
@@ -246,8 +249,25 @@ def _replies(
     ]
     asked = [[*found, *filter(None, own)] for found, own in zip(spans, cells, strict=True)]
     replies = reader.read(question, headers, texts, asked)
+    gains = _gains(question, texts, spans, cells)
+    return [_in_cells(*each) for each in zip(replies, texts, spans, cells, gains, strict=True)]
+
+
+def _gains(
+    question: str,
+    texts: Sequence[str],
+    spans: Sequence[Sequence[tuple[int, int]]],
+    cells: Sequence[Sequence[tuple[int, int] | None]],
+) -> list[list[float]]:
+    """Give the log-odds that each sentence gains or loses by what it names."""
     named = named_lines(question, texts, spans, cells)
-    return [_in_cells(*each) for each in zip(replies, texts, spans, cells, named, strict=True)]
+    return [
+        [
+            _NAMED * asked - _ANOTHER_YEAR * of_another_year(question, text[slice(*span)])
+            for span, asked in zip(found, own, strict=True)
+        ]
+        for text, found, own in zip(texts, spans, named, strict=True)
+    ]
 
 
 def _in_cells(
@@ -255,7 +275,7 @@ def _in_cells(
     text: str,
     spans: Sequence[tuple[int, int]],
     cells: Sequence[tuple[int, int] | None],
-    named: Sequence[bool],
+    gains: Sequence[float],
 ) -> Reply:
     """Put the answers within cells, which come last, in the place of those that leave a cell."""
     last = iter(reply.answers[len(spans) :])
@@ -264,8 +284,8 @@ def _in_cells(
         within if cell and within and leaves_cell(text, span, cell, answer) else answer
         for answer, span, cell, within in zip(reply.answers, spans, cells, inside, strict=False)
     )
-    odds = zip(reply.sentences, named, strict=False)
-    return Reply(tuple(own + _NAMED * asked for own, asked in odds), answers)
+    odds = zip(reply.sentences, gains, strict=False)
+    return Reply(tuple(own + gain for own, gain in odds), answers)
 
 
 def _together(wordings: Sequence[Sequence[_Read]]) -> list[_Read]:

@@ -168,6 +168,18 @@ def test_a_line_loses_its_name_to_a_sentence_that_says_more_of_what_is_asked() -
         assert answer in str(reading.passages[0].best_sentence)
 
 
+def test_a_sentence_on_another_year_does_not_answer_what_is_asked_of_one() -> None:
+    text = "Real rate of the fund: 3.0 %\nThe real rate of the fund in Oru was 1.2 % in 2023."
+    reader = KeenReader("1.2 %", 1.0)
+    for question, answer in (
+        ("What is the real rate of the fund in Oru for 2024?", "3.0 %"),
+        ("What is the real rate of the fund in Oru for 2023?", "1.2 %"),
+        ("What is the real rate of the fund in Oru?", "1.2 %"),
+    ):
+        reading = mark(question, passages(text), WordEncoder(), reader)
+        assert answer in str(reading.passages[0].best_sentence)
+
+
 def test_an_answer_that_leaves_the_cell_which_is_asked_for_is_read_in_the_cell_again() -> None:
     class Loose(KeenReader):
         def _reply(self, text: str, sentences: Sequence[tuple[int, int]]) -> Reply:
