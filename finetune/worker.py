@@ -61,4 +61,7 @@ def main(task: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    code = main(Path(sys.argv[1]))
+    sys.stderr.flush()
+    # Not sys.exit: it now and then destroys a thread of torch that still runs, and aborts.
+    os._exit(code)

@@ -18,8 +18,9 @@ def test_the_adapter_is_small_and_says_how_it_was_made() -> None:
     assert {"adapter_config.json", "resolved.yaml", "metrics.json"} <= set(files)
 
 
+@pytest.mark.parametrize("short_answer", ["model", "reader"])
 def test_a_conversation_is_streamed_and_its_answers_are_cited(
-    starter_base: Path, tmp_path: Path
+    short_answer: str, starter_base: Path, tmp_path: Path
 ) -> None:
-    with demo_agent(tmp_path, engine="transformers") as agent:
+    with demo_agent(tmp_path, engine="transformers", short_answer=short_answer) as agent:
         hold_the_demo_conversation(agent)

@@ -183,5 +183,11 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_lengths(model: Ch
 def test_a_conversation_is_streamed_and_its_answers_are_cited(
     server: Server, tmp_path: Path
 ) -> None:
-    with demo_agent(tmp_path, engine="openai", base_url=server.base_url, model="starter") as agent:
+    with demo_agent(
+        tmp_path,
+        engine="openai",
+        base_url=server.base_url,
+        model="starter",
+        short_answer="model",
+    ) as agent:
         hold_the_demo_conversation(agent)
