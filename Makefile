@@ -48,7 +48,7 @@ types: $(VENV)/.installed-dev ## mypy
 contracts: $(VENV)/.installed-dev ## Who may import whom
 	$(BIN)/lint-imports
 
-# A trial shows in half an hour that all steps run. What it makes is worth nothing, and lies where the
+# A trial shows in a quarter of an hour that all steps run. What it makes is worth nothing, and lies where the
 # shipped weights lay: try in a clone, or get those back with git checkout agentlab/starter.
 MADE := $(if $(TRIAL),runs/trial,runs)
 FEW := $(if $(TRIAL),--count 40)

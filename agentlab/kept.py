@@ -7,11 +7,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
-from finetune.data.writing import to_jsonl
-from finetune.run_folder import write
+from finetune.data.writing import to_jsonl, write_rows
 
 Line = Mapping[str, Any]
 
@@ -41,11 +41,9 @@ def kept_beside(out: Path, *about: str) -> Iterator[Kept]:
     """
     key = hashlib.sha256("\0".join(about).encode()).hexdigest()
     path = out.with_name(f".{out.name}.kept")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    lines = list(_read(path, key))
-    write(path, "".join(map(to_jsonl, [{"key": key}, *lines])))
+    before = write_rows(path, chain([{"key": key}], _read(path, key))) - 1
     with path.open("a", encoding="utf-8") as file:
-        yield Kept(path, key, file, before=len(lines))
+        yield Kept(path, key, file, before=before)
     path.unlink()
 
 

@@ -208,10 +208,14 @@ class Settings(BaseModel):
         """Mask the secrets wherever pydantic prints the model."""
         return [(name, masked(name, value)) for name, value in self]
 
+    def _is(self, value: str, helped: str) -> bool:
+        """Tell whether a setting is what helps a small model, as `auto` is for the starter."""
+        return value == helped or (value == "auto" and self.model == "starter")
+
     @property
     def shows_only_leaning(self) -> bool:
         """Tell whether earlier turns are kept from a question that stands alone."""
-        return self.history == "leaning" or (self.history == "auto" and self.model == "starter")
+        return self._is(self.history, "leaning")
 
     @property
     def quote_choice(self) -> Literal["best", "shown", "free"]:
@@ -223,21 +227,18 @@ class Settings(BaseModel):
     @property
     def reader_answers(self) -> bool:
         """Tell whether what the reader found is the answer."""
-        chosen = self.short_answer == "reader" or (
-            self.short_answer == "auto" and self.model == "starter"
-        )
+        chosen = self._is(self.short_answer, "reader")
         return chosen and self.reader and self.quote_choice == "best"
 
     @property
     def reader_abstains(self) -> bool:
         """Tell whether the reader decides that nothing was found."""
-        chosen = self.abstain == "reader" or (self.abstain == "auto" and self.model == "starter")
-        return chosen and self.reader
+        return self._is(self.abstain, "reader") and self.reader
 
     @property
     def routed(self) -> bool:
         """Tell whether the router decides where to look first."""
-        return self.route == "router" or (self.route == "auto" and self.model == "starter")
+        return self._is(self.route, "router")
 
     @property
     def speaks_as_taught(self) -> bool:

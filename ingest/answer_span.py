@@ -9,7 +9,8 @@ import re
 from ingest.raised import without_mark
 
 _NUMBER = re.compile(
-    r"(?:[A-Z]{0,2}[$€£])?(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|"
+    r"(?:[A-Z]{0,2}[$€£])?"
+    r"(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|"
     r"forty|fifty|sixty|ninety|half|a quarter)\b)",
     re.IGNORECASE,
 )

@@ -7,5 +7,6 @@ _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 
 def of_another_year(question: str, sentence: str) -> bool:
     """Tell whether a question names years, and a sentence others and none of those."""
-    asked, told = (set(_YEAR.findall(text)) for text in (question, sentence))
-    return bool(asked and told) and not asked & told
+    asked = set(_YEAR.findall(question))
+    told = set(_YEAR.findall(sentence)) if asked else set()
+    return bool(told) and not asked & told

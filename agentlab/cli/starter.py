@@ -89,7 +89,7 @@ def passages(
             out,
             reader=opened,
             count=count,
-            about=_weights(reader) if reader else "",
+            about=_version(reader) if reader else "",
             seed=seed,
             say=bar.line,
             show=lambda done, total: bar.show("reading", done, total),
@@ -97,12 +97,12 @@ def passages(
     sys.stdout.write(f"{out}\n")
 
 
-def _weights(reader: Path) -> str:
-    """Name a reader by its weights, which may be replaced in its folder."""
-    from finetune.reader_export import WEIGHTS
+def _version(reader: Path) -> str:
+    """Name a reader by its weights and its calibration, which may be replaced in its folder."""
+    from finetune.reader_export import SETTINGS, WEIGHTS
     from finetune.run_folder import sha256
 
-    return sha256(reader / WEIGHTS)
+    return " ".join(sha256(reader / name) for name in (WEIGHTS, SETTINGS))
 
 
 def routes(questions: Questions, out: File, *, seed: Seed = 7) -> None:
@@ -198,7 +198,7 @@ def conversations(
             out,
             reader=opened,
             count=count,
-            about=_weights(folder),
+            about=_version(folder),
             seed=seed,
             say=bar.line,
             show=lambda done, total: bar.show("writing", done, total),

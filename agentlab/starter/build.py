@@ -57,7 +57,7 @@ def build_examples(
     """Write `count` conversations to `out` as JSONL, whole or not at all.
 
     `questions` is the folder of the question sets of `agentlab.starter.questions`. What a killed
-    run had written is kept beside `out`, under the reader's weights that `about` names, and gone on
+    run had written is kept beside `out`, under the reader's version that `about` names, and gone on
     from; `show` is told of each conversation.
     """
     rng = random.Random(seed)

@@ -65,7 +65,7 @@ def write_rows(
     """Write the rows as JSONL, whole or not at all, and return how many there are.
 
     With a `reader` they are for its next sitting, and it is tried with `count` questions, which
-    `show` is told of; what a killed run had read is kept beside `out`, under the reader's weights
+    `show` is told of; what a killed run had read is kept beside `out`, under the reader's version
     that `about` names, and gone on from.
     """
     rng = random.Random(seed)
