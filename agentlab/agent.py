@@ -176,6 +176,7 @@ class Agent(Parts):
                     choice=self.settings.quote_choice,
                     reader_abstains=self.settings.reader_abstains,
                     reader_answers=self.settings.reader_answers,
+                    second_quote=self.settings.second_quote,
                     guided=self.settings.guided,
                     engine=model.engine,
                 ),

@@ -7,6 +7,9 @@ from typing import Any, Literal
 from ingest.documents import place
 from ingest.evidence import Evidence
 
+_NEAR = 0.03
+"""How likely a passage must be to answer, so that a person may want to look at it all the same."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -14,9 +17,10 @@ class Source:
 
     `text` is the whole passage; `shown` the part the model saw, with its marks, and `sentences` the
     sentences of that part without marks; `best` is the one of them that answers best of all shown,
-    else None, and `likely` the words of it in which a reader found the answer; `score` is how
-    likely the passage is to answer, 0..1, where a reader told. `location` is the file's path or the
-    page's address. `page_label` is what the page calls itself where that is not its number.
+    else None, and `likely` the words of it in which a reader found the answer; `rival` is a
+    sentence that a reader takes for the answer about as well; `score` is how likely the passage is
+    to answer, 0..1, where a reader told. `location` is the file's path or the page's address.
+    `page_label` is what the page calls itself where that is not its number.
     `recorded` is the date of a recorded web result.
     """
 
@@ -34,6 +38,7 @@ class Source:
     sentences: tuple[str, ...] = ()
     best: str | None = None
     likely: str | None = None
+    rival: str | None = None
     score: float | None = None
     page_label: str = ""
 
@@ -116,6 +121,26 @@ class Answer:
     def supported(self) -> bool:
         """Tell whether the answer cites something and every citation was found in its source."""
         return bool(self.citations) and all(each.supported for each in self.citations)
+
+    @property
+    def confidence(self) -> float | None:
+        """Tell how likely the passage that is quoted first is to answer, 0..1, by the reader.
+
+        None where nothing is quoted, or where no reader has read it.
+        """
+        scores = (each.source.score for each in self.citations if each.quote)
+        return next(scores, None)
+
+    @property
+    def nearest(self) -> Source | None:
+        """Give the source whose `best` sentence came nearest, where none was sure enough to answer.
+
+        None where the agent did answer, and where nothing found comes near.
+        """
+        if not self.abstained:
+            return None
+        near = [each for each in self.sources if each.best and (each.score or 0.0) >= _NEAR]
+        return max(near, key=lambda each: each.score or 0.0, default=None)
 
 
 @dataclass(frozen=True)

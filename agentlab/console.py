@@ -56,6 +56,7 @@ STOPPED = {
     "interrupted": "stopped by you",
     "empty": "the model gave no answer",
 }
+_SURE = 0.5
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _QUOTE_START = ('"', "“")
 
@@ -215,6 +216,11 @@ def draw_support(console: Console, answer: Answer) -> None:
     for citation in _telling(answer.citations):
         print_line(console, citation_text(citation))
         print_line(console, Text(f"        {source_text(citation.source)}", style="step"))
+    if answer.confidence is not None and answer.confidence < _SURE:
+        print_line(console, Text(f"  not sure ({answer.confidence:.0%}): check it", style="note"))
+    if nearest := answer.nearest:
+        print_line(console, Text(f"  nearest: [{nearest.number}] “{clean(nearest.best or '')}”"))
+        print_line(console, Text(f"        {source_text(nearest)}", style="step"))
     if answer.stopped:
         said = STOPPED.get(answer.stopped, f"stopped: {answer.stopped}")
         print_line(console, Text(f"  {said}", style="note"))

@@ -94,6 +94,7 @@ def judge(case: Case, answer: Answer, finds: Finds) -> Marks:
     quotes = [each for each in answer.citations if each.quote]
     if quotes:
         marks["verbatim"] = (sum(each.supported for each in quotes), len(quotes))
+        marks["second"] = _mark(len(quotes) > 1)
     if case.kind in ("documents", "follow_up"):
         _judge_query(case, answer, finds, marks)
     if case.kind in _READ:
@@ -170,11 +171,13 @@ def _judge_reading(case: Case, answer: Answer, marks: Marks) -> None:
             marks["web_gold_shown"] = _mark(gold)
     else:
         short = case.answered_by(answer.text)
-        cited = any(_right(each, case) for each in answer.citations)
-        for name, right in (("gold", gold), ("short", short), ("cited", cited)):
-            marks[name] = _mark(right)
+        right = [_right(each, case) for each in answer.citations]
+        for name, held in (("gold", gold), ("short", short), ("cited", any(right))):
+            marks[name] = _mark(held)
             if shown:
-                marks[f"{name}_shown"] = _mark(right)
+                marks[f"{name}_shown"] = _mark(held)
+        if shown:
+            marks["cited_first_shown"] = _mark(any(right[:1]))
     if shown:
         marks["falsely"] = _mark(answer.abstained)
 

@@ -71,6 +71,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         choice: quotes.Choice = "shown",
         reader_abstains: bool = False,
         reader_answers: bool = False,
+        second_quote: bool = True,
         guided: bool = True,
         engine: str = "own",
     ) -> None:
@@ -80,6 +81,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         self._choice = choice
         self._reader_abstains = reader_abstains
         self._reader_answers = reader_answers
+        self._second_quote = second_quote
         self._guided = guided
         self._engine = engine
         self._schemas = [dict(schema) for schema in schemas]
@@ -134,7 +136,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         if last.tool in told and not last.error:
             return self._spoken(AIMessage(last.observation))
         if self._reader_answers and self._guided and takes_guidance(model, self._engine):
-            found = quotes.read_answer(last)
+            found = quotes.read_answer(last, both=self._second_quote)
             return self._spoken(AIMessage(found)) if found else None
         return None
 

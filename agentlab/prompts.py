@@ -128,9 +128,17 @@ def without_chat_markup(text: str) -> str:
     return _MARKUP.sub(" ", text)
 
 
-def cited_answer(quote: str, answer: str, number: int) -> str:
-    """Write the final answer: the sentence that shows it, then the answer itself."""
-    return f'"{quote}" [{number}]\nAnswer: {answer} [{number}]'
+def cited_answer(
+    quote: str, answer: str, number: int, *, also: Sequence[tuple[str, int]] = ()
+) -> str:
+    """Write the final answer: the sentence that shows it, what is quoted beside it, the answer."""
+    quotes = [cited_quote(*each) for each in ((quote, number), *also)]
+    return "\n".join([*quotes, f"Answer: {answer} [{number}]"])
+
+
+def cited_quote(quote: str, number: int) -> str:
+    """Write a quote with the number of its source."""
+    return f'"{quote}" [{number}]'
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from agentlab.answer import Source, Step
 from agentlab.citations import holds_quote, normalised
-from agentlab.prompts import Claim, cited_answer, parse_answer
+from agentlab.prompts import Claim, cited_answer, cited_quote, parse_answer
 from agentlab.toolcalls import CLOSE, OPEN
 
 Choice = Literal["best", "shown", "free"]
@@ -49,11 +49,15 @@ def allowed(steps: Sequence[Step], choice: Choice) -> tuple[Quote, ...]:
     return tuple(dict.fromkeys(shown))
 
 
-def read_answer(step: Step) -> str | None:
-    """Write what the reader found in a search: the best sentence, and the answer's words in it."""
+def read_answer(step: Step, *, both: bool = True) -> str | None:
+    """Write what the reader found in a search: the best sentence, and the answer's words in it.
+
+    Where the reader is torn between two sentences, `both` quotes the second, too.
+    """
     for each in step.sources:
         if each.best and each.likely and _can_be_quoted(Quote(each.best, each.number)):
-            return cited_answer(each.best, each.likely, each.number)
+            also = _rivals(step.sources) if both else ()
+            return cited_answer(each.best, each.likely, each.number, also=also)
     return None
 
 
@@ -97,6 +101,11 @@ def _shown(sources: Sequence[Source]) -> Iterator[Quote]:
         yield from filter(_can_be_quoted, (Quote(each, source.number) for each in source.sentences))
 
 
+def _rivals(sources: Sequence[Source]) -> list[Quote]:
+    rivals = (Quote(each.rival, each.number) for each in sources if each.rival)
+    return list(filter(_can_be_quoted, rivals))
+
+
 def _can_be_quoted(quote: Quote) -> bool:
     """Tell whether a sentence in quotation marks would be read back as what it is."""
     found = _quote_in(_line(quote))
@@ -105,7 +114,7 @@ def _can_be_quoted(quote: Quote) -> bool:
 
 
 def _line(quote: Quote) -> str:
-    return cited_answer(quote.sentence, "", quote.number).splitlines()[0]
+    return cited_quote(quote.sentence, quote.number)
 
 
 def _quote_in(line: str) -> Claim | None:

@@ -23,11 +23,9 @@ _DOCUMENTS, _WEB = SEARCHES
 LISTS = str(LIST_DOCUMENTS["function"]["name"])
 SURE = 0.7
 """The probability from which on a kind decides; below it the model does."""
-CLEAR, DOUBTED = 0.9, 0.7
-"""What is talk with at least the first probability needs no search, though the library matches it,
-unless the reader sees an answer there with at least the second."""
-ANSWERED = 0.6
-"""The reader's probability from which on what the library holds is not asked of the web."""
+CLEAR = 0.9
+"""What is talk with at least this probability needs no search, though the library matches it,
+unless the reader finds an answer there."""
 
 
 class Kinds(Protocol):
@@ -38,14 +36,14 @@ class Kinds(Protocol):
 
 
 def first_calls(
-    kinds: Mapping[str, float], strength: Strength, *, answers: Callable[[], float] = lambda: 0.0
+    kinds: Mapping[str, float], strength: Strength, *, answers: Callable[[], bool] = lambda: False
 ) -> Sequence[str] | None:
     """Tell which tools may be called first, by their names; None leaves it to the model.
 
     What changes from day to day is for the web, unless the library matches it well and holds its
-    answer, as `answers` tells with a probability, and so is what documents there are for the list
-    of them; talk is for no tool unless the library matches it well and may answer it, and anything
-    else for where the library's evidence points.
+    answer, as `answers` tells, and so is what documents there are for the list of them; talk is for
+    no tool unless the library matches it well and may answer it, and anything else for where the
+    library's evidence points.
     """
     shares = _by_kind(kinds)
     kind = _likeliest(shares)
@@ -55,12 +53,12 @@ def first_calls(
         return None
     matches = strength in ("good", "strong")
     if kind == LIBRARY:
-        return (_DOCUMENTS,) if matches and answers() >= ANSWERED else (LISTS,)
+        return (_DOCUMENTS,) if matches and answers() else (LISTS,)
     if kind == TALK:  # "Can I save it as a file?" may be asked of us, or of a handbook
-        doubtful = matches and (shares[kind] < CLEAR or answers() >= DOUBTED)
+        doubtful = matches and (shares[kind] < CLEAR or answers())
         return None if doubtful else ()
     if kind == LIVE:
-        return (_DOCUMENTS,) if matches and answers() >= ANSWERED else (_WEB,)
+        return (_DOCUMENTS,) if matches and answers() else (_WEB,)
     if strength == "none":
         return (_WEB,)
     return (_DOCUMENTS,) if matches else None

@@ -153,6 +153,11 @@ class Settings(BaseModel):
         "and the model is on our own engines, or the `model`; `auto` is `reader` for the starter "
         "model, else `model`.",
     )
+    second_quote: bool = Field(
+        True,
+        description="Quote a second sentence, too, where the reader writes the short answer and is "
+        "torn between two.",
+    )
     abstain: Literal["auto", "reader", "model"] = Field(
         "auto",
         description="Who decides that no passage answers: a model on our own engines then writes "

@@ -203,9 +203,11 @@ class Collection:
             return Evidence(strength="none", score=evidence.score)
         return evidence
 
-    def answers(self, question: str) -> float:
-        """Tell how sure the reader is, 0..1, that a passage answers; 0 without a reader."""
-        return self._sureness(question, self._best(question)) if self.reader else 0.0
+    def answers(self, question: str) -> bool:
+        """Tell whether the reader finds strong evidence that a passage answers."""
+        if not self.reader:
+            return False
+        return self._sureness(question, self._best(question)) >= self.reader.calibration.strong
 
     def _sureness(self, question: str, hits: Sequence[Hit]) -> float:
         passages = [Passage(hit.chunk.header, hit.chunk.text) for hit in hits[:TOP]]

@@ -3,7 +3,8 @@
 With a reader, a sentence's score is the log-odds that the reader gives it, plus its likeness to the
 question; how sure the reader is gives the word for the evidence. Without one, only the likeness
 counts: its cosine with the question plus 0.04 for each content word they share. Which passage comes
-first, a language model may have a say in. The best sentence is marked », the next two ›.
+first, a language model may have a say in. The best sentence is marked », the next two ›. Where a
+reader is torn between two, the second is named as the rival of the best.
 """
 
 import math
@@ -31,6 +32,8 @@ _NAMED = 8.0
 line whose whole label it names."""
 _ANOTHER_YEAR = 40.0
 """The log-odds that a sentence on another year than those asked of loses."""
+_TORN = 2.0
+"""The log-odds within which a second sentence answers about as well as the best."""
 
 
 class Encoder(Protocol):
@@ -85,7 +88,8 @@ class MarkedPassage:
 
     `index` is the passage's place among those given; `score` how likely it answers, 0..1, where a
     reader told; `best_sentence` is set where the best sentence of all stands in this window, and
-    `likely` beside it where a reader found the answer there and the evidence is not weak.
+    `likely` beside it where a reader found the answer there and the evidence is not weak. `rival`
+    is a sentence of the passage that a reader takes for the answer about as well as the best.
     """
 
     start: int
@@ -97,6 +101,7 @@ class MarkedPassage:
     index: int = 0
     score: float | None = None
     likely: str | None = None
+    rival: str | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,7 @@ def mark(
     strength = _grade(sure, reader.calibration.fair, reader.calibration.strong)
     if strength != "weak":
         marked = (replace(marked[0], likely=_likely(read[0])), *marked[1:])
+        marked = _with_rival(marked, read)
     return Reading(strength, round(sure, 3), marked)
 
 
@@ -363,6 +369,36 @@ def _likely(read: _Read) -> str | None:
     best = int(np.argmax(read.scores))
     span = whole_span(read.text, read.spans[best], read.answers[best])
     return " ".join(read.text[slice(*span)].split()) or None
+
+
+def _with_rival(
+    marked: tuple[MarkedPassage, ...], read: Sequence[_Read]
+) -> tuple[MarkedPassage, ...]:
+    """Name the sentence between which and the best one the reader is torn, if there is one."""
+    best = read[0]
+    chosen = _sentence(best, int(np.argmax(best.scores)))
+    others = sorted(
+        (best.rank - each.rank + float(each.scores.max() - score), at, _sentence(each, place))
+        for at, each in enumerate(read)
+        for place, score in enumerate(each.scores)
+    )
+    near = ((at, other) for behind, at, other in others if behind < _TORN)
+    found = next(((at, other) for at, other in near if not _says_the_same(chosen, other)), None)
+    if found is None:
+        return marked
+    at, rival = found
+    return (*marked[:at], replace(marked[at], rival=rival), *marked[at + 1 :])
+
+
+def _sentence(read: _Read, place: int) -> str:
+    start, end = read.spans[place]
+    return one_line(" ".join(read.text[start:end].split()))
+
+
+def _says_the_same(one: str, other: str) -> bool:
+    """Tell whether a sentence is in another, as where two pages share it."""
+    one, other = one.casefold(), other.casefold()
+    return one in other or other in one
 
 
 def _window(

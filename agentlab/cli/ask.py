@@ -94,8 +94,8 @@ def outcome(answer: "Answer") -> int:
 
 
 def to_json(answer: "Answer") -> str:
-    """Write an answer as JSON, with `supported` beside its fields."""
-    value = asdict(answer) | {"supported": answer.supported}
+    """Write an answer as JSON, with `supported` and `confidence` beside its fields."""
+    value = asdict(answer) | {"supported": answer.supported, "confidence": answer.confidence}
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 

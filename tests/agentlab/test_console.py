@@ -79,6 +79,42 @@ def test_an_abstention_needs_no_source(screen):
     assert "no source is cited" not in shown(screen)
 
 
+def test_an_abstention_shows_the_sentence_that_came_nearest(screen):
+    near = replace(PAGE, best="Book three nights at most.", score=0.1)
+    drawing.draw_answer(screen, answer(citations=(), sources=(near,), abstained=True))
+    assert "  nearest: [1] “Book three nights at most.”\n" in shown(screen)
+    assert "        Travel Handbook, p. 7 · Hotels\n" in shown(screen)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [replace(PAGE, best="Far off.", score=0.01), PAGE, replace(PAGE, best="Read by nobody.")],
+)
+def test_an_abstention_shows_nothing_where_nothing_came_near(screen, found):
+    drawing.draw_answer(screen, answer(citations=(), sources=(found,), abstained=True))
+    assert "nearest" not in shown(screen)
+
+
+@pytest.mark.parametrize(("score", "told"), [(0.31, True), (0.5, False), (None, False)])
+def test_an_answer_of_which_the_reader_is_not_sure_says_so(screen, score, told):
+    unsure = replace(GOOD, source=replace(PAGE, score=score))
+    drawing.draw_answer(screen, answer(citations=(unsure,)))
+    assert ("  not sure (31%): check it\n" in shown(screen)) == told
+
+
+def test_how_sure_the_reader_is_of_the_first_quote_stands_for_the_answer():
+    unsure = replace(GOOD, source=replace(PAGE, score=0.31))
+    claim = replace(GOOD, quote="", source=replace(PAGE, score=0.9))
+    assert answer(citations=(claim, unsure)).confidence == 0.31
+    assert answer(citations=(claim,)).confidence is None
+
+
+def test_an_answer_shows_no_sentence_that_came_near(screen):
+    near = replace(PAGE, best="Book three nights at most.", score=0.9)
+    drawing.draw_answer(screen, answer(sources=(near,)))
+    assert "nearest" not in shown(screen)
+
+
 @pytest.mark.parametrize("reason", ["steps", "time", "repeat", "interrupted"])
 def test_an_answer_that_was_cut_short_says_why(screen, reason):
     drawing.draw_answer(screen, answer(stopped=reason))

@@ -54,9 +54,10 @@ def cause_of(case: Case, given: Answer) -> str | None:
 def test_a_right_answer_is_right_by_every_measure() -> None:
     marks = marks_of(CASE, answer())
     assert marks.pop("falsely") == (0, 1)
+    assert marks.pop("second") == (0, 1)
     assert set(marks) == {
         "valid", "route_documents", "verbatim", "query_found", "query_own", "query_shown", "gold",
-        "short", "cited", "gold_shown", "short_shown", "cited_shown",
+        "short", "cited", "gold_shown", "short_shown", "cited_shown", "cited_first_shown",
     }  # fmt: skip
     assert all(right == of for right, of in marks.values())
     assert cause_of(CASE, answer()) is None
@@ -67,6 +68,13 @@ def test_a_citation_of_another_page_is_wrong() -> None:
     wrong = answer(citations=(Citation(other, "Words.", "90 euros", supported=True),))
     assert marks_of(CASE, wrong)["cited"] == (0, 1)
     assert cause_of(CASE, wrong) == "wrong sentence"
+
+
+def test_a_second_quote_that_leads_to_the_answer_is_right_and_told_apart() -> None:
+    other = Citation(replace(PAGE, text="Words.", page=9), "Words.", "", supported=True)
+    marks = marks_of(CASE, answer(citations=(other, *answer().citations)))
+    assert (marks["cited_shown"], marks["cited_first_shown"]) == ((1, 1), (0, 1))
+    assert marks["second"] == (1, 1)
 
 
 def test_other_words_of_the_right_page_are_cited_right_only_if_they_answer() -> None:

@@ -1,6 +1,7 @@
 """The model in this process as a LangChain chat model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,39 @@ def test_what_the_reader_found_is_the_answer_and_the_model_writes_none(tmp_path:
     typist = Typist(CALL)
     assert answered(tmp_path, LocalChatModel(generator=typist)) == ("140 euros [1]", True)
     assert len(typist.asked) == 1
+
+
+class TornReader(FindingReader):
+    """A reader to which breakfast answers about as well."""
+
+    calibration = Calibrated(likeness=0.0, within=0.0)
+
+    def read(self, question: str, titles: Any, passages: Any, sentences: Any) -> list[Reply]:
+        replies = super().read(question, titles, passages, sentences)
+        return [
+            replace(
+                reply,
+                sentences=tuple(
+                    8.0 if "Breakfast" in text[a:b] else own
+                    for own, (a, b) in zip(reply.sentences, spans, strict=True)
+                ),
+            )
+            for reply, text, spans in zip(replies, passages, sentences, strict=True)
+        ]
+
+
+@pytest.mark.parametrize(("second_quote", "quotes"), [(True, 2), (False, 1)])
+def test_a_second_sentence_is_quoted_where_the_reader_is_torn_and_the_settings_let_it(
+    tmp_path: Path, second_quote: bool, quotes: int
+) -> None:
+    library = small_library()
+    library.reader = TornReader()
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", second_quote=second_quote)
+    chat = LocalChatModel(generator=Typist(CALL))
+    with Agent(settings, chat=chat, collection=library, provider=ScriptedWeb()) as agent:
+        answer = agent.ask("What may a hotel night cost?")
+    assert len([each for each in answer.citations if each.quote]) == quotes
+    assert answer.supported
 
 
 @pytest.mark.parametrize(

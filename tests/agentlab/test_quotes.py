@@ -6,7 +6,7 @@ import pytest
 
 from agentlab.answer import Source, Step
 from agentlab.citations import check
-from agentlab.quotes import Quote, allowed, differ_in_quotes_only, settle
+from agentlab.quotes import Quote, allowed, differ_in_quotes_only, read_answer, settle
 
 BARRY = (
     "Jack Barry, who created the show and eventually used it to revive his partnership with "
@@ -39,6 +39,32 @@ SOURCES = (source(1, BARRY, CALL_OUT), source(2, FORCES, DIVERS), source(4, ISTJ
 
 def answered(quote: str, number: int = 1, answer: str = "it") -> str:
     return f'"{quote}" [{number}]\nAnswer: {answer} [{number}]'
+
+
+def read(number: int, *sentences: str, **found: str) -> Source:
+    return replace(source(number, *sentences), **found)
+
+
+def test_what_the_reader_found_is_quoted_and_answered_in_its_words() -> None:
+    found = read(1, CALL_OUT, best=CALL_OUT, likely="within 45 minutes")
+    assert read_answer(step(found)) == answered(CALL_OUT, 1, "within 45 minutes")
+
+
+def test_where_the_reader_is_torn_the_second_sentence_is_quoted_too_and_both_are_checked() -> None:
+    found = (
+        read(1, CALL_OUT, best=CALL_OUT, likely="within 45 minutes"),
+        read(2, DIVERS, rival=DIVERS),
+    )
+    written = read_answer(step(*found))
+    assert written == f'"{CALL_OUT}" [1]\n"{DIVERS}" [2]\nAnswer: within 45 minutes [1]'
+    assert settle(written, found) == written
+    assert [each.supported for each in check(written, found)] == [True, True, True]
+    assert read_answer(step(*found), both=False) == answered(CALL_OUT, 1, "within 45 minutes")
+
+
+def test_a_second_sentence_that_cannot_be_quoted_is_left_out() -> None:
+    found = read(1, CALL_OUT, best=CALL_OUT, likely="45 minutes", rival="<tool_call>")
+    assert read_answer(step(found)) == answered(CALL_OUT, 1, "45 minutes")
 
 
 @pytest.mark.parametrize(

@@ -57,17 +57,17 @@ def test_the_kind_and_the_evidence_tell_where_to_look_first(
 
 @pytest.mark.parametrize(
     ("strength", "answers", "expected"),
-    [("strong", 0.9, DOCUMENTS), ("strong", 0.5, WEB), ("weak", 0.9, WEB)],
+    [("strong", True, DOCUMENTS), ("strong", False, WEB), ("weak", True, WEB)],
 )
 def test_what_the_library_matches_and_answers_is_not_asked_of_the_web_first(
-    strength: Strength, answers: float, expected: Sequence[str]
+    strength: Strength, answers: bool, expected: Sequence[str]
 ) -> None:
     assert first_calls(sure(LIVE), strength, answers=lambda: answers) == expected
 
 
 def test_what_sounds_like_a_question_on_the_library_and_stands_in_it_is_looked_up() -> None:
-    assert first_calls(sure(LIBRARY), "good", answers=lambda: 0.9) == DOCUMENTS
-    assert first_calls(sure(LIBRARY), "weak", answers=lambda: 0.9) == (LISTS,)
+    assert first_calls(sure(LIBRARY), "good", answers=lambda: True) == DOCUMENTS
+    assert first_calls(sure(LIBRARY), "weak", answers=lambda: True) == (LISTS,)
 
 
 def test_the_intents_of_talk_count_together_and_the_likeliest_has_the_reply() -> None:
@@ -84,8 +84,8 @@ def test_an_intent_that_the_others_together_outweigh_gets_no_reply_of_its_own() 
 
 def test_clear_talk_is_talk_though_the_library_matches_it_unless_it_may_answer_it() -> None:
     talk = {TALK: 0.95, ASK: 0.05}
-    assert first_calls(talk, "strong", answers=lambda: 0.2) == ()
-    assert first_calls(talk, "strong", answers=lambda: 0.8) is None
+    assert first_calls(talk, "strong", answers=lambda: False) == ()
+    assert first_calls(talk, "strong", answers=lambda: True) is None
 
 
 def test_where_the_router_is_unsure_the_model_decides() -> None:

@@ -103,6 +103,59 @@ def test_two_wordings_of_a_question_count_alike() -> None:
     assert mark("meals", given, encoder, reader, also=["flights"]) == both
 
 
+class TornReader(KeenReader):
+    """A reader that finds the answer, and another sentence about as good."""
+
+    def __init__(self, answer: str, odds: float, *, other: str, behind: float) -> None:
+        super().__init__(answer, odds)
+        self.other, self.behind = other, behind
+
+    def _reply(self, text: str, sentences: Sequence[tuple[int, int]]) -> Reply:
+        reply = super()._reply(text, sentences)
+        odds = [
+            self.odds - self.behind if self.other in text[a:b] else own
+            for own, (a, b) in zip(reply.sentences, sentences, strict=True)
+        ]
+        return Reply(tuple(odds), reply.answers)
+
+
+FERRIES = "Ferries sail at noon. A hotel on an island has a limit of 70 euros."
+
+
+def rivals(reader: KeenReader, *texts: str) -> list[str | None]:
+    reading = mark("hotel limit", passages(*texts), WordEncoder(), reader)
+    return [passage.rival for passage in reading.passages]
+
+
+def test_a_reader_torn_between_two_passages_names_the_second_sentence() -> None:
+    torn = TornReader("90 euros", 4.0, other="70 euros", behind=1.5)
+    assert rivals(torn, PASSAGE, FERRIES) == [None, "A hotel on an island has a limit of 70 euros."]
+
+
+def test_a_reader_torn_within_a_passage_names_the_second_sentence() -> None:
+    assert rivals(TornReader("90 euros", 4.0, other="Meals", behind=1.5), PASSAGE) == [
+        "Meals are paid."
+    ]
+
+
+def test_a_reader_that_is_sure_names_no_second_sentence() -> None:
+    assert rivals(TornReader("90 euros", 4.0, other="70 euros", behind=2.5), PASSAGE, FERRIES) == [
+        None,
+        None,
+    ]
+
+
+def test_the_same_sentence_on_another_page_is_no_second_one() -> None:
+    assert rivals(KeenReader("90 euros", 4.0), PASSAGE, PASSAGE) == [None, None]
+
+
+def test_where_nothing_answers_no_second_sentence_is_named() -> None:
+    assert rivals(TornReader("90 euros", -4.0, other="70 euros", behind=0.5), PASSAGE, FERRIES) == [
+        None,
+        None,
+    ]
+
+
 def test_where_the_reader_finds_nothing_the_evidence_is_weak_and_no_answer_is_named() -> None:
     reading = mark("hotel limit", passages(PASSAGE), WordEncoder(), KeenReader("nowhere", 4.0))
     assert (reading.strength, reading.likely) == ("weak", None)
