@@ -16,6 +16,9 @@ SMALLEST_SECTION = 0.25  # of the budget: what is smaller is joined to the secti
 LEAST_ROOM = 16
 CHARACTERS_PER_TOKEN = 12  # a tokenizer may see one token in an endless word
 PARAGRAPH, SENTENCE_AND_LINE, SENTENCE, ROW, LINE = 0.1, 0.2, 0.3, 0.7, 0.9
+ANNOUNCED = 0.6  # more, where what ends announces what follows, as a list or a table
+LONGEST_GAP = 40  # characters between what announces and what is announced
+LONGEST_NAMES, MOST_NAMES = 60, 3  # characters of a line that names columns, and such lines
 
 
 def chunk_document(
@@ -172,7 +175,7 @@ class _Cutter:
         best: tuple[float, int] | None = None
         for joint in self._joints[low:high]:
             size = self._count(start, joint.place)
-            if size >= target / 2:
+            if size >= target / 3:
                 cost = joint.cost + abs(size - target) / budget
                 best = min(best, (cost, joint.place)) if best else (cost, joint.place)
         return best[1] if best else self._between_words(start, limit)
@@ -202,15 +205,33 @@ def _joints(text: str) -> list[_Joint]:
         costs[place] = min(costs.get(place, cost), cost)
     for place in _between_rows(text):
         costs[place] = ROW
+    for place in costs:
+        if text[max(0, place - LONGEST_GAP) : place].rstrip().endswith(":"):
+            costs[place] += ANNOUNCED
     return [_Joint(place, costs[place]) for place in sorted(costs)]
 
 
 def _between_rows(text: str) -> list[int]:
-    """Find the places between two rows of a table: lines that hold two or more numbers each."""
-    lines = [match.span() for match in re.finditer(r"[^\n]+", text)]
+    """Find the places between two rows of a table, and between its columns' names and its rows.
+
+    Rows are lines that hold two or more numbers each; names are short lines before the first one.
+    """
+    lines = [match.span() for match in re.finditer(r"[^\n]+", text) if match.group().strip()]
     rows = [len(re.findall(r"\d[\d.,%]*", text[a:b])) >= 2 and b - a < 120 for a, b in lines]
-    pairs = zip(lines[1:], itertools.pairwise(rows), strict=True) if lines else ()
-    return [start for (start, _), both in pairs if all(both)]
+    within = [at for at, both in enumerate(itertools.pairwise(rows), 1) if all(both)]
+    first = [at - 1 for at in within if at - 1 not in within]
+    under = [at for row in first for at in _under_names(text, lines, row)]
+    return [lines[at][0] for at in (*within, *under)]
+
+
+def _under_names(text: str, lines: Sequence[tuple[int, int]], row: int) -> list[int]:
+    """Give the lines from the second of a table's columns' names to its first row."""
+    first = row
+    for start, end in reversed(lines[max(0, row - MOST_NAMES) : row]):
+        if end - start > LONGEST_NAMES or text[start:end].rstrip()[-1] in ".:;!?":
+            break
+        first -= 1
+    return list(range(first + 1, row + 1))
 
 
 def _heading_end(text: str, heading: Heading) -> int:

@@ -132,6 +132,25 @@ def test_a_long_table_is_cut_between_rows() -> None:
     assert lines == rows
 
 
+@pytest.mark.parametrize("before", range(1, 8))
+def test_what_announces_a_list_stays_with_its_beginning(before: int) -> None:
+    wanted = "A form", "A copy", "A photo", "A letter", "A stamp"
+    items = "\n".join(f"- {each} for the office" for each in wanted)
+    prose = " ".join([SENTENCE] * before)
+    chunks = cut(document(f"{prose}\n\nPlease bring the following:\n{items}"), tokens=24)
+    assert any("following:\n- A form" in chunk.text for chunk in chunks)
+
+
+@pytest.mark.parametrize("before", range(1, 8))
+def test_the_names_of_a_tables_columns_stay_with_its_first_row(before: int) -> None:
+    rows = "\n".join(f"{years}-Year 2.{years} 4.{years}" for years in range(3, 7))
+    prose = " ".join([SENTENCE] * before)
+    chunks = cut(
+        document(f"{prose}\n\nRates Fees Costs\nDuration Real Nominal\n\n{rows}"), tokens=40
+    )
+    assert any("Costs\nDuration Real Nominal\n\n3-Year" in chunk.text for chunk in chunks)
+
+
 def test_running_lines_are_not_in_any_chunk() -> None:
     pages = [f"Quillon 2031\n{SENTENCE} Part {n}.\nPage {n} of 4" for n in ("one", "two", "six")]
     chunks = cut(document(*pages))
