@@ -23,6 +23,9 @@ _LIMIT = re.compile(
 )
 _REST_OF_NUMBER = re.compile(r"(?:[.,:]\d+)+(?:\s?%)?|\s?%")
 _START_OF_NUMBER = re.compile(r"\d[\d.,:]*[.,:]$")
+# A number that tells which one of several is meant: "until the 2025 Discount Rate Memo".
+_THE_NUMBER = re.compile(r"\bthe \d+$", re.IGNORECASE)
+_NAMES = re.compile(r"(?:\s+[A-Z]\w*)+")
 _DOLLARS_OF = re.compile(r"\b(?:US|AU?|CA?|HK|NZ)$")
 _CLOSING = re.compile(r"[^()]{0,40}\)")
 _INITIALS = re.compile(r"\b[A-Z]\.[A-Z]$")
@@ -31,13 +34,16 @@ _INITIALS = re.compile(r"\b[A-Z]\.[A-Z]$")
 def whole_span(text: str, sentence: tuple[int, int], span: tuple[int, int]) -> tuple[int, int]:
     """Widen a span, within its sentence, to whole numbers and the limit that stands before one.
 
-    A bracket is closed or left out, initials keep their last point; a footnote's mark at its end is
-    left out.
+    The name after "the 2025" is kept with it. A bracket is closed or left out, initials keep their
+    last point; a footnote's mark at its end is left out.
     """
     start, end = span
     if text[start:end][-1:].isdigit():
         rest = _REST_OF_NUMBER.match(text, end, sentence[1])
         end = rest.end() if rest else end
+    if _THE_NUMBER.search(text, start, end):
+        named = _NAMES.match(text, end, sentence[1])
+        end = named.end() if named else end
     if text[start:end][:1].isdigit():
         cut = _START_OF_NUMBER.search(text[sentence[0] : start])
         start = sentence[0] + cut.start() if cut else start

@@ -29,16 +29,17 @@ class Calibrated:
     """How odds become a probability and a word, fitted on questions that no training saw.
 
     The probability that a passage answers is sigmoid(scale * score + offset), where the score is
-    the best sentence's log-odds by the reader plus `likeness` times its likeness to the question.
-    Within a passage likeness counts `within` times: of neighbours, the one that repeats the
-    question's words is often not the one that answers. Where a language model rates the passages
-    too, the log-probability of the question counts `asked` times in their order. Below `fair` the
-    evidence is weak.
+    the best sentence's log-odds by the reader plus `likeness` times its likeness to the question: a
+    near miss is as like it as an answer. Likeness counts `order` times in the order of the passages
+    and `within` times in one: of neighbours, the one that repeats the question's words is often not
+    the one that answers. Where a language model rates the passages too, the log-probability of the
+    question counts `asked` times in their order. Below `fair` the evidence is weak.
     """
 
-    likeness: float = 16.0
+    likeness: float = 4.0
+    order: float = 16.0
     within: float = 6.0
-    asked: float = 1.0
+    asked: float = 0.8
     scale: float = 1.0
     offset: float = 0.0
     fair: float = 0.5

@@ -32,6 +32,8 @@ _NAMED = 8.0
 line whose whole label it names."""
 _ANOTHER_YEAR = 40.0
 """The log-odds that a sentence on another year than those asked of loses."""
+_ANNOUNCES = 4.0
+"""The log-odds that a sentence loses which ends with a colon: the answer is what it announces."""
 _TORN = 2.0
 """The log-odds within which a second sentence answers about as well as the best."""
 
@@ -120,9 +122,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class _Read:
-    """A passage with its score `top`, and the spans, scores and answers of its sentences.
+    """A passage, and the spans, scores and answers of its sentences.
 
-    `rated` is the score that a language model has made of it, where there is one.
+    `top` tells how sure it is that the passage answers, `rank` orders the passages.
     """
 
     index: int
@@ -130,13 +132,8 @@ class _Read:
     spans: list[tuple[int, int]]
     scores: np.ndarray
     top: float = -math.inf
+    rank: float = -math.inf
     answers: Sequence[tuple[int, int]] = ()
-    rated: float | None = None
-
-    @property
-    def rank(self) -> float:
-        """Give what orders the passages."""
-        return self.top if self.rated is None else self.rated
 
 
 def mark(
@@ -216,24 +213,21 @@ def _scored(
     alike = np.split(likeness(question, flat, encoder) - np.array(asks), bounds)
     if reader is None:
         return [
-            _Read(i, text, found, own, max(own, default=-math.inf))
+            _Read(i, text, found, own, top := max(own, default=-math.inf), top)
             for i, (text, found, own) in enumerate(zip(texts, spans, alike, strict=True))
         ]
     replies = _replies(question, passages, spans, reader)
     weights = reader.calibration
-    return [
-        _Read(
-            i,
-            text,
-            found,
-            np.array(reply.sentences) + weights.within * own,
-            max(np.array(reply.sentences) + weights.likeness * own, default=-math.inf),
-            reply.answers,
+    read = []
+    for i, (text, found, own, reply) in enumerate(zip(texts, spans, alike, replies, strict=True)):
+        odds = np.array(reply.sentences)
+        scores = odds + weights.within * own
+        top, rank = (
+            max(odds + weight * own, default=-math.inf)
+            for weight in (weights.likeness, weights.order)
         )
-        for i, (text, found, own, reply) in enumerate(
-            zip(texts, spans, alike, replies, strict=True)
-        )
-    ]
+        read.append(_Read(i, text, found, scores, top, rank, reply.answers))
+    return read
 
 
 def _head(passage: Passage) -> str:
@@ -269,7 +263,9 @@ def _gains(
     named = named_lines(question, texts, spans, cells)
     return [
         [
-            _NAMED * asked - _ANOTHER_YEAR * of_another_year(question, text[slice(*span)])
+            _NAMED * asked
+            - _ANOTHER_YEAR * of_another_year(question, text[slice(*span)])
+            - _ANNOUNCES * (text[slice(*span)].endswith(":") and span != found[-1])
             for span, asked in zip(found, own, strict=True)
         ]
         for text, found, own in zip(texts, spans, named, strict=True)
@@ -306,6 +302,7 @@ def _together(wordings: Sequence[Sequence[_Read]]) -> list[_Read]:
             own[0].spans,
             np.mean([each.scores for each in own], axis=0),
             float(np.mean([each.top for each in own])),
+            float(np.mean([each.rank for each in own])),
             _best_answers(own),
         )
         for own in zip(*wordings, strict=True)
@@ -323,10 +320,8 @@ def _rated(
     told = [each for each in read if each.spans]
     texts = [_best_as_told(each, passages[each.index].header) for each in told]
     likely = np.mean([rater.rate(wording, texts) for wording in wordings], axis=0)
-    rated = {
-        each.index: each.top + weight * float(gain) for each, gain in zip(told, likely, strict=True)
-    }
-    return [replace(each, rated=rated.get(each.index, -math.inf)) for each in read]
+    gains = {each.index: weight * float(gain) for each, gain in zip(told, likely, strict=True)}
+    return [replace(each, rank=each.rank + gains.get(each.index, -math.inf)) for each in read]
 
 
 def _best_as_told(read: _Read, header: str) -> str:
@@ -368,7 +363,7 @@ def _likely(read: _Read) -> str | None:
         return None
     best = int(np.argmax(read.scores))
     span = whole_span(read.text, read.spans[best], read.answers[best])
-    return " ".join(read.text[slice(*span)].split()) or None
+    return one_line(read.text[slice(*span)]) or None
 
 
 def _with_rival(

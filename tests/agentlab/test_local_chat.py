@@ -241,7 +241,7 @@ def test_what_the_reader_found_is_the_answer_and_the_model_writes_none(tmp_path:
 class TornReader(FindingReader):
     """A reader to which breakfast answers about as well."""
 
-    calibration = Calibrated(likeness=0.0, within=0.0)
+    calibration = Calibrated(likeness=0.0, order=0.0, within=0.0)
 
     def read(self, question: str, titles: Any, passages: Any, sentences: Any) -> list[Reply]:
         replies = super().read(question, titles, passages, sentences)

@@ -18,6 +18,8 @@ from ingest.answer_span import whole_span
         ("It has 30 m² of floor.", "30 m²", "30 m²"),
         ("Lunch is at noon.", "noon", "noon"),
         ("Pay only the porter.", "the porter", "the porter"),
+        ("It holds until the 2025 Rate Memo is out.", "the 2025", "the 2025 Rate Memo"),
+        ("Of the 12 Apostles stand eight.", "12", "12"),
         ("In 1950, 30 ships sailed.", "1950", "1950"),
         ("It raised more than US$30 million.", "$30 million", "more than US$30 million"),
         ("Five days are carried over until 31 March.", "31 March", "until 31 March"),

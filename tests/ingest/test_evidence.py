@@ -21,7 +21,7 @@ def hit(text: str, *, cosine: float, title: str = "Guide") -> Hit:
 class AlwaysAsSure:
     """A reader to whom every sentence answers with the same log-odds."""
 
-    calibration = Calibrated(likeness=0.0)
+    calibration = Calibrated(likeness=0.0, order=0.0)
 
     def __init__(self, odds: float) -> None:
         self.odds = odds

@@ -26,7 +26,7 @@ def passages(*texts: str) -> list[Passage]:
 class KeenReader:
     """A reader that knows what answers."""
 
-    calibration = Calibrated(likeness=0.0, within=0.0, fair=0.5, strong=0.9)
+    calibration = Calibrated(likeness=0.0, order=0.0, within=0.0, fair=0.5, strong=0.9)
 
     def __init__(self, answer: str, odds: float) -> None:
         self.answer, self.odds = answer, odds
@@ -88,6 +88,20 @@ def test_a_reader_puts_the_passage_that_answers_first_and_names_the_answer() -> 
     assert (reading.strength, reading.likely) == ("strong", "70 euros")
     assert passage.score is not None
     assert passage.score > 0.9
+
+
+def test_a_passage_like_the_question_comes_first_and_is_no_surer_for_that() -> None:
+    def read(order: float) -> tuple[int, float]:
+        reader = KeenReader("nothing", 0.0)
+        reader.calibration = Calibrated(likeness=0.0, order=order, within=0.0)
+        reading = mark(
+            "hotel limit", passages("Ferries sail at noon.", PASSAGE), WordEncoder(), reader
+        )
+        return reading.passages[0].index, reading.score
+
+    plain, ordered = read(0.0), read(20.0)
+    assert (plain[0], ordered[0]) == (0, 1)
+    assert plain[1] == ordered[1]
 
 
 def test_two_wordings_of_a_question_count_alike() -> None:
@@ -168,6 +182,12 @@ def test_a_list_item_is_quoted_without_its_bullet() -> None:
     assert f"{BEST}- The hotel limit" in passage.shown
 
 
+def test_a_whole_sentence_as_answer_has_no_footnotes_mark() -> None:
+    text = "² The hotel limit is 90 euros."
+    reading = mark("hotel limit", passages(text), WordEncoder(), KeenReader(text, 4.0))
+    assert reading.likely == "The hotel limit is 90 euros."
+
+
 def test_a_question_in_a_text_is_never_taken_for_the_answer() -> None:
     text = "What is the hotel limit in euros? It is 90 euros."
     (passage,) = mark("What is the hotel limit in euros?", passages(text), WordEncoder()).passages
@@ -231,6 +251,14 @@ def test_a_sentence_on_another_year_does_not_answer_what_is_asked_of_one() -> No
     ):
         reading = mark(question, passages(text), WordEncoder(), reader)
         assert answer in str(reading.passages[0].best_sentence)
+
+
+def test_what_a_sentence_announces_is_the_answer_and_not_the_sentence() -> None:
+    text = "The hotel limits of the year are as follows:\n- Islands, 70 euros.\n- Else 90 euros."
+    torn = TornReader("The hotel limits", 4.0, other="Islands", behind=1.0)
+    assert mark("hotel limit", passages(text), WordEncoder(), torn).passages[0].best_sentence == (
+        "Islands, 70 euros."
+    )
 
 
 def test_an_answer_that_leaves_the_cell_which_is_asked_for_is_read_in_the_cell_again() -> None:
