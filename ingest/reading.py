@@ -152,7 +152,8 @@ def mark(
     `also` are other wordings of the question, which count as much as it does.
 
     A reader puts the passages into its own order, of which the first `limit` are kept; without one
-    the order stays. A `rater` has a say in that order.
+    the order stays. A `rater` has a say in that order. How sure the reader is of the first passage
+    is how strong the evidence is.
     """
     wordings = (question, *also)
     read = _together([_scored(each, passages, encoder, reader) for each in wordings])
@@ -164,12 +165,12 @@ def mark(
     marks = _marks(read)
     probability = reader.calibration.probability if reader else None
     marked = tuple(_window(each, marks, words, probability) for each in read)
-    top = max((each.top for each in read), default=-math.inf)
     if not marks:
         return Reading("weak", 0.0, marked)
     if reader is None:
+        top = max(each.top for each in read)
         return Reading(_grade(top, _FAIR, _STRONG), round(top, 3), marked)
-    sure = reader.calibration.probability(top)
+    sure = reader.calibration.probability(read[0].top)
     strength = _grade(sure, reader.calibration.fair, reader.calibration.strong)
     if strength != "weak":
         marked = (replace(marked[0], likely=_likely(read[0])), *marked[1:])

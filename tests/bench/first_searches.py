@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=2 python tests/bench/first_searches.py QUESTIONS_FOLDER
 
-Two libraries: the scenes that no training saw, whose questions hardly share a word with the text,
+Two libraries: 300 scenes that no training saw, whose questions hardly share a word with the text,
 and the articles that the reader is calibrated on. Asked are questions that the library answers,
 questions that it nearly answers, questions typed into a search engine, and questions for today on
 the library's own subjects. The router was trained on the last two kinds, the evidence on none.
@@ -25,7 +25,7 @@ from agentlab.starter.questions import calibration_articles, training_web_questi
 from agentlab.starter.scenes import scene_items, training_scenes
 from agentlab.starter.texts import Text, article_texts, collection_of
 
-OF_ARTICLE, OUTSIDE, LIVE = 30, 150, 60
+SCENES, OF_ARTICLE, OUTSIDE, LIVE = 300, 30, 150, 60
 FIRST = {"search_documents": "library", "search_web": "web"}
 Asked = tuple[str, str]  # its kind, the question
 
@@ -36,7 +36,7 @@ def libraries(folder: Path) -> Iterator[tuple[str, list[Text], list[Asked]]]:
     web = [each.text for each in training_web_questions(folder)]
     dice.shuffle(web)
     trained = set(training_scenes())
-    kept = [item for item in scene_items() if item not in trained]
+    kept = dice.sample([item for item in scene_items() if item not in trained], SCENES)
     yield (
         "scenes",
         [Text(each.title, each.heading, 1, each.passage) for each in _distinct(kept)],

@@ -303,10 +303,11 @@ def test_the_sentence_within_a_passage_stays_the_readers_choice() -> None:
     assert rated("paid", PASSAGE).passages[0].best_sentence == "The hotel limit is 90 euros."
 
 
-def test_how_sure_the_reader_is_stays_the_readers_own() -> None:
+def test_how_sure_the_reader_is_stays_its_own_and_is_told_of_the_first_passage() -> None:
+    plain = mark("Where to?", passages(PASSAGE), WordEncoder(), KeenReader("90 euros", odds=4.0))
     texts = (PASSAGE, "Ferries sail at noon.")
-    plain = mark("Where to?", passages(*texts), WordEncoder(), KeenReader("90 euros", odds=4.0))
-    assert rated("noon", *texts).score == plain.score
+    assert rated("euros", *texts).score == rated("paid", *texts).score == plain.score
+    assert rated("noon", *texts).score == rated("noon", texts[1]).score < 0.5
 
 
 def test_a_passage_is_rated_by_its_best_sentence_under_its_header() -> None:
