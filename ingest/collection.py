@@ -33,7 +33,7 @@ LOOK_EVERY_S = 1.0
 LEDGER = "ledger"  # what versions before the manifest kept: embedder, finished, sources
 # The reader's probability below which a weak match is taken for chance, and from which on a match
 # that says little is taken for a good one.
-_DOUBTFUL, _CONVINCED = 0.1, 0.3
+_DOUBTFUL, _CONVINCED = 0.1, 0.4
 
 
 class Collection:

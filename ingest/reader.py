@@ -36,7 +36,7 @@ class Calibrated:
     question counts `asked` times in their order. Below `fair` the evidence is weak.
     """
 
-    likeness: float = 4.0
+    likeness: float = 8.0
     order: float = 16.0
     within: float = 6.0
     asked: float = 0.8
