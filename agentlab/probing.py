@@ -14,9 +14,17 @@ _BEFORE_THAT = (
     "from|by|like|than|after|before|without|and|or|but|so|why|how|what|when|where|who|s"
 )
 _AFTER_THAT = "without|by|for|with|to|in|on|at|from|per|too|again|now"
+# "One" stands for a thing after such a word, before such a word, and at an end; else it counts, as
+# in "one night".
+_BEFORE_ONE = "the|which|other|another|my|your|our|an?|this|that|each|on|need|want"
+_AFTER_ONE = (
+    "is|was|has|does|did|do|can|could|must|should|will|would|may|for|with|that|which|than|instead|"
+    "too|by|from|more|as"
+)
 _LEANING = re.compile(
     r"^(?:and|or|but|then|also|what about|how about)\b"
-    r"|\b(?:it|its|they|them|their|this|these|those|there|he|she|him|his|her|one|ones)\b"
+    r"|\b(?:it|its|they|them|their|this|these|those|there|he|she|him|his|her|ones)\b"
+    rf"|\b(?:{_BEFORE_ONE})\s+(?:\w+\s+)?one\b|\bone(?:\s*(?:[,;:.!?]|$)|\s+(?:{_AFTER_ONE})\b)"
     rf"|(?:^|\b(?:{_BEFORE_THAT})\s+)that\b|\bthat\s+(?:{_AFTER_THAT})\b"
     r"|\bthat(?:\W+\w+){0,2}\W*$",
     re.IGNORECASE,

@@ -17,6 +17,9 @@ from ingest.evidence import Evidence
         "what's that per month now",
         "Can I join that without seeing a doctor?",
         "Can I cancel that booking?",
+        "Is the second one for adults?",
+        "And a blue one",
+        "Which one is the oldest?",
     ],
 )
 def test_a_question_that_points_back_leans_on_the_one_before(question: str) -> None:
@@ -32,6 +35,8 @@ def test_a_question_that_points_back_leans_on_the_one_before(question: str) -> N
         "is parking free",
         "Who is given the money that is left over?",
         "Which value does the form require that older files lack?",
+        "How long did annotating one example take?",
+        "What does one night in a hotel cost?",
     ],
 )
 def test_a_whole_question_stands_alone(question: str) -> None:
