@@ -79,6 +79,7 @@ def test_json_holds_text_citations_steps_and_sources(agents, capsys):
     given = json.loads(capsys.readouterr().out)
     assert given["text"] == "Three nights [1]"
     assert given["supported"] is True
+    assert given["confidence"] is None  # nobody read the fake's page
     assert given["citations"][0]["source"]["page"] == 7
     assert given["steps"][0]["arguments"] == {"query": "hotel nights"}
 
