@@ -85,7 +85,7 @@ def settle(raw: str, sources: Sequence[Source], *, choice: Choice = "shown") -> 
             moved.pop(number, None)  # another quote still names it
     for at, line in enumerate(lines):
         if at in settled:
-            lines[at] = _line(settled[at])
+            lines[at] = cited_quote(*settled[at])
         elif at not in quotes:
             lines[at] = _renumbered(line, moved)
     return "\n".join(lines)
@@ -108,13 +108,9 @@ def _rivals(sources: Sequence[Source]) -> list[Quote]:
 
 def _can_be_quoted(quote: Quote) -> bool:
     """Tell whether a sentence in quotation marks would be read back as what it is."""
-    found = _quote_in(_line(quote))
+    found = _quote_in(cited_quote(*quote))
     tagged = OPEN in quote.sentence or CLOSE in quote.sentence
     return found == Claim(quote.sentence, (quote.number,)) and not tagged
-
-
-def _line(quote: Quote) -> str:
-    return cited_quote(quote.sentence, quote.number)
 
 
 def _quote_in(line: str) -> Claim | None:

@@ -21,7 +21,8 @@ from ingest.evidence import (
 )
 from ingest.parents import Parents, widen
 from ingest.profiles import Only, Profiles
-from ingest.reading import AnswerReader, Passage, Rater, Reading, mark
+from ingest.reading import Passage, Rater, Reading, mark
+from ingest.replies import AnswerReader
 from ingest.reranking import RERANKED, Reranker
 from ingest.stores.base import Hit, Store, Where
 from ingest.tuning import EVEN, LEAST_PASSAGES, Tuning, tune

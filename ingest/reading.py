@@ -15,25 +15,15 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ingest.answer_span import whole_span
-from ingest.named_lines import named_lines
-from ingest.reader import Calibrated, Reply
+from ingest.replies import AnswerReader, read_sentences
 from ingest.sentences import one_line, sentence_spans
-from ingest.tables import asked_cell, leaves_cell
 from ingest.words import content_words
-from ingest.years import of_another_year
 
 ReadingStrength = Literal["weak", "fair", "strong"]
 BEST, NEXT = "»", "›"
 _SHARED_WORD = 0.04
 _FAIR, _STRONG = 0.55, 0.75
 _ASKED = 2.0
-_NAMED = 8.0
-"""The log-odds that a table's row gains whose first cell and one column a question names, and a
-line whose whole label it names."""
-_ANOTHER_YEAR = 40.0
-"""The log-odds that a sentence on another year than those asked of loses."""
-_ANNOUNCES = 4.0
-"""The log-odds that a sentence loses which ends with a colon: the answer is what it announces."""
 _TORN = 2.0
 """The log-odds within which a second sentence answers about as well as the best."""
 
@@ -43,21 +33,6 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Embed texts, float32 of shape (texts, dimension)."""
-
-
-class AnswerReader(Protocol):
-    """What finds answers in passages: `ingest.reader.Reader`."""
-
-    calibration: Calibrated
-
-    def read(
-        self,
-        question: str,
-        titles: Sequence[str],
-        passages: Sequence[str],
-        sentences: Sequence[Sequence[tuple[int, int]]],
-    ) -> Sequence[Reply]:
-        """Score the sentences of each passage."""
 
 
 class Rater(Protocol):
@@ -134,6 +109,15 @@ class _Read:
     top: float = -math.inf
     rank: float = -math.inf
     answers: Sequence[tuple[int, int]] = ()
+
+    @property
+    def best(self) -> int:
+        """Give the place of the best sentence."""
+        return int(np.argmax(self.scores))
+
+    def quoted(self, place: int) -> str:
+        """Write a sentence as it is quoted."""
+        return one_line(self.text[slice(*self.spans[place])])
 
 
 def mark(
@@ -217,7 +201,8 @@ def _scored(
             _Read(i, text, found, own, top := max(own, default=-math.inf), top)
             for i, (text, found, own) in enumerate(zip(texts, spans, alike, strict=True))
         ]
-    replies = _replies(question, passages, spans, reader)
+    headers = [each.header for each in passages]
+    replies = read_sentences(question, headers, texts, spans, reader)
     weights = reader.calibration
     read = []
     for i, (text, found, own, reply) in enumerate(zip(texts, spans, alike, replies, strict=True)):
@@ -234,61 +219,6 @@ def _scored(
 def _head(passage: Passage) -> str:
     """Give the heading over a passage, as it would stand in its text."""
     return " ".join(passage.header.rsplit(" > ", 1)[-1].split()).casefold()
-
-
-def _replies(
-    question: str,
-    passages: Sequence[Passage],
-    spans: Sequence[Sequence[tuple[int, int]]],
-    reader: AnswerReader,
-) -> list[Reply]:
-    """Read the sentences; where the reader is torn within a table's row, the cell is read."""
-    headers, texts = [each.header for each in passages], [each.text for each in passages]
-    cells = [
-        [asked_cell(question, text, span) for span in found]
-        for text, found in zip(texts, spans, strict=True)
-    ]
-    asked = [[*found, *filter(None, own)] for found, own in zip(spans, cells, strict=True)]
-    replies = reader.read(question, headers, texts, asked)
-    gains = _gains(question, texts, spans, cells)
-    return [_in_cells(*each) for each in zip(replies, texts, spans, cells, gains, strict=True)]
-
-
-def _gains(
-    question: str,
-    texts: Sequence[str],
-    spans: Sequence[Sequence[tuple[int, int]]],
-    cells: Sequence[Sequence[tuple[int, int] | None]],
-) -> list[list[float]]:
-    """Give the log-odds that each sentence gains or loses by what it names."""
-    named = named_lines(question, texts, spans, cells)
-    return [
-        [
-            _NAMED * asked
-            - _ANOTHER_YEAR * of_another_year(question, text[slice(*span)])
-            - _ANNOUNCES * (text[slice(*span)].endswith(":") and span != found[-1])
-            for span, asked in zip(found, own, strict=True)
-        ]
-        for text, found, own in zip(texts, spans, named, strict=True)
-    ]
-
-
-def _in_cells(
-    reply: Reply,
-    text: str,
-    spans: Sequence[tuple[int, int]],
-    cells: Sequence[tuple[int, int] | None],
-    gains: Sequence[float],
-) -> Reply:
-    """Put the answers within cells, which come last, in the place of those that leave a cell."""
-    last = iter(reply.answers[len(spans) :])
-    inside = [next(last) if cell else None for cell in cells]
-    answers = tuple(
-        within if cell and within and leaves_cell(text, span, cell, answer) else answer
-        for answer, span, cell, within in zip(reply.answers, spans, cells, inside, strict=False)
-    )
-    odds = zip(reply.sentences, gains, strict=False)
-    return Reply(tuple(own + gain for own, gain in odds), answers)
 
 
 def _together(wordings: Sequence[Sequence[_Read]]) -> list[_Read]:
@@ -327,8 +257,7 @@ def _rated(
 
 def _best_as_told(read: _Read, header: str) -> str:
     """Write the best sentence under its header and behind the one before it."""
-    at = int(np.argmax(read.scores))
-    start, end = read.spans[max(0, at - 1)][0], read.spans[at][1]
+    start, end = read.spans[max(0, read.best - 1)][0], read.spans[read.best][1]
     return f"{header}\n{' '.join(read.text[start:end].split())}"
 
 
@@ -341,10 +270,10 @@ def _best_answers(wordings: Sequence[_Read]) -> Sequence[tuple[int, int]]:
 
 def _marks(read: Sequence[_Read]) -> dict[tuple[int, int], str]:
     """Choose the best sentence of the best passage, and the next two of all."""
-    best = max(read, key=lambda each: each.rank, default=None)
-    if best is None or not best.spans:
+    first = max(read, key=lambda each: each.rank, default=None)
+    if first is None or not first.spans:
         return {}
-    chosen = (best.index, int(np.argmax(best.scores)))
+    chosen = (first.index, first.best)
     others = sorted(
         (-float(score), order, each.index, place)
         for order, each in enumerate(read)
@@ -362,8 +291,7 @@ def _likely(read: _Read) -> str | None:
     """Give the reader's answer within the best sentence."""
     if not read.answers:
         return None
-    best = int(np.argmax(read.scores))
-    span = whole_span(read.text, read.spans[best], read.answers[best])
+    span = whole_span(read.text, read.spans[read.best], read.answers[read.best])
     return one_line(read.text[slice(*span)]) or None
 
 
@@ -371,10 +299,10 @@ def _with_rival(
     marked: tuple[MarkedPassage, ...], read: Sequence[_Read]
 ) -> tuple[MarkedPassage, ...]:
     """Name the sentence between which and the best one the reader is torn, if there is one."""
-    best = read[0]
-    chosen = _sentence(best, int(np.argmax(best.scores)))
+    first = read[0]
+    chosen = first.quoted(first.best)
     others = sorted(
-        (best.rank - each.rank + float(each.scores.max() - score), at, _sentence(each, place))
+        (first.rank - each.rank + float(each.scores.max() - score), at, each.quoted(place))
         for at, each in enumerate(read)
         for place, score in enumerate(each.scores)
     )
@@ -384,11 +312,6 @@ def _with_rival(
         return marked
     at, rival = found
     return (*marked[:at], replace(marked[at], rival=rival), *marked[at + 1 :])
-
-
-def _sentence(read: _Read, place: int) -> str:
-    start, end = read.spans[place]
-    return one_line(" ".join(read.text[start:end].split()))
 
 
 def _says_the_same(one: str, other: str) -> bool:
@@ -407,12 +330,12 @@ def _window(
     score = round(probability(read.top), 3) if probability else None
     if not spans:
         return MarkedPassage(0, len(text), text, None, index=read.index, score=score)
-    centre = int(np.argmax(read.scores))
+    centre = read.best
     first, last = _grow([len(text[a:b].split()) for a, b in spans], centre, words)
     inside = range(first, last + 1)
     own = {place: marks.get((read.index, place), "") for place in inside}
     lines = {place: " ".join(text[slice(*spans[place])].split()) for place in inside}
-    sentences = {place: one_line(line) for place, line in lines.items()}
+    sentences = {place: read.quoted(place) for place in inside}
     return MarkedPassage(
         start=spans[first][0],
         end=spans[last][1],

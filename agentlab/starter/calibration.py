@@ -24,7 +24,8 @@ from ingest.collection import Collection
 from ingest.embedding import Embedder
 from ingest.embedding.cache import CachedEmbedder, MemoryVectors
 from ingest.reader import CONFIG, Calibrated, Reply
-from ingest.reading import AnswerReader, Encoder, Passage, best_score, mark
+from ingest.reading import Encoder, Passage, best_score, mark
+from ingest.replies import AnswerReader
 from ingest.sentences import one_line
 
 _QUESTIONS_AN_ARTICLE = 60

@@ -39,7 +39,8 @@ from ingest.collection import Collection
 from ingest.config import IngestConfig
 from ingest.embedding import Embedder
 from ingest.pipeline import ingest
-from ingest.reading import AnswerReader, Rater
+from ingest.reading import Rater
+from ingest.replies import AnswerReader
 from ingest.stores.embedded import LanceStore
 
 ON_HANDBOOKS = "handbooks"

@@ -12,7 +12,7 @@ import numpy as np
 
 from agentlab.starter.reader_rows import Asked, Page, Row, Span, compared, cut
 from ingest.embedding import Embedder
-from ingest.reading import AnswerReader
+from ingest.replies import AnswerReader
 from ingest.sentences import sentence_spans
 
 _NEAREST = 5

@@ -32,7 +32,7 @@ from agentlab.starter.scenes import training_scenes
 from agentlab.starter.tables import table_items
 from finetune.run_folder import write
 from ingest.embedding import Embedder
-from ingest.reading import AnswerReader
+from ingest.replies import AnswerReader
 from ingest.sentences import sentence_spans
 
 LONGEST_PASSAGE = 120

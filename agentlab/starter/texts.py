@@ -8,7 +8,7 @@ from agentlab.starter.questions import Article
 from ingest.collection import Collection
 from ingest.documents import Chunk, chunk_id
 from ingest.embedding import Embedder
-from ingest.reading import AnswerReader
+from ingest.replies import AnswerReader
 from ingest.stores.embedded import LanceStore
 from ingest.tuning import EVEN
 

@@ -1,0 +1,95 @@
+"""Replies: what a reader makes of each sentence, put right by what a sentence names.
+
+Where the reader is torn within a table's row, the cell that is asked for is read. A line whose name
+is asked for gains; a sentence on another year, or one that only announces the answer, loses.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ingest.named_lines import named_lines
+from ingest.reader import Calibrated, Reply
+from ingest.tables import asked_cell, leaves_cell
+from ingest.years import of_another_year
+
+_NAMED = 8.0
+"""The log-odds that a table's row gains whose first cell and one column a question names, and a
+line whose whole label it names."""
+_ANOTHER_YEAR = 40.0
+"""The log-odds that a sentence on another year than those asked of loses."""
+_ANNOUNCES = 4.0
+"""The log-odds that a sentence loses which ends with a colon: the answer is what it announces."""
+
+
+class AnswerReader(Protocol):
+    """What finds answers in passages: `ingest.reader.Reader`."""
+
+    calibration: Calibrated
+
+    def read(
+        self,
+        question: str,
+        titles: Sequence[str],
+        passages: Sequence[str],
+        sentences: Sequence[Sequence[tuple[int, int]]],
+    ) -> Sequence[Reply]:
+        """Score the sentences of each passage."""
+
+
+def read_sentences(
+    question: str,
+    headers: Sequence[str],
+    texts: Sequence[str],
+    spans: Sequence[Sequence[tuple[int, int]]],
+    reader: AnswerReader,
+) -> list[Reply]:
+    """Read texts under their headers; a reply is on the sentences, the `spans`, of its text."""
+    cells = [
+        [asked_cell(question, text, span) for span in found]
+        for text, found in zip(texts, spans, strict=True)
+    ]
+    asked = [[*found, *filter(None, own)] for found, own in zip(spans, cells, strict=True)]
+    replies = reader.read(question, headers, texts, asked)
+    gains = _gains(question, texts, spans, cells)
+    return [_in_cells(*each) for each in zip(replies, texts, spans, cells, gains, strict=True)]
+
+
+def _gains(
+    question: str,
+    texts: Sequence[str],
+    spans: Sequence[Sequence[tuple[int, int]]],
+    cells: Sequence[Sequence[tuple[int, int] | None]],
+) -> list[list[float]]:
+    """Give the log-odds that each sentence gains or loses by what it names."""
+    named = named_lines(question, texts, spans, cells)
+    return [
+        [
+            _NAMED * asked + _loss(question, text[slice(*span)], last=span == found[-1])
+            for span, asked in zip(found, own, strict=True)
+        ]
+        for text, found, own in zip(texts, spans, named, strict=True)
+    ]
+
+
+def _loss(question: str, sentence: str, *, last: bool) -> float:
+    """Give what a sentence loses; the `last` one of a text announces nothing that stands there."""
+    announces = sentence.endswith(":") and not last
+    return -_ANOTHER_YEAR * of_another_year(question, sentence) - _ANNOUNCES * announces
+
+
+def _in_cells(
+    reply: Reply,
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    cells: Sequence[tuple[int, int] | None],
+    gains: Sequence[float],
+) -> Reply:
+    """Put the answers within cells, which come last, in the place of those that leave a cell."""
+    last = iter(reply.answers[len(spans) :])
+    inside = [next(last) if cell else None for cell in cells]
+    answers = tuple(
+        within if cell and within and leaves_cell(text, span, cell, answer) else answer
+        for answer, span, cell, within in zip(reply.answers, spans, cells, inside, strict=False)
+    )
+    odds = zip(reply.sentences, gains, strict=False)
+    return Reply(tuple(own + gain for own, gain in odds), answers)
