@@ -177,6 +177,7 @@ class Agent(Parts):
                     reader_abstains=self.settings.reader_abstains,
                     reader_answers=self.settings.reader_answers,
                     second_quote=self.settings.second_quote,
+                    whole_lists=self.settings.whole_lists,
                     guided=self.settings.guided,
                     engine=model.engine,
                 ),

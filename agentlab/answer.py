@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ingest.documents import place
 from ingest.evidence import Evidence
+from ingest.lists import FoundList
 
 _NEAR = 0.03
 """How likely a passage must be to answer, so that a person may want to look at it all the same."""
@@ -18,7 +19,8 @@ class Source:
     `text` is the whole passage; `shown` the part the model saw, with its marks, and `sentences` the
     sentences of that part without marks; `best` is the one of them that answers best of all shown,
     else None, and `likely` the words of it in which a reader found the answer; `rival` is a
-    sentence that a reader takes for the answer about as well; `score` is how likely the passage is
+    sentence that a reader takes for the answer about as well, and `listed` the list that the
+    question asks for; `score` is how likely the passage is
     to answer, 0..1, where a reader told. `location` is the file's path or the page's address.
     `page_label` is what the page calls itself where that is not its number.
     `recorded` is the date of a recorded web result.
@@ -39,6 +41,7 @@ class Source:
     best: str | None = None
     likely: str | None = None
     rival: str | None = None
+    listed: FoundList | None = None
     score: float | None = None
     page_label: str = ""
 

@@ -72,6 +72,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         reader_abstains: bool = False,
         reader_answers: bool = False,
         second_quote: bool = True,
+        whole_lists: bool = True,
         guided: bool = True,
         engine: str = "own",
     ) -> None:
@@ -82,6 +83,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         self._reader_abstains = reader_abstains
         self._reader_answers = reader_answers
         self._second_quote = second_quote
+        self._whole_lists = whole_lists
         self._guided = guided
         self._engine = engine
         self._schemas = [dict(schema) for schema in schemas]
@@ -136,7 +138,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         if last.tool in told and not last.error:
             return self._spoken(AIMessage(last.observation))
         if self._reader_answers and self._guided and takes_guidance(model, self._engine):
-            found = quotes.read_answer(last, both=self._second_quote)
+            found = quotes.read_answer(last, both=self._second_quote, lists=self._whole_lists)
             return self._spoken(AIMessage(found)) if found else None
         return None
 

@@ -136,6 +136,13 @@ def cited_answer(
     return "\n".join([*quotes, f"Answer: {answer} [{number}]"])
 
 
+def cited_list(quote: str, items: Sequence[str], number: int) -> str:
+    """Write a list as the final answer: its text as the quote, and its items, a line for each."""
+    lines = (item if _NUMBERED_ITEM.match(item) else f"- {item}" for item in items)
+    cited = (f"{_BETWEEN_ITEMS.sub('', line)} [{number}]" for line in lines)
+    return "\n".join([cited_quote(quote, number), "Answer:", *cited])
+
+
 def cited_quote(quote: str, number: int) -> str:
     """Write a quote with the number of its source."""
     return f'"{quote}" [{number}]'
@@ -165,6 +172,10 @@ _MARKUP = re.compile(
     r"|</?(?:tool_call|tool_response|think|start_of_turn|end_of_turn|s)>"
     r"|\[/?(?:INST|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS)\]|<</?SYS>>"
 )
+# What Markdown, too, takes for an item with a number of its own.
+_NUMBERED_ITEM = re.compile(r"\d{1,2}[.)]\s")
+# What stands between an item and the next.
+_BETWEEN_ITEMS = re.compile(r"(?:[,;] (?:and|or)|[,;])$")
 _THINK, _THOUGHT = "<think>", "</think>"
 # Each of these looks at a character a fixed number of times, however long a message is.
 _QUOTE_MARKS = re.compile(r"\s*(?P<marks>(?:\[\d+\]\s*)+)\.?")

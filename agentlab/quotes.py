@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from agentlab.answer import Source, Step
 from agentlab.citations import holds_quote, normalised
-from agentlab.prompts import Claim, cited_answer, cited_quote, parse_answer
+from agentlab.prompts import Claim, cited_answer, cited_list, cited_quote, parse_answer
 from agentlab.toolcalls import CLOSE, OPEN
 
 Choice = Literal["best", "shown", "free"]
@@ -49,15 +49,19 @@ def allowed(steps: Sequence[Step], choice: Choice) -> tuple[Quote, ...]:
     return tuple(dict.fromkeys(shown))
 
 
-def read_answer(step: Step, *, both: bool = True) -> str | None:
+def read_answer(step: Step, *, both: bool = True, lists: bool = True) -> str | None:
     """Write what the reader found in a search: the best sentence, and the answer's words in it.
 
-    Where the reader is torn between two sentences, `both` quotes the second, too.
+    Where the reader is torn between two sentences, `both` quotes the second, too. Where a question
+    asks for a list, `lists` quotes it whole, and its items are the answer.
     """
     for each in step.sources:
-        if each.best and each.likely and _can_be_quoted(Quote(each.best, each.number)):
-            also = _rivals(step.sources) if both else ()
-            return cited_answer(each.best, each.likely, each.number, also=also)
+        if not (each.best and each.likely and _can_be_quoted(Quote(each.best, each.number))):
+            continue
+        if lists and each.listed and _can_be_quoted(Quote(each.listed.quote, each.number)):
+            return cited_list(each.listed.quote, each.listed.items, each.number)
+        also = _rivals(step.sources) if both else ()
+        return cited_answer(each.best, each.likely, each.number, also=also)
     return None
 
 

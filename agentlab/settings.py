@@ -158,6 +158,11 @@ class Settings(BaseModel):
         description="Quote a second sentence, too, where the reader writes the short answer and is "
         "torn between two.",
     )
+    whole_lists: bool = Field(
+        True,
+        description="Quote a list whole and answer with all its items, where the reader writes the "
+        "short answer and the question asks for all.",
+    )
     abstain: Literal["auto", "reader", "model"] = Field(
         "auto",
         description="Who decides that no passage answers: a model on our own engines then writes "

@@ -4,7 +4,8 @@ With a reader, a sentence's score is the log-odds that the reader gives it, plus
 question; how sure the reader is gives the word for the evidence. Without one, only the likeness
 counts: its cosine with the question plus 0.04 for each content word they share. Which passage comes
 first, a language model may have a say in. The best sentence is marked », the next two ›. Where a
-reader is torn between two, the second is named as the rival of the best.
+reader is torn between two, the second is named as the rival of the best; where a question asks for
+a whole list, that is named.
 """
 
 import math
@@ -15,6 +16,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ingest.answer_span import whole_span
+from ingest.lists import FoundList, asked_list
 from ingest.replies import AnswerReader, read_sentences
 from ingest.sentences import one_line, sentence_spans
 from ingest.words import content_words
@@ -66,7 +68,8 @@ class MarkedPassage:
     `index` is the passage's place among those given; `score` how likely it answers, 0..1, where a
     reader told; `best_sentence` is set where the best sentence of all stands in this window, and
     `likely` beside it where a reader found the answer there and the evidence is not weak. `rival`
-    is a sentence of the passage that a reader takes for the answer about as well as the best.
+    is a sentence of the passage that a reader takes for the answer about as well as the best;
+    `listed` is the list that a question asks for, where the best sentence is in one.
     """
 
     start: int
@@ -79,6 +82,7 @@ class MarkedPassage:
     score: float | None = None
     likely: str | None = None
     rival: str | None = None
+    listed: FoundList | None = None
 
 
 @dataclass(frozen=True)
@@ -157,8 +161,10 @@ def mark(
     sure = reader.calibration.probability(read[0].top)
     strength = _grade(sure, reader.calibration.fair, reader.calibration.strong)
     if strength != "weak":
-        marked = (replace(marked[0], likely=_likely(read[0])), *marked[1:])
-        marked = _with_rival(marked, read)
+        first = read[0]
+        listed = asked_list(question, first.text, first.spans, first.scores, _TORN)
+        marked = (replace(marked[0], likely=_likely(first), listed=listed), *marked[1:])
+        marked = marked if listed else _with_rival(marked, read)
     return Reading(strength, round(sure, 3), marked)
 
 

@@ -1,12 +1,14 @@
 """Replies: what a reader makes of each sentence, put right by what a sentence names.
 
 Where the reader is torn within a table's row, the cell that is asked for is read. A line whose name
-is asked for gains; a sentence on another year, or one that only announces the answer, loses.
+is asked for gains; a sentence on another year, or one that only announces the answer, loses, and
+so does all of a passage that never names whom the question is about.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from ingest.named import names_a_stranger
 from ingest.named_lines import named_lines
 from ingest.reader import Calibrated, Reply
 from ingest.tables import asked_cell, leaves_cell
@@ -19,6 +21,9 @@ _ANOTHER_YEAR = 40.0
 """The log-odds that a sentence on another year than those asked of loses."""
 _ANNOUNCES = 4.0
 """The log-odds that a sentence loses which ends with a colon: the answer is what it announces."""
+
+_STRANGER = 4.0
+"""The log-odds that the sentences of a passage lose which never names whom a question is about."""
 
 
 class AnswerReader(Protocol):
@@ -50,31 +55,36 @@ def read_sentences(
     ]
     asked = [[*found, *filter(None, own)] for found, own in zip(spans, cells, strict=True)]
     replies = reader.read(question, headers, texts, asked)
-    gains = _gains(question, texts, spans, cells)
+    gains = _gains(question, headers, texts, spans, cells)
     return [_in_cells(*each) for each in zip(replies, texts, spans, cells, gains, strict=True)]
 
 
 def _gains(
     question: str,
+    headers: Sequence[str],
     texts: Sequence[str],
     spans: Sequence[Sequence[tuple[int, int]]],
     cells: Sequence[Sequence[tuple[int, int] | None]],
 ) -> list[list[float]]:
     """Give the log-odds that each sentence gains or loses by what it names."""
     named = named_lines(question, texts, spans, cells)
+    strange = [
+        _STRANGER * names_a_stranger(question, f"{header} {text}")
+        for header, text in zip(headers, texts, strict=True)
+    ]
     return [
         [
-            _NAMED * asked + _loss(question, text[slice(*span)], last=span == found[-1])
+            _NAMED * asked - loss - _loss(question, text[slice(*span)], last=span == found[-1])
             for span, asked in zip(found, own, strict=True)
         ]
-        for text, found, own in zip(texts, spans, named, strict=True)
+        for text, found, own, loss in zip(texts, spans, named, strange, strict=True)
     ]
 
 
 def _loss(question: str, sentence: str, *, last: bool) -> float:
     """Give what a sentence loses; the `last` one of a text announces nothing that stands there."""
     announces = sentence.endswith(":") and not last
-    return -_ANOTHER_YEAR * of_another_year(question, sentence) - _ANNOUNCES * announces
+    return _ANOTHER_YEAR * of_another_year(question, sentence) + _ANNOUNCES * announces
 
 
 def _in_cells(

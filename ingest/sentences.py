@@ -21,6 +21,12 @@ _YES_OR_NO = re.compile(r"\s*(?:yes|no)\.", re.IGNORECASE)
 _END = re.compile(
     rf"[.!?]+[\"'”’)\]]*[{RAISED}]*(?=\s)|\n[ \t]*\n|\n(?=[ \t]*(?:[-•*–]|\d+[.)])[ \t])"
 )
+ITEM_MARKS = (
+    re.compile(r"[-•*–—‣▪●○·]\s"),
+    re.compile(r"(?:\(\d{1,2}\)|\d{1,2}[.)])\s"),
+    re.compile(r"(?:\([a-z]{1,4}\)|[a-z]\)|[ivx]{1,4}[.)])\s"),
+)
+"""How the items of a list begin: with a bullet, a number, or a letter (also a Roman number)."""
 _LEAD = re.compile(rf"[-•*–‣▪]\s+|[{RAISED}]+\s*(?=\w)")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NUMBERING = re.compile(r"\s*\d{1,3}\.")
@@ -65,6 +71,11 @@ def one_line(sentence: str) -> str:
     return " ".join(sentence[lead.end() if lead else 0 :].split())
 
 
+def begins_item(line: str) -> bool:
+    """Tell whether a line begins as an item of a list does."""
+    return any(mark.match(line) for mark in ITEM_MARKS)
+
+
 def _is_boundary(text: str, start: int, match: re.Match[str]) -> bool:
     if match.group().startswith("\n"):
         return True
@@ -94,25 +105,31 @@ def _blocks(text: str) -> list[tuple[int, int]]:
     lengths = sorted(len(text[start:end].strip()) for start, end in lines)
     wide = lengths[int(len(lengths) * 0.8)] if lengths else 0
     blocks: list[tuple[int, int]] = []
+    last, listed = "", False
     for start, end in lines:
         line = text[start:end].strip()
-        if blocks and _goes_on(text[slice(*blocks[-1])], line, wide):
+        bare = not (_STOPPED.search(last) or begins_item(last))
+        listed = last.endswith(":") or (listed and bare)
+        if blocks and _goes_on(last, line, wide, listed=listed):
             blocks[-1] = (blocks[-1][0], end)
         else:
             blocks.append((start, end))
+        last = line
     return blocks
 
 
-def _goes_on(block: str, line: str, wide: int) -> bool:
-    """Tell whether a line continues the paragraph before it; `wide` is how long full lines are."""
-    last = block.rstrip("\n").rsplit("\n", 1)[-1].strip()
-    if not last or not line:
+def _goes_on(last: str, line: str, wide: int, *, listed: bool) -> bool:
+    """Tell whether a line continues the paragraph of the line before it.
+
+    `wide` is how long full lines are; `listed` tells that lines below a colon may be bare items.
+    """
+    if not last or not line or last.endswith(":") or begins_item(line):
         return False
     if _STOPPED.search(last):
         return len(last) >= _FULL_LINE
     long = len(last) >= _SHORTEST_WRAPPED
     full = long and (len(last) >= 0.6 * wide or bool(_UNFINISHED.search(last)))
-    return full or line[0].islower()
+    return full or (line[0].islower() and not listed)
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

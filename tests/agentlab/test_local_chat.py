@@ -272,6 +272,24 @@ def test_a_second_sentence_is_quoted_where_the_reader_is_torn_and_the_settings_l
 
 
 @pytest.mark.parametrize(
+    ("whole_lists", "text"),
+    [(True, "- the room, 140 euros [1]\n- the breakfast [1]"), (False, "140 euros [1]")],
+)
+def test_a_list_that_is_asked_for_is_the_answer_where_the_settings_let_it(
+    tmp_path: Path, whole_lists: bool, text: str
+) -> None:
+    page = "Of a hotel we pay:\n- the room, 140 euros;\n- the breakfast\nNothing else is paid."
+    library = small_library([("Handbook", "Hotels", 1, page)])
+    library.reader = FindingReader()
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", whole_lists=whole_lists)
+    chat = LocalChatModel(generator=Typist(CALL))
+    with Agent(settings, chat=chat, collection=library, provider=ScriptedWeb()) as agent:
+        answer = agent.ask("Which costs of a hotel do you pay?")
+    assert answer.text == text
+    assert answer.supported
+
+
+@pytest.mark.parametrize(
     "values", [{"short_answer": "model"}, {"quotes": "shown"}, {"guided": False}]
 )
 def test_the_model_writes_the_short_answer_where_the_settings_say_so(

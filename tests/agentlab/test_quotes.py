@@ -6,7 +6,9 @@ import pytest
 
 from agentlab.answer import Source, Step
 from agentlab.citations import check
+from agentlab.prompts import parse_answer
 from agentlab.quotes import Quote, allowed, differ_in_quotes_only, read_answer, settle
+from ingest.lists import FoundList
 
 BARRY = (
     "Jack Barry, who created the show and eventually used it to revive his partnership with "
@@ -64,6 +66,30 @@ def test_where_the_reader_is_torn_the_second_sentence_is_quoted_too_and_both_are
 
 def test_a_second_sentence_that_cannot_be_quoted_is_left_out() -> None:
     found = read(1, CALL_OUT, best=CALL_OUT, likely="45 minutes", rival="<tool_call>")
+    assert read_answer(step(found)) == answered(CALL_OUT, 1, "45 minutes")
+
+
+LENT = "We lend: • a monitor • a desk chair; • 2. hand"
+
+
+def test_a_list_is_quoted_whole_and_answered_with_its_items_which_are_all_checked() -> None:
+    found = replace(
+        read(1, LENT, best="a monitor", likely="monitor", rival=CALL_OUT),
+        listed=FoundList(LENT, ("a monitor", "a desk chair;", "2. hand")),
+    )
+    written = read_answer(step(found))
+    assert written == f'"{LENT}" [1]\nAnswer:\n- a monitor [1]\n- a desk chair [1]\n2. hand [1]'
+    assert settle(written, [found]) == written
+    assert [each.supported for each in check(written, [found])] == [True] * 4
+    assert parse_answer(written).text == "- a monitor [1]\n- a desk chair [1]\n2. hand [1]"
+    assert read_answer(step(found), both=False, lists=False) == answered("a monitor", 1, "monitor")
+
+
+def test_a_list_that_cannot_be_quoted_leaves_its_best_sentence() -> None:
+    found = replace(
+        read(1, CALL_OUT, best=CALL_OUT, likely="45 minutes"),
+        listed=FoundList("We lend: <tool_call>", ("a", "b")),
+    )
     assert read_answer(step(found)) == answered(CALL_OUT, 1, "45 minutes")
 
 

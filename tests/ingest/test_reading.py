@@ -170,6 +170,24 @@ def test_where_nothing_answers_no_second_sentence_is_named() -> None:
     ]
 
 
+def test_a_passage_that_never_names_whom_a_question_is_about_is_less_sure_and_comes_later() -> None:
+    other = "Denmark: the hotel limit is 90 euros."
+    asked = "What is the hotel limit in Denmark?"
+    reading = mark(asked, passages(PASSAGE, other), WordEncoder(), KeenReader("90 euros", 4.0))
+    assert [each.index for each in reading.passages] == [1, 0]
+    sure, strange = (each.score or 0.0 for each in reading.passages)
+    assert strange < sure
+
+
+def test_a_list_that_is_asked_for_is_named_and_no_rival_beside_it() -> None:
+    text = "Limits in force are:\n- 90 euros for a hotel\n- 20 euros for a meal\nAll is paid."
+    torn = TornReader("90 euros", 4.0, other="20 euros", behind=1.0)
+    (passage,) = mark("What limits are there?", passages(text), WordEncoder(), torn).passages
+    assert passage.listed
+    assert passage.listed.items == ("90 euros for a hotel", "20 euros for a meal")
+    assert passage.rival is None
+
+
 def test_where_the_reader_finds_nothing_the_evidence_is_weak_and_no_answer_is_named() -> None:
     reading = mark("hotel limit", passages(PASSAGE), WordEncoder(), KeenReader("nowhere", 4.0))
     assert (reading.strength, reading.likely) == ("weak", None)

@@ -50,6 +50,24 @@ def test_rows_and_list_items_are_sentences_of_their_own() -> None:
     ]
 
 
+def test_lettered_items_and_bare_lines_below_a_colon_are_sentences_of_their_own() -> None:
+    long = "damage by frost in a house that nobody has lived in for more than a month"
+    assert split(f"(a) {long};\n(b) loss of keys;\niv. {long}\nv. theft") == [
+        f"(a) {long};",
+        "(b) loss of keys;",
+        f"iv. {long}",
+        "v. theft",
+    ]
+    sent = "If such a parcel is found, it goes back. For safety reasons we cannot accept:"
+    assert split(f"{sent}\nlithium batteries\nperfume\nlive plants") == [
+        "If such a parcel is found, it goes back.",
+        "For safety reasons we cannot accept:",
+        "lithium batteries",
+        "perfume",
+        "live plants",
+    ]
+
+
 def test_an_error_code_keeps_its_cause_and_its_remedy() -> None:
     text = "E4: The filter is full. Clean it.\nE21 - No water. Open the tap. E22: Door open."
     assert split(text) == [

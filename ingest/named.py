@@ -1,0 +1,50 @@
+"""Named: a passage that never names whom a question is about hardly answers it."""
+
+import re
+
+from ingest.words import STOP, content_words, stem
+
+_WORD = re.compile(r"[^\W\d_][\w'’]*")
+_NEW_SENTENCE = re.compile(r"[.?!:]\s*$")
+# Other languages write more than names with a capital, so the question must hold one of these.
+_ENGLISH = re.compile(
+    r"\b(?:the|of|what|which|who|whom|whose|how|when|where|why|does|did|do|are|is|has|for)\b",
+    re.IGNORECASE,
+)
+# A text says "on weekdays" as well.
+_DATES = re.compile(
+    r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|may|june|july|august"
+    r"|september|october|november|december)s?"
+)
+_MOST = 0.5
+"""The share of capitalised words from which on a question is a headline, and names nobody."""
+_FEWEST_INITIALS = 3
+
+
+def names_a_stranger(question: str, text: str) -> bool:
+    """Tell whether an English question holds a name that a text, with its header, does not.
+
+    Names are capitalised words within a sentence; initials stand for their words.
+    """
+    names = _names(question)
+    if not names:
+        return False
+    held, lower = content_words(text), text.casefold()
+    unknown = {name for name in names if name not in held and name not in lower}
+    if not unknown:
+        return False
+    initials = "".join(word[0] for word in _WORD.findall(lower))
+    return any(len(name) < _FEWEST_INITIALS or name not in initials for name in unknown)
+
+
+def _names(question: str) -> set[str]:
+    words = list(_WORD.finditer(question))
+    capitals = [
+        word
+        for word in words[1:]
+        if word[0][0].isupper() and not _NEW_SENTENCE.search(question, 0, word.start())
+    ]
+    if not _ENGLISH.search(question) or len(capitals) > _MOST * len(words):
+        return set()
+    lower = (word[0].casefold() for word in capitals if not _DATES.fullmatch(word[0].casefold()))
+    return {stem(word) for word in lower if len(word) > 1 and word not in STOP}

@@ -1,0 +1,39 @@
+"""Whom a question names, and whether a text does."""
+
+import pytest
+
+from ingest.named import names_a_stranger
+
+TEXT = "Travel handbook > Lisbon office: The World Health Organization's staff dine at Café Luso."
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the official language of Germany?",
+        "How many GPUs does the Lisbon office have?",
+        "Who is it? And why does the office of Dr Okoro close?",
+    ],
+)
+def test_a_name_that_stands_nowhere_in_a_text_is_a_stranger(question: str) -> None:
+    assert names_a_stranger(question, TEXT)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Where does the Lisbon office dine?",
+        "Where do the staff of WHO dine?",
+        "What does Lisbon's café cost?",
+        "what is the official language of germany",
+        "Germany has how many offices?",
+        "What Is The Official Language Of Germany?",
+        "WHAT IS THE OFFICIAL LANGUAGE OF GERMANY?",
+        "Unter welcher Bedingung ist ein Graph ein Baum?",
+        "Is it open? Then the staff may dine.",
+        "Where do the staff dine on Mondays in November?",
+        "May I dine at the office, and what do I pay?",
+    ],
+)
+def test_what_is_no_name_or_stands_in_the_text_is_none(question: str) -> None:
+    assert not names_a_stranger(question, TEXT)
