@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ingest.documents import Chunk, Document, Heading, Page, chunk_id
 from ingest.layout import body_spans
-from ingest.sentences import sentence_spans
+from ingest.sentences import begins_item, sentence_spans
 
 TokenSpans = Callable[[str], Sequence[tuple[int, int]]]
 
@@ -16,6 +16,7 @@ SMALLEST_SECTION = 0.25  # of the budget: what is smaller is joined to the secti
 LEAST_ROOM = 16
 CHARACTERS_PER_TOKEN = 12  # a tokenizer may see one token in an endless word
 PARAGRAPH, SENTENCE_AND_LINE, SENTENCE, ROW, LINE = 0.1, 0.2, 0.3, 0.7, 0.9
+WITHIN_LIST = 0.4  # more, between two items
 ANNOUNCED = 0.6  # more, where what ends announces what follows, as a list or a table
 LONGEST_GAP = 40  # characters between what announces and what is announced
 LONGEST_NAMES, MOST_NAMES = 60, 3  # characters of a line that names columns, and such lines
@@ -199,10 +200,15 @@ def _joints(text: str) -> list[_Joint]:
     costs: dict[int, float] = {}
     for match in re.finditer(r"\s*\n\s*", text):
         costs[match.end()] = PARAGRAPH if match.group().count("\n") > 1 else LINE
-    for _, end in sentence_spans(text):
+    spans = sentence_spans(text)
+    for _, end in spans:
         place = _skip_spaces(text, end, len(text))
         cost = SENTENCE_AND_LINE if place in costs else SENTENCE
         costs[place] = min(costs.get(place, cost), cost)
+    items = [begins_item(text[start:end]) for start, end in spans]
+    for before, own, (place, _) in zip(items, items[1:], spans[1:], strict=False):
+        if before and own:
+            costs[place] += WITHIN_LIST
     for place in _between_rows(text):
         costs[place] = ROW
     for place in costs:

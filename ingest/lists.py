@@ -26,7 +26,7 @@ _PLURAL = (
 )
 _ASKS_FOR_ONE = re.compile(
     r"\bhow (?!(?:do|does|to|can|should|is|are|did|was|were|must|may)\b)\w+|\bwhere\b"
-    r"|\bwhen (?:is|was|did|does)\b|\b(?:what|which) \w+ (?:is|was|does|has)\b",
+    rf"|\bwhen (?:is|was|did|does)\b|\b(?:what|which) (?!{_PLURAL}\b)\w+ (?:is|was|does|has)\b",
     re.IGNORECASE,
 )
 _ASKS_FOR_SEVERAL = re.compile(
@@ -57,8 +57,8 @@ def asked_list(
 
     `spans` are the sentences and `scores` what a reader gives them. The list is the one in which
     the best sentence stands; where the question asks for several things, also one in which a
-    sentence stands whose score is less than `torn` behind. None where the list has nothing above
-    it.
+    sentence stands whose score is less than `torn` behind, and the only one of a passage whose
+    heading comes first. None where the list has nothing above it.
     """
     if _ASKS_FOR_ONE.search(question):
         return None
@@ -68,11 +68,22 @@ def asked_list(
         if scores[place] < best and not (several and best - scores[place] < torn):
             break
         items = items_at(text, spans, place)
+        if not items and several and _is_line(text, spans[place]):
+            items = _only_list(text, spans)
         if items:
             above = next(at for at, span in enumerate(spans) if span[0] == items[0][0]) - 1
-            near = above >= 0 and best - scores[above] < (_NEAR if several else _NEARER)
-            return _found(text, spans[above][0], items) if near else None
+            far = best - scores[above] > (_NEAR if several else _NEARER)
+            announces = several and place <= above
+            if above < 0 or (far and not announces):
+                return None
+            return _found(text, spans[above][0], items)
     return None
+
+
+def _only_list(text: str, spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Give the one list that a text has; () where it has none, or several."""
+    lists = {items_at(text, spans, place) for place in range(len(spans))} - {()}
+    return lists.pop() if len(lists) == 1 else ()
 
 
 def _found(text: str, start: int, items: Sequence[tuple[int, int]]) -> FoundList:
@@ -89,13 +100,11 @@ def items_at(
     also be bare lines. () where there are not two, and where one announces a list of its own, as a
     paragraph of a statute does.
     """
-    announces = _sentence(text, spans[place]).endswith(":")
-    first = place + 1 if announces else _item_start(text, spans, place)
-    if first >= len(spans):
-        return ()
+    announced = _announced(text, spans, place)
+    first = announced or _item_start(text, spans, place)
     mark = next((each for each in ITEM_MARKS if each.match(text, spans[first][0])), None)
     if mark is None:
-        found = _bare(text, spans, place)
+        found = _bare(text, spans, first - 1 if announced else place)
     else:
         back = _marked(text, spans, range(first - 1, -1, -1), mark)
         onward = _marked(text, spans, range(first + 1, len(spans)), mark)
@@ -105,11 +114,41 @@ def items_at(
     ends = [spans[after - 1][1] for _, after in pairwise(found)]
     ends.append(_end_of_last(text, spans, found))
     items = tuple((spans[at][0], end) for at, end in zip(found, ends, strict=True))
-    return () if any(_sentence(text, item).endswith(":") for item in items) else items
+    return () if any(_ends_with_colon(text, item) for item in items) else items
+
+
+def _announced(text: str, spans: Sequence[tuple[int, int]], place: int) -> int | None:
+    """Give the first item of the list that a sentence announces.
+
+    It ends with a colon, or stands right above the items and is none; a heading may have such a
+    sentence below it.
+    """
+    last = len(spans) - 1
+    heads = _is_line(text, spans[place]) and not (place and _is_line(text, spans[place - 1]))
+    if place < last and heads and _ends_with_colon(text, spans[place + 1]):
+        place += 1
+    if place == last or _begins_item(text, spans[place]):
+        return None
+    announces = _ends_with_colon(text, spans[place]) or _begins_item(text, spans[place + 1])
+    within = place and _begins_item(text, spans[_item_start(text, spans, place)])
+    return place + 1 if announces and not within else None
 
 
 def _sentence(text: str, span: tuple[int, int]) -> str:
     return text[slice(*span)]
+
+
+def _ends_with_colon(text: str, span: tuple[int, int]) -> bool:
+    return _sentence(text, span).endswith(":")
+
+
+def _begins_item(text: str, span: tuple[int, int]) -> bool:
+    return begins_item(_sentence(text, span))
+
+
+def _is_line(text: str, span: tuple[int, int]) -> bool:
+    """Tell whether a sentence is a line, as a heading or a bare item is: it ends without a stop."""
+    return _begins_a_line(text, span[0]) and not _STOP.search(_sentence(text, span))
 
 
 def _item_start(text: str, spans: Sequence[tuple[int, int]], place: int) -> int:
@@ -147,9 +186,11 @@ def _marked(
             beside = 0
             continue
         beside += 1
-        begins = _begins_a_line(text, spans[at][0])
-        heads = begins and not _STOP.search(_sentence(text, spans[at]))
-        if beside == _FARTHEST or heads or _after_blank_line(text, spans[at][0]):
+        if (
+            beside == _FARTHEST
+            or _is_line(text, spans[at])
+            or _after_blank_line(text, spans[at][0])
+        ):
             break
     return found
 
@@ -160,7 +201,7 @@ def _bare(text: str, spans: Sequence[tuple[int, int]], place: int) -> list[int]:
     A full stop may end the last item, where the one before it goes on or it begins in lower case.
     """
     above = range(place, max(-1, place - _MOST_BARE), -1)
-    head = next((at for at in above if _sentence(text, spans[at]).endswith(":")), None)
+    head = next((at for at in above if _ends_with_colon(text, spans[at])), None)
     if head is None:
         return []
     found: list[int] = []

@@ -141,6 +141,16 @@ def test_what_announces_a_list_stays_with_its_beginning(before: int) -> None:
     assert any("following:\n- A form" in chunk.text for chunk in chunks)
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (2, 2), (3, 1), (3, 3)])
+def test_a_short_list_is_not_cut_between_its_items(before: int, after: int) -> None:
+    items = "\n".join(f"- {each} for the office" for each in ("A form", "A copy", "A photo"))
+    text = (
+        f"{' '.join([SENTENCE] * before)}\nPlease bring:\n{items}\n{' '.join([SENTENCE] * after)}"
+    )
+    chunks = cut(document(text), tokens=45)
+    assert any(f"Please bring:\n{items}" in chunk.text for chunk in chunks)
+
+
 @pytest.mark.parametrize("before", range(1, 8))
 def test_the_names_of_a_tables_columns_stay_with_its_first_row(before: int) -> None:
     rows = "\n".join(f"{years}-Year 2.{years} 4.{years}" for years in range(3, 7))

@@ -90,6 +90,17 @@ def test_items_may_be_lettered_or_bare(text: str) -> None:
     assert found[-1].rstrip(".").endswith("after a year")
 
 
+@pytest.mark.parametrize(
+    "above",
+    ["What is paid", "These costs are paid.", "What is paid\nThe costs below are paid:"],
+)
+def test_a_heading_or_a_sentence_right_above_marked_items_announces_them(above: str) -> None:
+    assert items(f"{above}\n- the room\n- the meals", above.split("\n", maxsplit=1)[0]) == [
+        "the room",
+        "the meals",
+    ]
+
+
 def test_two_lists_under_headings_of_their_own_stay_apart() -> None:
     text = "New in 3.2\n- dark mode\n- tags\n\nFixed in 3.2\n- the cursor\n- the search"
     assert items(text, "- tags") == ["dark mode", "tags"]
@@ -137,6 +148,18 @@ def test_who_asks_for_one_item_or_far_from_the_line_above_gets_no_list(
     question: str, above: float
 ) -> None:
     assert asked(question, LENT, "monitor", above=above) is None
+
+
+@pytest.mark.parametrize("question", ["What limits does it have?", "What information has it?"])
+def test_a_plural_before_the_verb_asks_for_several_things(question: str) -> None:
+    assert asked(question, LENT, "monitor", above=-20.0)
+
+
+def test_the_heading_of_a_passage_leads_to_its_only_list() -> None:
+    text = f"Home office\n{LENT}"
+    assert asked("What things can I borrow?", text, "Home office", above=-30.0)
+    other = f"{text}\nNot lent are:\n- lamps\n- chairs for guests"
+    assert asked("What things can I borrow?", other, "Home office", above=-30.0) is None
 
 
 def test_where_the_grammar_does_not_tell_the_line_above_decides() -> None:
