@@ -63,32 +63,20 @@ def asked_list(
     if _ASKS_FOR_ONE.search(question):
         return None
     several = bool(_ASKS_FOR_SEVERAL.search(question))
+    sentences = _Sentences(text, spans)
     best = float(scores.max())
     for place in sorted(range(len(spans)), key=lambda at: -scores[at]):
         if scores[place] < best and not (several and best - scores[place] < torn):
             break
-        items = items_at(text, spans, place)
-        if not items and several and _is_line(text, spans[place]):
-            items = _only_list(text, spans)
+        items = sentences.items(place)
+        if not items and several and sentences.is_line(place):
+            items = sentences.only_list()
         if items:
-            above = next(at for at, span in enumerate(spans) if span[0] == items[0][0]) - 1
-            far = best - scores[above] > (_NEAR if several else _NEARER)
+            above = items[0] - 1
+            far = above < 0 or best - scores[above] > (_NEAR if several else _NEARER)
             announces = several and place <= above
-            if above < 0 or (far and not announces):
-                return None
-            return _found(text, spans[above][0], items)
+            return sentences.found(items) if announces or not far else None
     return None
-
-
-def _only_list(text: str, spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Give the one list that a text has; () where it has none, or several."""
-    lists = {items_at(text, spans, place) for place in range(len(spans))} - {()}
-    return lists.pop() if len(lists) == 1 else ()
-
-
-def _found(text: str, start: int, items: Sequence[tuple[int, int]]) -> FoundList:
-    quote = one_line(text[start : items[-1][1]])
-    return FoundList(quote, tuple(one_line(text[slice(*item)]) for item in items))
 
 
 def items_at(
@@ -100,127 +88,143 @@ def items_at(
     also be bare lines. () where there are not two, and where one announces a list of its own, as a
     paragraph of a statute does.
     """
-    announced = _announced(text, spans, place)
-    first = announced or _item_start(text, spans, place)
-    mark = next((each for each in ITEM_MARKS if each.match(text, spans[first][0])), None)
-    if mark is None:
-        found = _bare(text, spans, first - 1 if announced else place)
-    else:
-        back = _marked(text, spans, range(first - 1, -1, -1), mark)
-        onward = _marked(text, spans, range(first + 1, len(spans)), mark)
-        found = [*reversed(back), first, *onward]
-    if len(found) < 2:
-        return ()
-    ends = [spans[after - 1][1] for _, after in pairwise(found)]
-    ends.append(_end_of_last(text, spans, found))
-    items = tuple((spans[at][0], end) for at, end in zip(found, ends, strict=True))
-    return () if any(_ends_with_colon(text, item) for item in items) else items
+    sentences = _Sentences(text, spans)
+    return sentences.bounds(sentences.items(place))
 
 
-def _announced(text: str, spans: Sequence[tuple[int, int]], place: int) -> int | None:
-    """Give the first item of the list that a sentence announces.
+@dataclass(frozen=True)
+class _Sentences:
+    """The sentences of a text, each called by its place."""
 
-    It ends with a colon, or stands right above the items and is none; a heading may have such a
-    sentence below it.
-    """
-    last = len(spans) - 1
-    heads = _is_line(text, spans[place]) and not (place and _is_line(text, spans[place - 1]))
-    if place < last and heads and _ends_with_colon(text, spans[place + 1]):
-        place += 1
-    if place == last or _begins_item(text, spans[place]):
-        return None
-    announces = _ends_with_colon(text, spans[place]) or _begins_item(text, spans[place + 1])
-    within = place and _begins_item(text, spans[_item_start(text, spans, place)])
-    return place + 1 if announces and not within else None
+    text: str
+    spans: Sequence[tuple[int, int]]
+
+    def items(self, place: int) -> tuple[int, ...]:
+        """Give the first sentences of the items of the list that a sentence is in or announces."""
+        announced = self._announced(place)
+        first = announced or self._line_start(place)
+        mark = next((each for each in ITEM_MARKS if each.match(self[first])), None)
+        if mark is None:
+            found = self._bare(first - 1 if announced else place)
+        else:
+            back = self._marked(range(first - 1, -1, -1), mark)
+            onward = self._marked(range(first + 1, len(self.spans)), mark)
+            found = [*reversed(back), first, *onward]
+        ends = (self.text[:end] for _, end in self.bounds(found))
+        return tuple(found) if len(found) > 1 and not any(map(_announces, ends)) else ()
+
+    def only_list(self) -> tuple[int, ...]:
+        """Give the items of the one list that the text has; () where it has none, or several."""
+        lists = {self.items(place) for place in range(len(self.spans))} - {()}
+        return lists.pop() if len(lists) == 1 else ()
+
+    def bounds(self, items: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """Give where the items begin and end."""
+        if not items:
+            return ()
+        ends = [self.spans[after - 1][1] for _, after in pairwise(items)]
+        starts = [self.spans[at][0] for at in items]
+        return tuple(zip(starts, [*ends, self._end_of_last(items)], strict=True))
+
+    def found(self, items: Sequence[int]) -> FoundList:
+        """Write a list with the sentence above it."""
+        bounds = self.bounds(items)
+        quote = self.text[self.spans[items[0] - 1][0] : bounds[-1][1]]
+        return FoundList(one_line(quote), tuple(one_line(self.text[a:b]) for a, b in bounds))
+
+    def is_line(self, place: int) -> bool:
+        """Tell whether a sentence is a line that ends without a stop: a heading or a bare item."""
+        return self._begins_line(place) and not _STOP.search(self[place])
+
+    def __getitem__(self, place: int) -> str:
+        """Give a sentence."""
+        return self.text[slice(*self.spans[place])]
+
+    def _announced(self, place: int) -> int | None:
+        """Give the first item of the list that a sentence announces.
+
+        It ends with a colon, or stands right above the items and is none; a heading may have such a
+        sentence below it.
+        """
+        last = len(self.spans) - 1
+        heads = self.is_line(place) and not (place and self.is_line(place - 1))
+        if place < last and heads and _announces(self[place + 1]):
+            place += 1
+        if place == last or begins_item(self[self._line_start(place)]):
+            return None
+        announces = _announces(self[place]) or begins_item(self[place + 1])
+        return place + 1 if announces else None
+
+    def _line_start(self, place: int) -> int:
+        """Give the sentence that begins the line on which a sentence begins."""
+        while place and not self._begins_line(place):
+            place -= 1
+        return place
+
+    def _end_of_last(self, items: Sequence[int]) -> int:
+        """Give the end of the last item, below which prose may go on.
+
+        Behind its first sentence it has no more on its line than another item has; where the others
+        end without a full stop, it ends before a line that begins a sentence.
+        """
+        last = items[-1]
+        start, end = self.spans[last]
+        if len(items) > 1 and not _STOP.search(self[items[-2]]):
+            below = _SENTENCE_BELOW.search(self.text, start, end)
+            return below.start() if below else end
+        most = max((after - at for at, after in pairwise(items)), default=1) - 1
+        behind = range(last + 1, min(len(self.spans), last + 1 + most))
+        own = itertools.takewhile(lambda at: not self._begins_line(at), behind)
+        return max((self.spans[at][1] for at in own), default=end)
+
+    def _marked(self, places: Sequence[int], mark: re.Pattern[str]) -> list[int]:
+        """Follow items of one kind, past what goes on within them, up to another list."""
+        found: list[int] = []
+        beside = 0
+        for at in places:
+            if mark.match(self[at]):
+                found.append(at)
+                beside = 0
+                continue
+            beside += 1
+            if beside == _FARTHEST or self.is_line(at) or self._after_blank_line(at):
+                break
+        return found
+
+    def _bare(self, place: int) -> list[int]:
+        """Follow the lines below one that ends with a colon, up to the first that is a sentence.
+
+        A full stop may end the last item, where the one before it goes on or it begins in lower
+        case.
+        """
+        above = range(place, max(-1, place - _MOST_BARE), -1)
+        head = next((at for at in above if _announces(self[at])), None)
+        if head is None:
+            return []
+        found: list[int] = []
+        for at in range(head + 1, min(len(self.spans), head + 1 + _MOST_BARE)):
+            line = self[at]
+            if begins_item(line) or _announces(line) or not self._begins_line(at):
+                break
+            stops = bool(_STOP.search(line))
+            before = self[found[-1]] if found else ""
+            if not stops or before.endswith((",", ";")) or (before and line[0].islower()):
+                found.append(at)
+            if stops:
+                break
+        return found if place == head or place in found else []
+
+    def _before(self, place: int) -> str:
+        """Give the space before a sentence."""
+        end = self.spans[place - 1][1] if place else 0
+        return self.text[end : self.spans[place][0]]
+
+    def _begins_line(self, place: int) -> bool:
+        return not place or "\n" in self._before(place)
+
+    def _after_blank_line(self, place: int) -> bool:
+        return self._before(place).count("\n") > 1
 
 
-def _sentence(text: str, span: tuple[int, int]) -> str:
-    return text[slice(*span)]
-
-
-def _ends_with_colon(text: str, span: tuple[int, int]) -> bool:
-    return _sentence(text, span).endswith(":")
-
-
-def _begins_item(text: str, span: tuple[int, int]) -> bool:
-    return begins_item(_sentence(text, span))
-
-
-def _is_line(text: str, span: tuple[int, int]) -> bool:
-    """Tell whether a sentence is a line, as a heading or a bare item is: it ends without a stop."""
-    return _begins_a_line(text, span[0]) and not _STOP.search(_sentence(text, span))
-
-
-def _item_start(text: str, spans: Sequence[tuple[int, int]], place: int) -> int:
-    """Give the sentence that begins the line on which a sentence begins."""
-    while place and not _begins_a_line(text, spans[place][0]):
-        place -= 1
-    return place
-
-
-def _end_of_last(text: str, spans: Sequence[tuple[int, int]], items: Sequence[int]) -> int:
-    """Give the end of the last item, below which prose may go on.
-
-    Behind its first sentence it has no more on its line than another item has; where the others
-    end without a full stop, it ends before a line that begins a sentence.
-    """
-    last = items[-1]
-    start, end = spans[last]
-    if not _STOP.search(_sentence(text, spans[items[-2]])):
-        below = _SENTENCE_BELOW.search(text, start, end)
-        return below.start() if below else end
-    most = max(after - at for at, after in pairwise(items)) - 1
-    rest = itertools.takewhile(lambda each: not _begins_a_line(text, each[0]), spans[last + 1 :])
-    return max((each[1] for each in itertools.islice(rest, most)), default=end)
-
-
-def _marked(
-    text: str, spans: Sequence[tuple[int, int]], places: Sequence[int], mark: re.Pattern[str]
-) -> list[int]:
-    """Follow items of one kind, past what goes on within them, up to another list."""
-    found: list[int] = []
-    beside = 0
-    for at in places:
-        if mark.match(text, spans[at][0]):
-            found.append(at)
-            beside = 0
-            continue
-        beside += 1
-        if (
-            beside == _FARTHEST
-            or _is_line(text, spans[at])
-            or _after_blank_line(text, spans[at][0])
-        ):
-            break
-    return found
-
-
-def _bare(text: str, spans: Sequence[tuple[int, int]], place: int) -> list[int]:
-    """Follow the lines below one that ends with a colon, up to the first that is a sentence.
-
-    A full stop may end the last item, where the one before it goes on or it begins in lower case.
-    """
-    above = range(place, max(-1, place - _MOST_BARE), -1)
-    head = next((at for at in above if _ends_with_colon(text, spans[at])), None)
-    if head is None:
-        return []
-    found: list[int] = []
-    for at in range(head + 1, min(len(spans), head + 1 + _MOST_BARE)):
-        line = _sentence(text, spans[at])
-        if begins_item(line) or line.endswith(":") or not _begins_a_line(text, spans[at][0]):
-            break
-        stops = bool(_STOP.search(line))
-        before = _sentence(text, spans[found[-1]]) if found else ""
-        if not stops or before.endswith((",", ";")) or (before and line[0].islower()):
-            found.append(at)
-        if stops:
-            break
-    return found if place == head or place in found else []
-
-
-def _after_blank_line(text: str, start: int) -> bool:
-    return text[len(text[:start].rstrip()) : start].count("\n") > 1
-
-
-def _begins_a_line(text: str, start: int) -> bool:
-    return not text[text.rfind("\n", 0, start) + 1 : start].strip()
+def _announces(sentence: str) -> bool:
+    return sentence.endswith(":")

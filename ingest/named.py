@@ -1,11 +1,12 @@
 """Named: a passage that never names whom a question is about hardly answers it."""
 
 import re
+import unicodedata
 
+from ingest.sentences import sentence_spans
 from ingest.words import STOP, content_words, stem
 
 _WORD = re.compile(r"[^\W\d_][\w'’]*")
-_NEW_SENTENCE = re.compile(r"[.?!:]\s*$")
 # Other languages write more than names with a capital, so the question must hold one of these.
 _ENGLISH = re.compile(
     r"\b(?:the|of|what|which|who|whom|whose|how|when|where|why|does|did|do|are|is|has|for)\b",
@@ -24,12 +25,14 @@ _FEWEST_INITIALS = 3
 def names_a_stranger(question: str, text: str) -> bool:
     """Tell whether an English question holds a name that a text, with its header, does not.
 
-    Names are capitalised words within a sentence; initials stand for their words.
+    Names are capitalised words within its last sentence: what stands before may be an earlier
+    question. Initials stand for their words, and a letter for the same one with an accent.
     """
-    names = _names(question)
+    names = _names(_plain(question))
     if not names:
         return False
-    held, lower = content_words(text), text.casefold()
+    lower = _plain(text).casefold()
+    held = content_words(lower)
     unknown = {name for name in names if name not in held and name not in lower}
     if not unknown:
         return False
@@ -37,14 +40,17 @@ def names_a_stranger(question: str, text: str) -> bool:
     return any(len(name) < _FEWEST_INITIALS or name not in initials for name in unknown)
 
 
+def _plain(text: str) -> str:
+    """Take the accents off the letters."""
+    apart = unicodedata.normalize("NFKD", text)
+    return "".join(each for each in apart if not unicodedata.combining(each))
+
+
 def _names(question: str) -> set[str]:
-    words = list(_WORD.finditer(question))
-    capitals = [
-        word
-        for word in words[1:]
-        if word[0][0].isupper() and not _NEW_SENTENCE.search(question, 0, word.start())
-    ]
+    spans = sentence_spans(question)
+    words = _WORD.findall(question[slice(*spans[-1])]) if spans else []
+    capitals = [word for word in words[1:] if word[0].isupper()]
     if not _ENGLISH.search(question) or len(capitals) > _MOST * len(words):
         return set()
-    lower = (word[0].casefold() for word in capitals if not _DATES.fullmatch(word[0].casefold()))
+    lower = (word for word in map(str.casefold, capitals) if not _DATES.fullmatch(word))
     return {stem(word) for word in lower if len(word) > 1 and word not in STOP}

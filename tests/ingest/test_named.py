@@ -25,6 +25,7 @@ def test_a_name_that_stands_nowhere_in_a_text_is_a_stranger(question: str) -> No
         "Where does the Lisbon office dine?",
         "Where do the staff of WHO dine?",
         "What does Lisbon's café cost?",
+        "What does the Cafe Lusó cost?",
         "what is the official language of germany",
         "Germany has how many offices?",
         "What Is The Official Language Of Germany?",
@@ -32,6 +33,7 @@ def test_a_name_that_stands_nowhere_in_a_text_is_a_stranger(question: str) -> No
         "Unter welcher Bedingung ist ein Graph ein Baum?",
         "Is it open? Then the staff may dine.",
         "Where do the staff dine on Mondays in November?",
+        "Which brush does the Limpet take? What does it cost? and the café's?",
         "May I dine at the office, and what do I pay?",
     ],
 )
