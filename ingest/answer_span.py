@@ -28,6 +28,7 @@ _THE_NUMBER = re.compile(r"\bthe \d+$", re.IGNORECASE)
 _NAMES = re.compile(r"(?:\s+[A-Z]\w*)+")
 _DOLLARS_OF = re.compile(r"\b(?:US|AU?|CA?|HK|NZ)$")
 _CLOSING = re.compile(r"[^()]{0,40}\)")
+_NUMBERING = re.compile(r"(?:\(\d{1,2}\)|\d{1,2}[.)])\s+")
 _INITIALS = re.compile(r"\b[A-Z]\.[A-Z]$")
 
 
@@ -35,9 +36,12 @@ def whole_span(text: str, sentence: tuple[int, int], span: tuple[int, int]) -> t
     """Widen a span, within its sentence, to whole numbers and the limit that stands before one.
 
     The name after "the 2025" is kept with it. A bracket is closed or left out, initials keep their
-    last point; a footnote's mark at its end is left out.
+    last point; a footnote's mark at its end is left out. For the number of an item stands the item.
     """
     start, end = span
+    number = _NUMBERING.match(text, sentence[0])
+    if number and end <= number.end() < sentence[1]:
+        start, end = number.end(), sentence[1]
     if text[start:end][-1:].isdigit():
         rest = _REST_OF_NUMBER.match(text, end, sentence[1])
         end = rest.end() if rest else end

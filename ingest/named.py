@@ -1,10 +1,11 @@
-"""Named: a passage that never names whom a question is about hardly answers it."""
+"""Named: a passage that never names whom a question is about, or its year, hardly answers it."""
 
 import re
 import unicodedata
 
 from ingest.sentences import sentence_spans
 from ingest.words import STOP, content_words, stem
+from ingest.years import years_in
 
 _WORD = re.compile(r"[^\W\d_][\w'’]*")
 # Other languages write more than names with a capital, so the question must hold one of these.
@@ -23,7 +24,7 @@ _FEWEST_INITIALS = 3
 
 
 def names_a_stranger(question: str, text: str) -> bool:
-    """Tell whether an English question holds a name that a text, with its header, does not.
+    """Tell whether an English question holds a name or a year that a text and its header do not.
 
     Names are capitalised words within its last sentence: what stands before may be an earlier
     question. Initials stand for their words, and a letter for the same one with an accent.
@@ -48,9 +49,11 @@ def _plain(text: str) -> str:
 
 def _names(question: str) -> set[str]:
     spans = sentence_spans(question)
-    words = _WORD.findall(question[slice(*spans[-1])]) if spans else []
+    last = question[slice(*spans[-1])] if spans else ""
+    words = _WORD.findall(last)
     capitals = [word for word in words[1:] if word[0].isupper()]
     if not _ENGLISH.search(question) or len(capitals) > _MOST * len(words):
         return set()
     lower = (word for word in map(str.casefold, capitals) if not _DATES.fullmatch(word))
-    return {stem(word) for word in lower if len(word) > 1 and word not in STOP}
+    names = {stem(word) for word in lower if len(word) > 1 and word not in STOP}
+    return names | years_in(last)

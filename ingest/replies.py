@@ -2,7 +2,7 @@
 
 Where the reader is torn within a table's row, the cell that is asked for is read. A line whose name
 is asked for gains; a sentence on another year, or one that only announces the answer, loses, and
-so does all of a passage that never names whom the question is about.
+so does all of a passage that never names whom the question is about, or its year.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,8 @@ _ANNOUNCES = 4.0
 """The log-odds that a sentence loses which ends with a colon: the answer is what it announces."""
 
 _STRANGER = 4.0
-"""The log-odds that the sentences of a passage lose which never names whom a question is about."""
+"""The log-odds that a passage's sentences lose where it never names whom a question is about, or
+its year."""
 
 
 class AnswerReader(Protocol):

@@ -31,6 +31,8 @@ from ingest.answer_span import whole_span
         ("An internship (PGI, in short", "internship (PGI", "internship"),
         ("(PGI, in short", "(PGI", "(PGI"),
         ("The U.S. has fifty.", "U.S", "U.S."),
+        ("3. Unpack the archive.", "3", "Unpack the archive."),
+        ("(3) Unpack 4 of them.", "4", "4"),
     ],
 )
 def test_a_number_is_whole_and_keeps_its_limit(text: str, found: str, whole: str) -> None:

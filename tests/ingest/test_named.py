@@ -4,7 +4,9 @@ import pytest
 
 from ingest.named import names_a_stranger
 
-TEXT = "Travel handbook > Lisbon office: The World Health Organization's staff dine at Café Luso."
+TEXT = (
+    "Travel handbook 2031 > Lisbon office: The World Health Organization's staff dine at Café Luso."
+)
 
 
 @pytest.mark.parametrize(
@@ -12,6 +14,7 @@ TEXT = "Travel handbook > Lisbon office: The World Health Organization's staff d
     [
         "What is the official language of Germany?",
         "How many GPUs does the Lisbon office have?",
+        "What does the Lisbon office cost in 2026?",
         "Who is it? And why does the office of Dr Okoro close?",
     ],
 )
@@ -24,6 +27,7 @@ def test_a_name_that_stands_nowhere_in_a_text_is_a_stranger(question: str) -> No
     [
         "Where does the Lisbon office dine?",
         "Where do the staff of WHO dine?",
+        "Where do the staff dine in 2031?",
         "What does Lisbon's café cost?",
         "What does the Cafe Lusó cost?",
         "what is the official language of germany",
