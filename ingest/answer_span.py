@@ -21,8 +21,8 @@ _LIMIT = re.compile(
     r"(?:no |not )?(?:more|less|fewer|later|earlier) than)\s+)+$",
     re.IGNORECASE,
 )
-_REST_OF_NUMBER = re.compile(r"(?:[.,:]\d+)+(?:\s?%)?|\s?%")
-_START_OF_NUMBER = re.compile(r"\d[\d.,:]*[.,:]$")
+_REST_OF_NUMBER = re.compile(r"(?:[.,:/]\d+)+(?:\s?%)?|\s?%")
+_START_OF_NUMBER = re.compile(r"\d[\d.,:/]*[.,:/]$")
 # A number that tells which one of several is meant: "until the 2025 Discount Rate Memo".
 _THE_NUMBER = re.compile(r"\bthe \d+$", re.IGNORECASE)
 _NAMES = re.compile(r"(?:\s+[A-Z]\w*)+")

@@ -24,13 +24,15 @@ _PLURAL = (
     r"(?:(?!(?:this|its|is|was|does|has|less|process|address|class)\b)\w+s"
     r"|criteria|data|people|equipment|information|documentation|clothing|luggage)"
 )
+# After the verb in "which document holds the rates", but not after a plural.
+_OBJECT = r"(?: (?:the|an?|my|our|your|its|this|that|these|those|any|no|all|each|it|them|me|us)\b)"
 _ASKS_FOR_ONE = re.compile(
     r"\bhow (?!(?:do|does|to|can|should|is|are|did|was|were|must|may)\b)\w+|\bwhere\b"
     rf"|\bwhen (?:is|was|did|does)\b|\b(?:what|which) (?!{_PLURAL}\b)\w+ (?:is|was|does|has)\b",
     re.IGNORECASE,
 )
 _ASKS_FOR_SEVERAL = re.compile(
-    rf"^(?:list|name|steps?)\b|\b(?:what|which)(?: \w+){{0,2}}? {_PLURAL}\b"
+    rf"^(?:list|name|steps?)\b|\b(?:what|which)(?: \w+){{0,2}}? {_PLURAL}\b(?!{_OBJECT})"
     r"|\bwhat (?:are|were|do|should|must|can|may|can't|shall)\b"
     r"|\bwhat (?:is|was|does \w+(?: \w+)?) (?:not |also )?(?:cover|includ|allow|exclu|requir|need)"
     r"|^how (?:do|to|can|should)\b|^who (?!(?:is|was|leads?)\b)\w+"

@@ -12,6 +12,7 @@ from ingest.answer_span import whole_span
         ("It may last no more than 20 minutes.", "20 minutes", "no more than 20 minutes"),
         ("They gave 1.5 billion yuan.", "1", "1.5"),
         ("The rate is 4.25 %.", "25", "4.25 %"),
+        ("It is of 03/14/2024.", "03/14", "03/14/2024"),
         ("It was 2.9 %² of all.", "2.9 %²", "2.9 %"),
         ("Only three annotators⁵ agreed.", "annotators⁵", "annotators"),
         ("A mass of 10⁶ tons.", "10⁶", "10⁶"),
