@@ -28,6 +28,7 @@ _THE_NUMBER = re.compile(r"\bthe \d+$", re.IGNORECASE)
 _NAMES = re.compile(r"(?:\s+[A-Z]\w*)+")
 _DOLLARS_OF = re.compile(r"\b(?:US|AU?|CA?|HK|NZ)$")
 _CLOSING = re.compile(r"[^()]{0,40}\)")
+_BEFORE_CLOSING = re.compile(r"(?:\S+\s)?\([^()]{0,40}$")
 _NUMBERING = re.compile(r"(?:\(\d{1,2}\)|\d{1,2}[.)])\s+")
 _INITIALS = re.compile(r"\b[A-Z]\.[A-Z]$")
 
@@ -35,8 +36,9 @@ _INITIALS = re.compile(r"\b[A-Z]\.[A-Z]$")
 def whole_span(text: str, sentence: tuple[int, int], span: tuple[int, int]) -> tuple[int, int]:
     """Widen a span, within its sentence, to whole numbers and the limit that stands before one.
 
-    The name after "the 2025" is kept with it. A bracket is closed or left out, initials keep their
-    last point; a footnote's mark at its end is left out. For the number of an item stands the item.
+    The name after "the 2025" is kept with it. A bracket is closed, opened or left out, initials
+    keep their last point; a footnote's mark at its end is left out. For the number of an item
+    stands the item.
     """
     start, end = span
     number = _NUMBERING.match(text, sentence[0])
@@ -58,6 +60,9 @@ def whole_span(text: str, sentence: tuple[int, int], span: tuple[int, int]) -> t
         limit = _LIMIT.search(text[sentence[0] : start])
         start = sentence[0] + limit.start() if limit else start
     end = _closed(text, start, end, sentence[1])
+    if ")" in text[start:end].partition("(")[0]:
+        opened = _BEFORE_CLOSING.search(text[sentence[0] : start])
+        start = sentence[0] + opened.start() if opened else start
     if _INITIALS.search(text, start, end) and text.startswith(".", end, sentence[1]):
         end += 1
     return start, start + len(without_mark(text[start:end]))

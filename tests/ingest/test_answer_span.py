@@ -31,6 +31,7 @@ from ingest.answer_span import whole_span
         ),
         ("An internship (PGI, in short", "internship (PGI", "internship"),
         ("(PGI, in short", "(PGI", "(PGI"),
+        ("Currency: Austria EUR (€), Vatican -.", "€)", "EUR (€)"),
         ("The U.S. has fifty.", "U.S", "U.S."),
         ("3. Unpack the archive.", "3", "Unpack the archive."),
         ("(3) Unpack 4 of them.", "4", "4"),
