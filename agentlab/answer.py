@@ -20,10 +20,9 @@ class Source:
     sentences of that part without marks; `best` is the one of them that answers best of all shown,
     else None, and `likely` the words of it in which a reader found the answer; `rival` is a
     sentence that a reader takes for the answer about as well, and `listed` the list that the
-    question asks for; `score` is how likely the passage is
-    to answer, 0..1, where a reader told. `location` is the file's path or the page's address.
-    `page_label` is what the page calls itself where that is not its number.
-    `recorded` is the date of a recorded web result.
+    question asks for; `score` is how likely the passage is to answer, 0..1, where a reader told.
+    `location` is the file's path or the page's address. `page_label` is what the page calls itself
+    where that is not its number. `recorded` is the date of a recorded web result.
     """
 
     number: int
