@@ -16,6 +16,7 @@ from ingest.sentences import ITEM_MARKS, begins_item, one_line
 
 _STOP = re.compile(r"[.!?][\"'”’)\]]*$")
 _SENTENCE_BELOW = re.compile(r"\s*\n\s*(?=[A-Z])")
+_SENTENCE_BELOW_STOP = re.compile(r"(?<=[.!?])\s*\n\s*(?=[A-Z])")
 _FARTHEST = 3
 """How many sentences an item may go on for behind its first."""
 _MOST_BARE = 12
@@ -166,16 +167,16 @@ class _Sentences:
     def _end_of_last(self, items: Sequence[int]) -> int:
         """Give the end of the last item, below which prose may go on.
 
-        Behind its first sentence it has no more on its line than another item has; where the others
-        end without a full stop, it ends before a line that begins a sentence.
+        It has what begins on its own lines, where it begins one, and ends before a line that begins
+        a sentence: below a full stop, and below any line where the item before it ends without one.
         """
         last = items[-1]
         start, end = self.spans[last]
-        if len(items) > 1 and not _STOP.search(self[items[-2]]):
-            below = _SENTENCE_BELOW.search(self.text, start, end)
+        stops = len(items) < 2 or bool(_STOP.search(self[items[-2]]))
+        below = (_SENTENCE_BELOW_STOP if stops else _SENTENCE_BELOW).search(self.text, start, end)
+        if below or not stops or not self._begins_line(last):
             return below.start() if below else end
-        most = max((after - at for at, after in pairwise(items)), default=1) - 1
-        behind = range(last + 1, min(len(self.spans), last + 1 + most))
+        behind = range(last + 1, len(self.spans))
         own = itertools.takewhile(lambda at: not self._begins_line(at), behind)
         return max((self.spans[at][1] for at in own), default=end)
 

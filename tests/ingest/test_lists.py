@@ -61,12 +61,24 @@ def test_the_prose_around_a_list_is_in_none(start: str) -> None:
     assert items(LENT, start) == []
 
 
-def test_an_item_keeps_what_goes_on_within_it_and_the_last_one_as_much_as_another() -> None:
+def test_an_item_keeps_what_goes_on_within_it_and_the_last_one_its_lines() -> None:
     assert items(STEPS, "Wait a minute") == [
         "1. Pull the plug. Wait a minute.",
         "2. Hold the button.",
-        "3. Release it. The lamp is green.",
+        "3. Release it. The lamp is green. It stays so.",
     ]
+
+
+def test_a_sentence_on_a_line_below_the_last_item_is_not_part_of_it() -> None:
+    text = (
+        "You farm:\n- in the north.\n- in the districts of Annex A.\nTenants ask first. They may."
+    )
+    assert items(text, "- in the north") == ["in the north.", "in the districts of Annex A."]
+
+
+def test_in_a_text_without_lines_the_last_item_is_one_sentence() -> None:
+    text = "Do this. 1. Pull the plug. 2. Hold the button. The manual tells more. It is long."
+    assert items(text, "2. Hold") == ["1. Pull the plug.", "2. Hold the button."]
 
 
 def test_lines_without_a_mark_are_items_below_a_colon() -> None:
