@@ -105,7 +105,7 @@ class _Sentences:
     def items(self, place: int) -> tuple[int, ...]:
         """Give the first sentences of the items of the list that a sentence is in or announces."""
         announced = self._announced(place)
-        first = announced or self._line_start(place)
+        first = announced or self._item_start(place)
         mark = next((each for each in ITEM_MARKS if each.match(self[first])), None)
         if mark is None:
             found = self._bare(first - 1 if announced else place)
@@ -153,14 +153,14 @@ class _Sentences:
         heads = self.is_line(place) and not (place and self.is_line(place - 1))
         if place < last and heads and _announces(self[place + 1]):
             place += 1
-        if place == last or begins_item(self[self._line_start(place)]):
+        if place == last or begins_item(self[self._item_start(place)]):
             return None
         announces = _announces(self[place]) or begins_item(self[place + 1])
         return place + 1 if announces else None
 
-    def _line_start(self, place: int) -> int:
-        """Give the sentence that begins the line on which a sentence begins."""
-        while place and not self._begins_line(place):
+    def _item_start(self, place: int) -> int:
+        """Give the sentence that begins the item, or else the line, in which a sentence stands."""
+        while place and not (self._begins_line(place) or begins_item(self[place])):
             place -= 1
         return place
 
