@@ -7,6 +7,7 @@ another thing of it: "below 0.5 percent" is not "0.5 percent".
 import re
 
 from ingest.raised import without_mark
+from ingest.sentences import NUMBER_MARK
 
 _NUMBER = re.compile(
     r"(?:[A-Z]{0,2}[$€£])?"
@@ -29,7 +30,6 @@ _NAMES = re.compile(r"(?:\s+[A-Z]\w*)+")
 _DOLLARS_OF = re.compile(r"\b(?:US|AU?|CA?|HK|NZ)$")
 _CLOSING = re.compile(r"[^()]{0,40}\)")
 _BEFORE_CLOSING = re.compile(r"(?:\S+\s)?\([^()]{0,40}$")
-_NUMBERING = re.compile(r"(?:\(\d{1,2}\)|\d{1,2}[.)])\s+")
 _INITIALS = re.compile(r"\b[A-Z]\.[A-Z]$")
 
 
@@ -41,7 +41,7 @@ def whole_span(text: str, sentence: tuple[int, int], span: tuple[int, int]) -> t
     stands the item.
     """
     start, end = span
-    number = _NUMBERING.match(text, sentence[0])
+    number = NUMBER_MARK.match(text, sentence[0])
     if number and end <= number.end() < sentence[1]:
         start, end = number.end(), sentence[1]
     if text[start:end][-1:].isdigit():

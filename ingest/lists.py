@@ -8,7 +8,6 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -82,19 +81,6 @@ def asked_list(
     return None
 
 
-def items_at(
-    text: str, spans: Sequence[tuple[int, int]], place: int
-) -> tuple[tuple[int, int], ...]:
-    """Give the items of the list in which a text's sentence stands or which it announces.
-
-    Items begin with a bullet, a number or a letter; below a line that ends with a colon they may
-    also be bare lines. () where there are not two, and where one announces a list of its own, as a
-    paragraph of a statute does.
-    """
-    sentences = _Sentences(text, spans)
-    return sentences.bounds(sentences.items(place))
-
-
 @dataclass(frozen=True)
 class _Sentences:
     """The sentences of a text, each called by its place."""
@@ -103,7 +89,12 @@ class _Sentences:
     spans: Sequence[tuple[int, int]]
 
     def items(self, place: int) -> tuple[int, ...]:
-        """Give the first sentences of the items of the list that a sentence is in or announces."""
+        """Give the first sentences of the items of the list that a sentence is in or announces.
+
+        Items begin with a bullet, a number or a letter; below a line that ends with a colon they
+        may also be bare lines. () where there are not two, and where one announces a list of its
+        own, as a paragraph of a statute does.
+        """
         announced = self._announced(place)
         first = announced or self._item_start(place)
         mark = next((each for each in ITEM_MARKS if each.match(self[first])), None)
@@ -113,25 +104,19 @@ class _Sentences:
             back = self._marked(range(first - 1, -1, -1), mark)
             onward = self._marked(range(first + 1, len(self.spans)), mark)
             found = [*reversed(back), first, *onward]
-        ends = (self.text[:end] for _, end in self.bounds(found))
-        return tuple(found) if len(found) > 1 and not any(map(_announces, ends)) else ()
+        if len(found) < 2:
+            return ()
+        nested = any(_announces(self.text[slice(*each)]) for each in self._bounds(found))
+        return () if nested else tuple(found)
 
     def only_list(self) -> tuple[int, ...]:
         """Give the items of the one list that the text has; () where it has none, or several."""
         lists = {self.items(place) for place in range(len(self.spans))} - {()}
         return lists.pop() if len(lists) == 1 else ()
 
-    def bounds(self, items: Sequence[int]) -> tuple[tuple[int, int], ...]:
-        """Give where the items begin and end."""
-        if not items:
-            return ()
-        ends = [self.spans[after - 1][1] for _, after in pairwise(items)]
-        starts = [self.spans[at][0] for at in items]
-        return tuple(zip(starts, [*ends, self._end_of_last(items)], strict=True))
-
     def found(self, items: Sequence[int]) -> FoundList:
         """Write a list with the sentence above it."""
-        bounds = self.bounds(items)
+        bounds = self._bounds(items)
         quote = self.text[self.spans[items[0] - 1][0] : bounds[-1][1]]
         return FoundList(one_line(quote), tuple(one_line(self.text[a:b]) for a, b in bounds))
 
@@ -164,6 +149,12 @@ class _Sentences:
             place -= 1
         return place
 
+    def _bounds(self, items: Sequence[int]) -> list[tuple[int, int]]:
+        """Give where the items begin and end."""
+        starts = [self.spans[at][0] for at in items]
+        ends = [self.spans[after - 1][1] for after in items[1:]]
+        return list(zip(starts, [*ends, self._end_of_last(items)], strict=True))
+
     def _end_of_last(self, items: Sequence[int]) -> int:
         """Give the end of the last item, below which prose may go on.
 
@@ -172,7 +163,7 @@ class _Sentences:
         """
         last = items[-1]
         start, end = self.spans[last]
-        stops = len(items) < 2 or bool(_STOP.search(self[items[-2]]))
+        stops = bool(_STOP.search(self[items[-2]]))
         below = (_SENTENCE_BELOW_STOP if stops else _SENTENCE_BELOW).search(self.text, start, end)
         if below or not stops or not self._begins_line(last):
             return below.start() if below else end

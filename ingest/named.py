@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from ingest.sentences import sentence_spans
 from ingest.words import STOP, content_words, stem
@@ -23,21 +24,20 @@ _MOST = 0.5
 _FEWEST_INITIALS = 3
 
 
-def names_a_stranger(question: str, text: str) -> bool:
-    """Tell whether an English question holds a name or a year that a text and its header do not.
+def lacking_a_name(question: str, texts: Sequence[str]) -> list[bool]:
+    """Tell which texts, with their headers, lack a name or a year that an English question holds.
 
     Names are capitalised words within its last sentence: what stands before may be an earlier
     question. Initials stand for their words, and a letter for the same one with an accent.
     """
     names = _names(_plain(question))
-    if not names:
-        return False
-    lower = _plain(text).casefold()
-    held = content_words(lower)
-    unknown = {name for name in names if name not in held and name not in lower}
-    if not unknown:
-        return False
-    initials = "".join(word[0] for word in _WORD.findall(lower))
+    return [bool(names) and _lacks_one(names, _plain(text).casefold()) for text in texts]
+
+
+def _lacks_one(names: set[str], text: str) -> bool:
+    held = content_words(text)
+    unknown = [name for name in names if name not in held and name not in text]
+    initials = "".join(word[0] for word in _WORD.findall(text)) if unknown else ""
     return any(len(name) < _FEWEST_INITIALS or name not in initials for name in unknown)
 
 

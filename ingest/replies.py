@@ -8,7 +8,7 @@ so does all of a passage that never names whom the question is about, or its yea
 from collections.abc import Sequence
 from typing import Protocol
 
-from ingest.named import names_a_stranger
+from ingest.named import lacking_a_name
 from ingest.named_lines import named_lines
 from ingest.reader import Calibrated, Reply
 from ingest.tables import asked_cell, leaves_cell
@@ -21,8 +21,7 @@ _ANOTHER_YEAR = 40.0
 """The log-odds that a sentence on another year than those asked of loses."""
 _ANNOUNCES = 4.0
 """The log-odds that a sentence loses which ends with a colon: the answer is what it announces."""
-
-_STRANGER = 4.0
+_NAME_LACKING = 4.0
 """The log-odds that a passage's sentences lose where it never names whom a question is about, or
 its year."""
 
@@ -69,16 +68,14 @@ def _gains(
 ) -> list[list[float]]:
     """Give the log-odds that each sentence gains or loses by what it names."""
     named = named_lines(question, texts, spans, cells)
-    strange = [
-        _STRANGER * names_a_stranger(question, f"{header} {text}")
-        for header, text in zip(headers, texts, strict=True)
-    ]
+    whole = [f"{header} {text}" for header, text in zip(headers, texts, strict=True)]
+    losses = [_NAME_LACKING * lacks for lacks in lacking_a_name(question, whole)]
     return [
         [
             _NAMED * asked - loss - _loss(question, text[slice(*span)], last=span == found[-1])
             for span, asked in zip(found, own, strict=True)
         ]
-        for text, found, own, loss in zip(texts, spans, named, strange, strict=True)
+        for text, found, own, loss in zip(texts, spans, named, losses, strict=True)
     ]
 
 

@@ -21,13 +21,16 @@ _YES_OR_NO = re.compile(r"\s*(?:yes|no)\.", re.IGNORECASE)
 _END = re.compile(
     rf"[.!?]+[\"'”’)\]]*[{RAISED}]*(?=\s)|\n[ \t]*\n|\n(?=[ \t]*(?:[-•*–]|\d+[.)])[ \t])"
 )
+_BULLET = r"[-•*–—‣▪●○·]\s+"
+NUMBER_MARK = re.compile(r"(?:\(\d{1,2}\)|\d{1,2}[.)])\s+")
+"""How a numbered item begins, with the space behind its number."""
 ITEM_MARKS = (
-    re.compile(r"[-•*–—‣▪●○·]\s"),
-    re.compile(r"(?:\(\d{1,2}\)|\d{1,2}[.)])\s"),
+    re.compile(_BULLET),
+    NUMBER_MARK,
     re.compile(r"(?:\([a-z]{1,4}\)|[a-z]\)|[ivx]{1,4}[.)])\s"),
 )
 """How the items of a list begin: with a bullet, a number, or a letter (also a Roman number)."""
-_LEAD = re.compile(rf"[-•*–‣▪]\s+|[{RAISED}]+\s*(?=\w)")
+_LEAD = re.compile(rf"{_BULLET}|[{RAISED}]+\s*(?=\w)")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NUMBERING = re.compile(r"\s*\d{1,3}\.")
 _HOUR = re.compile(r"\b[ap]\.m\.$", re.IGNORECASE)

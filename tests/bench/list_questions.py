@@ -17,17 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from fpdf import FPDF
+from pdf_questions import fill
 from rich.console import Console
 from rich.progress import track
 
 from agentlab import Agent, Answer
 from agentlab.estimates import share
 from agentlab.evaluation import all_text
-from agentlab.library import open_collection
 from agentlab.resolving import load_settings, with_changes
 from agentlab.settings import Settings
-from ingest.config import IngestConfig
-from ingest.pipeline import ingest
 
 PASSAGES = Path(__file__).with_suffix(".toml")
 KINDS = ("list", "one", "prose")
@@ -85,16 +83,6 @@ def render(passage: Mapping[str, Any], path: Path) -> None:
     pdf.output(str(path))
 
 
-def fill(settings: Settings, passages: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Ingest the passages, a document each."""
-    for number, passage in enumerate(passages):
-        render(passage, folder / f"{number:02}.pdf")
-    collection = open_collection(settings)
-    for _ in ingest([folder], collection=collection, config=IngestConfig()):
-        pass
-    collection.close()
-
-
 def ask_all(settings: Settings, asked: Sequence[Case]) -> list[Answer]:
     """Ask every question."""
     with Agent(settings) as agent:
@@ -126,7 +114,9 @@ def main() -> None:
     asked = cases(passages)
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as folder:
         base = with_changes(load_settings().settings, home=Path(home), journal=False, web="off")
-        fill(base, passages, Path(folder))
+        for number, passage in enumerate(passages):
+            render(passage, Path(folder) / f"{number:02}.pdf")
+        fill(base, Path(folder))
         without, whole = (
             ask_all(with_changes(base, whole_lists=on), asked) for on in (False, True)
         )

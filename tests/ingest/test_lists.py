@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ingest.lists import FoundList, asked_list, items_at
-from ingest.sentences import one_line, sentence_spans
+from ingest.lists import FoundList, asked_list
+from ingest.sentences import sentence_spans
 
 LENT = """Staff may work from home. The Facilities team lends the following:
 • a monitor
@@ -28,10 +28,13 @@ Income has risen."""
 
 
 def items(text: str, start: str) -> list[str]:
-    """List the items around the sentence that begins so."""
+    """List the items around the sentence that begins so, which a reader takes for the answer."""
     spans = sentence_spans(text)
     place = next(at for at, span in enumerate(spans) if text[slice(*span)].startswith(start))
-    return [one_line(text[slice(*span)]) for span in items_at(text, spans, place)]
+    scores = np.full(len(spans), -1.0)
+    scores[place] = 0.0
+    found = asked_list("things", text, spans, scores, torn=0.0)
+    return list(found.items) if found else []
 
 
 def asked(

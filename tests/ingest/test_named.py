@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.named import names_a_stranger
+from ingest.named import lacking_a_name
 
 TEXT = (
     "Travel handbook 2031 > Lisbon office: The World Health Organization's staff dine at Café Luso."
@@ -18,8 +18,8 @@ TEXT = (
         "Who is it? And why does the office of Dr Okoro close?",
     ],
 )
-def test_a_name_that_stands_nowhere_in_a_text_is_a_stranger(question: str) -> None:
-    assert names_a_stranger(question, TEXT)
+def test_a_text_lacks_a_name_that_stands_nowhere_in_it(question: str) -> None:
+    assert lacking_a_name(question, [TEXT, f"{TEXT} {question}"]) == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,5 @@ def test_a_name_that_stands_nowhere_in_a_text_is_a_stranger(question: str) -> No
         "May I dine at the office, and what do I pay?",
     ],
 )
-def test_what_is_no_name_or_stands_in_the_text_is_none(question: str) -> None:
-    assert not names_a_stranger(question, TEXT)
+def test_a_text_lacks_neither_what_is_no_name_nor_what_stands_in_it(question: str) -> None:
+    assert lacking_a_name(question, [TEXT]) == [False]

@@ -68,6 +68,11 @@ def test_lettered_items_and_bare_lines_below_a_colon_are_sentences_of_their_own(
     ]
 
 
+@pytest.mark.parametrize("bullet", "-•*–—‣▪●○·")
+def test_an_item_is_quoted_without_its_bullet(bullet: str) -> None:
+    assert one_line(f"{bullet} two items that\n  go on") == "two items that go on"
+
+
 def test_an_error_code_keeps_its_cause_and_its_remedy() -> None:
     text = "E4: The filter is full. Clean it.\nE21 - No water. Open the tap. E22: Door open."
     assert split(text) == [
