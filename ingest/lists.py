@@ -28,7 +28,8 @@ _PLURAL = (
 _OBJECT = r"(?: (?:the|an?|my|our|your|its|this|that|these|those|any|no|all|each|it|them|me|us)\b)"
 _ASKS_FOR_ONE = re.compile(
     r"\bhow (?!(?:do|does|to|can|should|is|are|did|was|were|must|may)\b)\w+|\bwhere\b"
-    rf"|\bwhen (?:is|was|did|does)\b|\b(?:what|which) (?!{_PLURAL}\b)\w+ (?:is|was|does|has)\b",
+    r"|\bwhen (?:is|was|did|does)\b"
+    rf"|\b(?:what|which) (?!{_PLURAL}\b)\w+ (?:is|was|does|did|has|had)\b",
     re.IGNORECASE,
 )
 _ASKS_FOR_SEVERAL = re.compile(

@@ -1,12 +1,11 @@
-"""Named: a passage that never names whom a question is about, or its year, hardly answers it."""
+"""Named: a passage that never names whom a question is about hardly answers it."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
 
-from ingest.sentences import sentence_spans
+from ingest.sentences import last_sentence
 from ingest.words import STOP, content_words, stem
-from ingest.years import years_in
 
 _WORD = re.compile(r"[^\W\d_][\w'’]*")
 # Other languages write more than names with a capital, so the question must hold one of these.
@@ -25,7 +24,7 @@ _FEWEST_INITIALS = 3
 
 
 def lacking_a_name(question: str, texts: Sequence[str]) -> list[bool]:
-    """Tell which texts, with their headers, lack a name or a year that an English question holds.
+    """Tell which texts, with their headers, lack a name that an English question holds.
 
     Names are capitalised words within its last sentence: what stands before may be an earlier
     question. Initials stand for their words, and a letter for the same one with an accent.
@@ -48,12 +47,10 @@ def _plain(text: str) -> str:
 
 
 def _names(question: str) -> set[str]:
-    spans = sentence_spans(question)
-    last = question[slice(*spans[-1])] if spans else ""
+    last = last_sentence(question)
     words = _WORD.findall(last)
     capitals = [word for word in words[1:] if word[0].isupper()]
     if not _ENGLISH.search(question) or len(capitals) > _MOST * len(words):
         return set()
     lower = (word for word in map(str.casefold, capitals) if not _DATES.fullmatch(word))
-    names = {stem(word) for word in lower if len(word) > 1 and word not in STOP}
-    return names | years_in(last)
+    return {stem(word) for word in lower if len(word) > 1 and word not in STOP}

@@ -1,18 +1,20 @@
 """Replies: what a reader makes of each sentence, put right by what a sentence names.
 
 Where the reader is torn within a table's row, the cell that is asked for is read. A line whose name
-is asked for gains; a sentence on another year, or one that only announces the answer, loses, and
-so does all of a passage that never names whom the question is about, or its year.
+is asked for gains; a sentence on another year, one that only announces the answer, and one without
+the kind of answer that is asked for, loses, and so does all of a passage that never names whom the
+question is about, or its year.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from ingest.answer_kinds import of_another_kind
 from ingest.named import lacking_a_name
 from ingest.named_lines import named_lines
 from ingest.reader import Calibrated, Reply
 from ingest.tables import asked_cell, leaves_cell
-from ingest.years import of_another_year
+from ingest.years import lacks_a_year, of_another_year
 
 _NAMED = 8.0
 """The log-odds that a table's row gains whose first cell and one column a question names, and a
@@ -21,9 +23,12 @@ _ANOTHER_YEAR = 40.0
 """The log-odds that a sentence on another year than those asked of loses."""
 _ANNOUNCES = 4.0
 """The log-odds that a sentence loses which ends with a colon: the answer is what it announces."""
-_NAME_LACKING = 4.0
-"""The log-odds that a passage's sentences lose where it never names whom a question is about, or
-its year."""
+_ANOTHER_KIND = 8.0
+"""The log-odds that a sentence loses without the kind of answer that is asked for: how much, when,
+how long."""
+_NAME_LACKING, _YEAR_LACKING = 4.0, 8.0
+"""The log-odds that a passage's sentences lose where it never names whom a question is about, and
+where it never names its year: others may stand for a name, as "the firm" does."""
 
 
 class AnswerReader(Protocol):
@@ -69,20 +74,32 @@ def _gains(
     """Give the log-odds that each sentence gains or loses by what it names."""
     named = named_lines(question, texts, spans, cells)
     whole = [f"{header} {text}" for header, text in zip(headers, texts, strict=True)]
-    losses = [_NAME_LACKING * lacks for lacks in lacking_a_name(question, whole)]
+    lacking = lacking_a_name(question, whole)
+    losses = [_losses(question, *each) for each in zip(whole, texts, spans, strict=True)]
     return [
         [
-            _NAMED * asked - loss - _loss(question, text[slice(*span)], last=span == found[-1])
-            for span, asked in zip(found, own, strict=True)
+            _NAMED * asked - _NAME_LACKING * lacks - loss
+            for asked, loss in zip(own, lost, strict=True)
         ]
-        for text, found, own, loss in zip(texts, spans, named, losses, strict=True)
+        for own, lacks, lost in zip(named, lacking, losses, strict=True)
     ]
 
 
-def _loss(question: str, sentence: str, *, last: bool) -> float:
-    """Give what a sentence loses; the `last` one of a text announces nothing that stands there."""
-    announces = sentence.endswith(":") and not last
-    return _ANOTHER_YEAR * of_another_year(question, sentence) + _ANNOUNCES * announces
+def _losses(question: str, whole: str, text: str, spans: Sequence[tuple[int, int]]) -> list[float]:
+    """Give what each sentence loses; `whole` is the text with its header.
+
+    The last sentence announces nothing that stands there.
+    """
+    sentences = [text[slice(*span)] for span in spans]
+    year = _YEAR_LACKING * lacks_a_year(question, whole)
+    other = of_another_kind(question, whole, sentences)
+    return [
+        year
+        + _ANOTHER_KIND * other[at]
+        + _ANOTHER_YEAR * of_another_year(question, sentence)
+        + _ANNOUNCES * (sentence.endswith(":") and at < len(sentences) - 1)
+        for at, sentence in enumerate(sentences)
+    ]
 
 
 def _in_cells(

@@ -68,6 +68,12 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     return [span for span in trimmed if span[0] < span[1]]
 
 
+def last_sentence(text: str) -> str:
+    """Give the last sentence: of a question, what is asked after all that leads to it."""
+    spans = sentence_spans(text)
+    return text[slice(*spans[-1])] if spans else ""
+
+
 def one_line(sentence: str) -> str:
     """Write a sentence as it is quoted: on one line, without its bullet or a footnote's number."""
     lead = _LEAD.match(sentence)

@@ -1,4 +1,4 @@
-"""Whom a question names, and whether a text does."""
+"""Whom a question names, and whether a text names them."""
 
 import pytest
 
@@ -14,7 +14,6 @@ TEXT = (
     [
         "What is the official language of Germany?",
         "How many GPUs does the Lisbon office have?",
-        "What does the Lisbon office cost in 2026?",
         "Who is it? And why does the office of Dr Okoro close?",
     ],
 )
@@ -27,7 +26,7 @@ def test_a_text_lacks_a_name_that_stands_nowhere_in_it(question: str) -> None:
     [
         "Where does the Lisbon office dine?",
         "Where do the staff of WHO dine?",
-        "Where do the staff dine in 2031?",
+        "Where do the staff dine in 2026?",
         "What does Lisbon's café cost?",
         "What does the Cafe Lusó cost?",
         "what is the official language of germany",

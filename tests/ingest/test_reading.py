@@ -179,6 +179,31 @@ def test_a_passage_that_never_names_whom_a_question_is_about_is_less_sure_and_co
     assert strange < sure
 
 
+def test_a_passage_that_never_names_the_year_that_is_asked_of_is_less_sure() -> None:
+    found = "The hotel limit is 90 euros."
+    sure = {
+        year: mark(
+            f"hotel limit in {year}",
+            passages(f"2031. {found}"),
+            WordEncoder(),
+            KeenReader("90", 6.0),
+        ).score
+        for year in (2031, 2030)
+    }
+    assert sure[2031] > 0.9 > 0.5 > sure[2030]
+
+
+def test_a_sentence_without_the_kind_of_answer_that_is_asked_for_is_passed_over() -> None:
+    text = "The raters judged the questions. It took two minutes each."
+    reader = TornReader("judged", 4.0, other="two minutes", behind=1.0)
+    for question, best in (
+        ("How long did it take?", "It took two minutes each."),
+        ("What did they do?", "The raters judged the questions."),
+    ):
+        reading = mark(question, passages(text), WordEncoder(), reader)
+        assert reading.passages[0].best_sentence == best
+
+
 def test_a_list_that_is_asked_for_is_named_and_no_rival_beside_it() -> None:
     text = "Limits in force are:\n- 90 euros for a hotel\n- 20 euros for a meal\nAll is paid."
     torn = TornReader("90 euros", 4.0, other="20 euros", behind=1.0)
