@@ -44,7 +44,7 @@ _MOMENTS = (
     rf"{_NUMBERS}|{_CALENDAR}|\b(?:{_SPANS}|today|tomorrow|yesterday|now|ago|soon|after|before"
     r"|until|till|when\w*|where|once|during|while|as|within|every|each|if|unless|since|upon|from|at"
     r"|on|by|spring|summer|autumn|winter|\w*morning|\w*evening|noon|midnight|easter|christmas|war"
-    r"|reign|time|age|early|earlier|late\w*|recent\w*|always|never|era)\b"
+    r"|reign|time|age|early|earlier|late\w*|recent\w*|always|never|era|no|unknown)\b"
 )
 _RATES = (
     rf"{_SHARES}|\b(?:{_SPANS}|times?|once|twice|nightly|per|rarely|seldom|frequent\w*|regular\w*"
