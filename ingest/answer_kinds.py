@@ -2,7 +2,7 @@
 
 A reader takes "for 41 questions" for what people were paid. The wording of a question tells what
 kind of answer it wants; a sentence without any word of that kind does not give it. The lists are
-wide: among sentences that answer, fewer than one in two hundred is taken for one that does not.
+wide: of sentences that answer, hardly one in five hundred is without.
 """
 
 import re
@@ -45,6 +45,10 @@ _MOMENTS = (
     r"|until|till|when\w*|where|once|during|while|as|within|every|each|if|unless|since|upon|from|at"
     r"|on|by|spring|summer|autumn|winter|\w*morning|\w*evening|noon|midnight|easter|christmas|war"
     r"|reign|time|age|early|earlier|late\w*|recent\w*|always|never|era|no|unknown)\b"
+)
+_YEARS = (
+    r"(?<![\d.,])\d{3,4}(?![\d.,]?\d)|\b(?:\d{1,4} (?:ad|bc|bce|ce)|\d{2,4}['’]?s|['’]?\d\d"
+    r"|fy\s?\d\d|years?|decades?|centur\w+|seasons?|no|not|unknown)\b"
 )
 _RATES = (
     rf"{_SHARES}|\b(?:{_SPANS}|times?|once|twice|nightly|per|rarely|seldom|frequent\w*|regular\w*"
@@ -100,10 +104,11 @@ _KINDS = (
         _pattern(
             r"^(?:and |but |so )?(?:since |until |till |by |from )?when\b"
             r"(?!.*,.*\bw(?:hat|ho|hich)\b)"
-            r"|\b(?:what|which) (?:year|month|day|date|century|decade)\b|\bwhat time\b"
+            r"|\b(?:what|which) (?:month|day|date|century|decade)\b|\bwhat time\b"
         ),
         _pattern(_MOMENTS),
     ),
+    _Kind(_pattern(r"\b(?:what|which) year\b"), _pattern(_YEARS)),
     _Kind(_pattern(r"\bhow many\b"), _pattern(_COUNTS)),
     _Kind(
         _pattern(r"\bhow (?:far|tall|high|deep|heavy|wide|old|thick)\b"),

@@ -12,6 +12,8 @@ from agentlab.starter.scenes import (
     sentence_of,
     training_scenes,
 )
+from ingest.answer_kinds import of_another_kind
+from ingest.sentences import sentence_spans
 
 ITEMS = scene_items()
 
@@ -64,3 +66,15 @@ def test_an_answer_that_stands_in_two_sentences_is_refused() -> None:
     with pytest.raises(ValueError, match="2 sentences hold 'six'"):
         sentence_of(text, {"q": "When?", "a": "six"})
     assert sentence_of(text, {"q": "When?", "a": "six", "near": "shop"}) == "The shop opens at six."
+
+
+def test_of_another_kind_are_many_sentences_and_hardly_one_that_answers() -> None:
+    right, beside = [], []
+    for item in ITEMS:
+        told = [item.passage[slice(*span)] for span in sentence_spans(item.passage)]
+        whole = " ".join([item.title, item.heading, item.passage])
+        for own, other in zip(told, of_another_kind(item.question, whole, told), strict=True):
+            answers = own in item.sentence or item.sentence in own
+            (right if answers else beside).append(other)
+    assert sum(right) < 0.002 * len(right)
+    assert sum(beside) > 0.02 * len(beside)
