@@ -132,7 +132,11 @@ class Settings(BaseModel):
     timeout_s: float = Field(180.0, gt=0, description="Wall-clock budget of one question.")
     max_steps: int = Field(4, gt=0, description="Tool calls allowed before the last answer.")
     passages: int = Field(3, gt=0, le=20, description="Passages shown to the model by a search.")
-    passage_words: int = Field(45, gt=0, description="Words shown of each passage.")
+    passage_words: int = Field(
+        45,
+        gt=0,
+        description="Words shown of each passage; a list that is asked for is shown whole.",
+    )
     evidence: bool = Field(True, description="Show the model how well the library matches.")
     reader: bool = Field(
         True, description="Read found passages with the small reader; else by likeness alone."

@@ -47,10 +47,14 @@ asks for several things, and where its grammar does not tell."""
 
 @dataclass(frozen=True)
 class FoundList:
-    """A list of a passage: its text, from the sentence above it on, and its items."""
+    """A list of a passage: its text, from the sentence above it on, and its items.
+
+    `span` tells where it stands in the passage.
+    """
 
     quote: str
     items: tuple[str, ...]
+    span: tuple[int, int]
 
 
 def asked_list(
@@ -118,8 +122,9 @@ class _Sentences:
     def found(self, items: Sequence[int]) -> FoundList:
         """Write a list with the sentence above it."""
         bounds = self._bounds(items)
-        quote = self.text[self.spans[items[0] - 1][0] : bounds[-1][1]]
-        return FoundList(one_line(quote), tuple(one_line(self.text[a:b]) for a, b in bounds))
+        start, end = self.spans[items[0] - 1][0], bounds[-1][1]
+        written = tuple(one_line(self.text[a:b]) for a, b in bounds)
+        return FoundList(one_line(self.text[start:end]), written, (start, end))
 
     def is_line(self, place: int) -> bool:
         """Tell whether a sentence is a line that ends without a stop: a heading or a bare item."""

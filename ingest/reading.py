@@ -95,8 +95,14 @@ class Reading:
 
     @property
     def likely(self) -> str | None:
-        """Give the answer that a reader found; None where the evidence is weak or nobody read."""
-        return next((each.likely for each in self.passages if each.likely), None)
+        """Give the answer that a reader found, of a list that is asked for all items.
+
+        None where the evidence is weak or nobody read.
+        """
+        first = next((each for each in self.passages if each.likely), None)
+        if first and first.listed:
+            return "; ".join(first.listed.items)
+        return first.likely if first else None
 
 
 @dataclass(frozen=True)
@@ -163,7 +169,8 @@ def mark(
     if strength != "weak":
         first = read[0]
         listed = asked_list(question, first.text, first.spans, first.scores, _TORN)
-        marked = (replace(marked[0], likely=_likely(first), listed=listed), *marked[1:])
+        shown = _window(first, marks, words, probability, whole=listed.span if listed else None)
+        marked = (replace(shown, likely=_likely(first), listed=listed), *marked[1:])
         marked = marked if listed else _with_rival(marked, read)
     return Reading(strength, round(sure, 3), marked)
 
@@ -331,13 +338,17 @@ def _window(
     marks: Mapping[tuple[int, int], str],
     words: int,
     probability: Callable[[float], float] | None,
+    whole: tuple[int, int] | None = None,
 ) -> MarkedPassage:
+    """Cut a passage to about `words` words around its best sentence; a span is kept whole."""
     text, spans = read.text, read.spans
     score = round(probability(read.top), 3) if probability else None
     if not spans:
         return MarkedPassage(0, len(text), text, None, index=read.index, score=score)
     centre = read.best
-    first, last = _grow([len(text[a:b].split()) for a, b in spans], centre, words)
+    kept = [at for at, (a, b) in enumerate(spans) if whole and a < whole[1] and b > whole[0]]
+    lengths = [len(text[a:b].split()) for a, b in spans]
+    first, last = _grow(lengths, min([centre, *kept]), max([centre, *kept]), words)
     inside = range(first, last + 1)
     own = {place: marks.get((read.index, place), "") for place in inside}
     lines = {place: " ".join(text[slice(*spans[place])].split()) for place in inside}
@@ -354,10 +365,9 @@ def _window(
     )
 
 
-def _grow(lengths: Sequence[int], centre: int, words: int) -> tuple[int, int]:
-    """Widen a window around a sentence, before and after by turns, while it fits."""
-    first = last = centre
-    total = lengths[centre]
+def _grow(lengths: Sequence[int], first: int, last: int, words: int) -> tuple[int, int]:
+    """Widen a window of sentences, before and after by turns, while it fits."""
+    total = sum(lengths[first : last + 1])
     grown = True
     while grown:
         grown = False

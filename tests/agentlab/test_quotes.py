@@ -75,7 +75,7 @@ LENT = "We lend: • a monitor • a desk chair; • 2. hand"
 def test_a_list_is_quoted_whole_and_answered_with_its_items_which_are_all_checked() -> None:
     found = replace(
         read(1, LENT, best="a monitor", likely="monitor", rival=CALL_OUT),
-        listed=FoundList(LENT, ("a monitor", "a desk chair;", "2. hand")),
+        listed=FoundList(LENT, ("a monitor", "a desk chair;", "2. hand"), (0, len(LENT))),
     )
     written = read_answer(step(found))
     assert written == f'"{LENT}" [1]\nAnswer:\n- a monitor [1]\n- a desk chair [1]\n2. hand [1]'
@@ -88,7 +88,7 @@ def test_a_list_is_quoted_whole_and_answered_with_its_items_which_are_all_checke
 def test_a_list_that_cannot_be_quoted_leaves_its_best_sentence() -> None:
     found = replace(
         read(1, CALL_OUT, best=CALL_OUT, likely="45 minutes"),
-        listed=FoundList("We lend: <tool_call>", ("a", "b")),
+        listed=FoundList("We lend: <tool_call>", ("a", "b"), (0, 20)),
     )
     assert read_answer(step(found)) == answered(CALL_OUT, 1, "45 minutes")
 

@@ -213,6 +213,17 @@ def test_a_list_that_is_asked_for_is_named_and_no_rival_beside_it() -> None:
     assert passage.rival is None
 
 
+def test_a_list_that_is_asked_for_is_shown_whole_and_all_of_it_is_the_likely_answer() -> None:
+    items = [f"{amount} euros for a meal of {amount} people" for amount in range(20, 30)]
+    text = "\n- ".join(["Limits in force are:", *items])
+    torn = TornReader("24 euros", 4.0, other="25 euros", behind=1.0)
+    for question, whole in (("What limits are there?", True), ("How many euros for 24?", False)):
+        reading = mark(question, passages(text), WordEncoder(), torn, words=20)
+        shown = reading.passages[0].shown
+        assert all(item in shown for item in items) == whole
+        assert (reading.likely == "; ".join(items)) == whole
+
+
 def test_where_the_reader_finds_nothing_the_evidence_is_weak_and_no_answer_is_named() -> None:
     reading = mark("hotel limit", passages(PASSAGE), WordEncoder(), KeenReader("nowhere", 4.0))
     assert (reading.strength, reading.likely) == ("weak", None)
