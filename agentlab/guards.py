@@ -178,7 +178,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         if first is not None and not self._trace.steps:
             return _Form((), () if first else None, first)
         found = [step for step in self._trace.steps if not step.error]
-        if not self._reader_abstains or not found:
+        if not (self._reader_abstains and self._trace.steps):
             return _Form(quotes.allowed(found, self._choice), None, offered)
         answering = [step for step in found if not says_weak(step.observation)]
         if answering:

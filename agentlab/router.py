@@ -24,8 +24,7 @@ LISTS = str(LIST_DOCUMENTS["function"]["name"])
 SURE = 0.7
 """The probability from which on a kind decides; below it the model does."""
 CLEAR = 0.9
-"""What is talk with at least this probability needs no search, though the library matches it,
-unless the reader finds an answer there."""
+"""What is talk with at least this probability needs no search, though the library matches it."""
 
 
 class Kinds(Protocol):
@@ -40,28 +39,29 @@ def first_calls(
 ) -> Sequence[str] | None:
     """Tell which tools may be called first, by their names; None leaves it to the model.
 
-    What changes from day to day is for the web, unless the library matches it well and holds its
-    answer, as `answers` tells, and so is what documents there are for the list of them; talk is for
-    no tool unless the library matches it well and may answer it, and anything else for where the
-    library's evidence points.
+    What the library matches well and answers, as `answers` tells, is looked up there, whatever it
+    is taken for. Else what changes from day to day is for the web, what documents there are for the
+    list of them, and anything else for where the library's evidence points; talk is for no tool,
+    unless the library matches it well.
     """
     shares = _by_kind(kinds)
     kind = _likeliest(shares)
     # Whether it is talk or about the library, it needs no search: they are sure together.
     alike = (LIBRARY, TALK) if kind in (LIBRARY, TALK) else (kind,)
-    if sum(shares.get(each, 0.0) for each in alike) < SURE:
-        return None
+    sure = sum(shares.get(each, 0.0) for each in alike) >= SURE
     matches = strength in ("good", "strong")
+    # "Can I save it as a file?" may be asked of us, or of a handbook.
+    if matches and ((sure and kind == ASK) or answers()):
+        return (_DOCUMENTS,)
+    if not sure:
+        return None
     if kind == LIBRARY:
-        return (_DOCUMENTS,) if matches and answers() else (LISTS,)
-    if kind == TALK:  # "Can I save it as a file?" may be asked of us, or of a handbook
-        doubtful = matches and (shares[kind] < CLEAR or answers())
-        return None if doubtful else ()
-    if kind == LIVE:
-        return (_DOCUMENTS,) if matches and answers() else (_WEB,)
-    if strength == "none":
+        return (LISTS,)
+    if kind == TALK:
+        return None if matches and shares[kind] < CLEAR else ()
+    if kind == LIVE or strength == "none":
         return (_WEB,)
-    return (_DOCUMENTS,) if matches else None
+    return None
 
 
 def reply_to(kinds: Mapping[str, float]) -> str | None:

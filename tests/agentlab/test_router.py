@@ -10,6 +10,7 @@ from agentlab.answer import Answered, Thought
 from agentlab.library import open_router
 from agentlab.model import OpenModel
 from agentlab.probing import worded
+from agentlab.prompts import NOT_FOUND
 from agentlab.router import (
     ASK,
     LIBRARY,
@@ -23,6 +24,7 @@ from agentlab.router import (
 )
 from agentlab.settings import Settings
 from agentlab.small_talk import UNSURE
+from agentlab.tools.errors import SearchUnavailableError
 from ingest.evidence import Strength
 
 CALL = '<tool_call>\n{{"name": "{}", "arguments": {{"query": "hotel"}}}}\n</tool_call>'
@@ -82,14 +84,21 @@ def test_an_intent_that_the_others_together_outweigh_gets_no_reply_of_its_own() 
     assert reply_to(kinds) == UNSURE
 
 
-def test_clear_talk_is_talk_though_the_library_matches_it_unless_it_may_answer_it() -> None:
+def test_clear_talk_is_talk_though_the_library_matches_it_unless_it_answers_it() -> None:
     talk = {TALK: 0.95, ASK: 0.05}
     assert first_calls(talk, "strong", answers=lambda: False) == ()
-    assert first_calls(talk, "strong", answers=lambda: True) is None
+    assert first_calls(talk, "strong", answers=lambda: True) == DOCUMENTS
 
 
-def test_where_the_router_is_unsure_the_model_decides() -> None:
-    assert first_calls({ASK: 0.5, LIVE: 0.4, TALK: 0.1}, "strong") is None
+@pytest.mark.parametrize(
+    ("strength", "answers", "expected"),
+    [("strong", False, None), ("strong", True, DOCUMENTS), ("weak", True, None)],
+)
+def test_where_the_router_is_unsure_the_model_decides_unless_the_library_answers(
+    strength: Strength, answers: bool, expected: Sequence[str] | None
+) -> None:
+    kinds = {ASK: 0.3, f"{TALK}:add": 0.6, LIVE: 0.1}
+    assert first_calls(kinds, strength, answers=lambda: answers) == expected
 
 
 def test_a_follow_up_is_judged_with_its_question_and_what_may_be_talk_in_both_ways() -> None:
@@ -165,6 +174,21 @@ def test_after_the_first_search_the_router_is_silent(tmp_path: Path) -> None:
         agent.ask("What may a hotel night cost?")
     second = str(chat.told[1]["extra_body"]["structured_outputs"]["regex"])
     assert re.fullmatch(second, CALL.format(*WEB))
+
+
+def test_where_the_first_search_fails_the_other_is_tried_before_the_agent_declines(
+    tmp_path: Path,
+) -> None:
+    chat = ScriptedModel(lines=[call("hotel cost", "search_web"), call("hotel cost"), NOT_FOUND])
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", abstain="reader")
+    library, web = small_library(), ScriptedWeb(error=SearchUnavailableError("no network"))
+    with Agent(settings, chat=chat, collection=library, provider=web, router=Kinds(LIVE)) as agent:
+        agent.__dict__["model"] = OpenModel(chat, "scripted", "vllm")
+        agent.ask("What may a hotel night cost?")
+    second = str(chat.told[1]["extra_body"]["structured_outputs"]["regex"])
+    assert re.fullmatch(second, CALL.format(*DOCUMENTS))
+    assert not re.fullmatch(second, NOT_FOUND)
+    assert not re.fullmatch(second, CALL.format(*WEB))
 
 
 def test_only_what_is_taken_for_talk_is_looked_at_closer() -> None:
