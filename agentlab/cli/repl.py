@@ -176,7 +176,7 @@ class Repl:
         name, _, argument = line.partition(" ")
         if name in ("/quit", "/exit"):
             return False
-        matches = [each for each in COMMANDS if each.name == name]
+        matches = [each for each in COMMANDS if name in (each.name, each.alias)]
         if not matches:
             self.say(f"There is no {name}; /help lists the commands.")
             return True

@@ -26,12 +26,13 @@ WEB_CHOICES = ("on", *get_args(Web))
 
 @dataclass(frozen=True)
 class Command:
-    """A slash command: its name, what follows it, what it does."""
+    """A slash command: its name, what follows it, what it does, and another name for it."""
 
     name: str
     usage: str
     help: str
     run: Callable[["Repl", str], None]
+    alias: str = ""
 
 
 def _help(repl: "Repl", _: str) -> None:
@@ -168,7 +169,7 @@ COMMANDS = (
     Command("/resume", "ID", "go on with a conversation", _resume),
     Command("/retry", "", "ask the last question again", _retry),
     Command("/save", "[FILE]", "save this conversation as Markdown", _save),
-    Command("/clear", "", "begin a new conversation", _clear),
+    Command("/clear", "", "begin a new conversation; /new does, too", _clear, alias="/new"),
     Command("/quit", "", "leave", _quit),
 )
 

@@ -174,8 +174,9 @@ def test_threads_are_listed_and_resumed(repl, agents):
     assert "There is no conversation 't9'" in shown(repl)
 
 
-def test_clear_begins_a_new_conversation(repl, agents):
-    repl.run(Typed("How many?", "/clear", "Hello?"))
+@pytest.mark.parametrize("command", ["/clear", "/new"])
+def test_clear_begins_a_new_conversation(repl, agents, command):
+    repl.run(Typed("How many?", command, "Hello?"))
     assert agents[0].asked[-1] == ("Hello?", None)
 
 
