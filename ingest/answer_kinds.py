@@ -105,6 +105,7 @@ _KINDS = (
             r"^(?:and |but |so )?(?:since |until |till |by |from )?when\b"
             r"(?!.*,.*\bw(?:hat|ho|hich)\b)"
             r"|\b(?:what|which) (?:month|day|date|century|decade)\b|\bwhat time\b"
+            r"|\bwhat (?:is|was) the (?:date|deadline)\b"
         ),
         _pattern(_MOMENTS),
     ),

@@ -28,7 +28,7 @@ _PLURAL = (
 _OBJECT = r"(?: (?:the|an?|my|our|your|its|this|that|these|those|any|no|all|each|it|them|me|us)\b)"
 _ASKS_FOR_ONE = re.compile(
     r"\bhow (?!(?:do|does|to|can|should|is|are|did|was|were|must|may)\b)\w+|\bwhere\b"
-    r"|\bwhen (?:is|was|did|does)\b"
+    r"|\bwhen (?:is|was|did|does)\b|\bwhat (?:is|was) the (?:date|deadline|price|cost|fee)\b"
     rf"|\b(?:what|which) (?!{_PLURAL}\b)\w+ (?:is|was|does|did|has|had)\b",
     re.IGNORECASE,
 )

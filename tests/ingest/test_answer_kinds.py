@@ -23,6 +23,7 @@ def fits(question: str, *sentences: str, text: str = "") -> list[bool]:
         ("How long does a test take?", "About two minutes.", "Testers see rows."),
         ("How often is the filter changed?", "Twice a year.", "Use new filters."),
         ("When was the bridge built?", "In the reign of Anne.", "The bridge has arches."),
+        ("What is the deadline for it?", "The end of May.", "The form has a stamp."),
         ("In which year did it close?", "It closed in 1931.", "It closed."),
         ("How many rooms are there?", "There are several.", "The rooms are warm."),
         ("How deep is the well?", "Forty feet.", "The well is dry."),

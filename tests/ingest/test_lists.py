@@ -156,6 +156,7 @@ def test_who_asks_for_several_things_gets_the_list_with_the_sentence_above_it() 
         ("How big is the monitor?", -1.0),
         ("Which company lends the monitor?", -20.0),
         ("On what day did they lend the monitor?", -1.0),
+        ("What is the price of the monitor?", -1.0),
         ("Where is the desk chair?", -1.0),
         ("Is there a monitor to borrow?", -20.0),
         ("What equipment can I borrow?", -30.0),
