@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from agentlab.answer import Citation, Source
 from agentlab.prompts import Claim, parse_answer
+from ingest.raised import RAISED
 from ingest.sentences import one_line, sentence_spans
 from ingest.words import content_words
 
@@ -24,6 +25,7 @@ _TYPOGRAPHY = str.maketrans(
     dict.fromkeys("‘’‚‛`´′", "'") | dict.fromkeys("“”„‟″", '"') | dict.fromkeys("‐‑‒–—―−", "-")
 )
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])-\s*\n\s*(?=[a-zà-ÿ])")
+_FOOTNOTE = re.compile(rf"(?<!\S)[{RAISED}]+(?=[^\W\d_])")
 _THOUSANDS = re.compile(r"(?<=\d)[,'’\u202f\u00a0](?=\d{3}(?!\d))")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\d)")
 _ELLIPSIS = re.compile(r"\s*(?:\[(?:\.\.\.|…)\]|\.\.\.|…)\s*")
@@ -85,7 +87,8 @@ def holds_claim(text: str, claim: str, *, context: str = "") -> bool:
 
 def normalised(text: str) -> str:
     """Reduce a text to what must agree: no ligatures, typographic marks, line breaks or case."""
-    text = _THOUSANDS.sub("", _HYPHENATED.sub("", text.translate(_MARKS)))
+    text = _FOOTNOTE.sub("", text.translate(_MARKS))  # which a quote of the note goes without
+    text = _THOUSANDS.sub("", _HYPHENATED.sub("", text))
     text = unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY).lower().replace('"', "")
     return " ".join(text.split()).strip(" .,;:!?'")
 

@@ -1,8 +1,8 @@
 """Wholes: requests that no single passage answers, since they ask for a document as a whole.
 
-"Summarise the memo", "What is the handbook about?" and "Which documents mention hotels?" are
-recognised by their words, in English, and only where a document or a passage fits them; any other
-question goes its usual way.
+"Summarise the memo", "What is the handbook about?", "Who wrote the report?" and "Which documents
+mention hotels?" are recognised by their words, in English, and only where a document or a passage
+fits them; any other question goes its usual way.
 """
 
 import re
@@ -41,6 +41,17 @@ _HOLDS = (
     r"|what(?:\s+is|'s)\s+in\s+(.+)"
     r"|how\s+many\s+pages\s+(?:does|do|has|have|are\s+in)\s+(.+?)(?:\s+have)?"
 )
+_WRITTEN = (
+    r"who\s+(?:wrote|published|issued|authored|edited)\s+(.+)"
+    r"|(?:who|what)(?:\s+is|\s+are|'s)\s+the\s+(?:authors?|editors?|publishers?)\s+of\s+(.+)"
+)
+_DATED = (
+    r"when\s+(?:was|were)\s+(.+?)\s+(?:last\s+)?"
+    r"(?:written|published|issued|released|dated|updated|revised|changed|modified)"
+    r"|what(?:\s+is|'s)\s+the\s+(?:date|version|edition)\s+of\s+(.+)"
+    r"|how\s+(?:old|recent|current|up[\s-]to[\s-]date)\s+is\s+(.+)"
+)
+_DATE = re.compile(r"\b(?:1[5-9]|20)\d\d\b|\bversion\b", re.IGNORECASE)
 _VERB = (
     r"(?:mentions?|mentioning|talks?\s+about|says?\s+(?:something|anything)\s+(?:about|on)"
     r"|discuss(?:es)?|covers?|deals?\s+with|refers?\s+to|contains?|(?:is|are)\s+about)"
@@ -61,6 +72,8 @@ _FORMS = {
         ("about", _ABOUT),
         ("holds", _HOLDS),
         ("mentions", _MENTIONS),
+        ("written", _WRITTEN),
+        ("dated", _DATED),
     )
 }
 _EVERY = re.compile(
@@ -81,9 +94,9 @@ _HAS_NOUN = re.compile(rf"\b{_NOUN}\b|\.(?:pdf|docx|md|html?|txt)\b", re.IGNOREC
 
 @dataclass(frozen=True)
 class Whole:
-    """What a request is for: a document by its source, what mentions words, or the list."""
+    """What a request is for: a document, or how it begins, by its source; mentions; the list."""
 
-    kind: Literal["outline", "mentions", "list"]
+    kind: Literal["outline", "opening", "mentions", "list"]
     subject: str = ""
 
 
@@ -99,6 +112,8 @@ def whole_of(asked: Wording, library: Collection) -> Whole | None:
     if form != "holds" and _EVERY.fullmatch(subject):
         return Whole("list")
     fitting = _fitting(subject, card.entries)
+    if form in ("written", "dated"):
+        return _opening(asked, form, subject, library, fitting)
     if form == "summary":
         return _summary(asked, subject, library, fitting or card.entries, known=bool(fitting))
     sure = len(fitting) == 1 and _is_named(form, subject, fitting[0])
@@ -125,6 +140,27 @@ def _summary(
         hits = library.search(asked.earlier, limit=1)
         return Whole("outline", hits[0].chunk.source) if hits else Whole("list")
     return Whole("outline", entries[0].source) if len(entries) == 1 else Whole("list")
+
+
+def _opening(
+    asked: Wording, form: str, subject: str, library: Collection, fitting: Sequence[CardEntry]
+) -> Whole | None:
+    """Look at how the one document that is named begins, unless a passage surely answers.
+
+    There stand its authors and its date, in lines that a reader of sentences makes little of.
+    """
+    if len(fitting) != 1 or not _HAS_NOUN.search(subject) or library.answers(asked.own):
+        return None
+    source = fitting[0].source
+    begins = next((chunk.embedded for chunk in in_order(library, source)), "")
+    shows = _DATE.search(begins) if form == "dated" else begins
+    return Whole("opening", source) if shows else None
+
+
+def in_order(library: Collection, source: str) -> list[Chunk]:
+    """List the passages of a document as they stand in it."""
+    chunks = (chunk for chunk, _ in library.store.rows(source))
+    return sorted(chunks, key=lambda each: (each.page, each.start))
 
 
 def holds(words: str, chunk: Chunk) -> bool:

@@ -1,7 +1,8 @@
-"""outline_document and find_documents: what a document holds, and which ones mention some words.
+"""What a document holds, how it begins, and which ones mention some words.
 
-Both are called by the agent itself, for requests that no single passage answers; their results are
-the answer, every line a sentence of a source that is cited.
+The tools outline_document, open_document and find_documents are called by the agent itself, for
+requests that no single passage answers; their results are the answer, every line a sentence of a
+source that is cited.
 """
 
 import re
@@ -18,7 +19,8 @@ from agentlab.router import LISTS
 from agentlab.toolcalls import Call
 from agentlab.tools.searching import Found, tool_of
 from agentlab.tools.sources import SourceBook
-from agentlab.wholes import Whole, holds
+from agentlab.wholes import Whole, holds, in_order
+from ingest.amounts import count
 from ingest.collection import Collection
 from ingest.documents import Chunk, kind_of
 from ingest.reading import MarkedPassage
@@ -26,10 +28,11 @@ from ingest.sentences import one_line, sentence_spans
 from ingest.words import content_words
 
 Item = TypeVar("Item")
-OUTLINE, MENTIONS = "outline_document", "find_documents"
+OUTLINE, OPENING, MENTIONS = "outline_document", "open_document", "find_documents"
 _PARTS, _SENTENCES, _FEWEST_SECTIONS = 8, 6, 3
 _SEARCHED, _LISTED = 60, 10
 _LONGEST, _SHORTEST = 300, 3
+_OPENING_LINES, _WHOLE_SENTENCE = 6, 8
 _APART = re.compile(
     r"[\dA-Z.\s]*\b(?:references|bibliography|acknowledge?ments?|(?:table of )?contents|index"
     r"|inhaltsverzeichnis|literatur\w*|danksagung\w*)\b",
@@ -40,25 +43,37 @@ _STOPS = (".", "!", "?", "”", ")")
 
 def call_for(whole: Whole) -> Call:
     """Give the call that a request for a whole is for."""
-    if whole.kind == "outline":
-        return Call(OUTLINE, {"document": whole.subject})
+    if whole.kind in ("outline", "opening"):
+        return Call(OUTLINE if whole.kind == "outline" else OPENING, {"document": whole.subject})
     return Call(MENTIONS, {"query": whole.subject}) if whole.kind == "mentions" else Call(LISTS, {})
 
 
 def whole_tools(library: Collection) -> list[BaseTool]:
-    """Build both tools; their results are numbered from 1."""
+    """Build all three tools; their results are numbered from 1."""
     book = SourceBook()
-    return [outline_tool(library, book), mentions_tool(library, book)]
+    return [
+        outline_tool(library, book),
+        opening_tool(library, book),
+        mentions_tool(library, book),
+    ]
 
 
 def outline_tool(library: Collection, book: SourceBook) -> BaseTool:
     """Build the tool that outlines a document, which is named by its source."""
 
     def run(document: str) -> Found:
-        chunks = [chunk for chunk, _ in library.store.rows(document)]
-        return outline(sorted(chunks, key=lambda each: (each.page, each.start)), book)
+        return outline(in_order(library, document), book)
 
     return tool_of(_schema(OUTLINE, "Outline a document of the library.", "document"), run)
+
+
+def opening_tool(library: Collection, book: SourceBook) -> BaseTool:
+    """Build the tool that shows how a document begins, which is named by its source."""
+
+    def run(document: str) -> Found:
+        return opening(in_order(library, document), book)
+
+    return tool_of(_schema(OPENING, "Show how a document begins.", "document"), run)
 
 
 def mentions_tool(library: Collection, book: SourceBook) -> BaseTool:
@@ -93,6 +108,20 @@ def outline(chunks: Sequence[Chunk], book: SourceBook) -> Found:
     return "\n".join([introduction, *lines]), tuple(sources.values())
 
 
+def opening(chunks: Sequence[Chunk], book: SourceBook) -> Found:
+    """Quote a document's lines up to its first sentence: its authors and its date stand there."""
+    first = chunks[0]
+    said = [one_line(first.text[slice(*span)]) for span in sentence_spans(first.text)]
+    own = [line for line in said if _can_stand_in_quotes(line) and line != first.title]
+    prose = next((at for at, line in enumerate(own) if _is_prose(line)), len(own))
+    lines = own[: min(prose + 1, _OPENING_LINES)]
+    source = book.add_page(
+        first, MarkedPassage(0, len(first.text), first.text, None, sentences=tuple(lines))
+    )
+    told = [f"- “{line}” [{source.number}]" for line in lines]
+    return "\n".join([f"{_named(chunks)} begins:", *told]), (source,)
+
+
 def mentions(query: str, chunks: Iterable[Chunk], book: SourceBook) -> Found:
     """List the documents of the passages that hold all words of a query, with a sentence each."""
     wanted = content_words(query)
@@ -117,16 +146,19 @@ def mentions(query: str, chunks: Iterable[Chunk], book: SourceBook) -> Found:
     more = len(holding) - len(sources)
     lines += [f"- and {more} more"] if more > 0 else []
     one = len(holding) == 1
-    count = "One document mentions" if one else f"{len(holding)} documents mention"
-    return "\n".join([f"{count} “{query}”:", *lines]), tuple(sources)
+    head = "One document mentions" if one else f"{len(holding)} documents mention"
+    return "\n".join([f"{head} “{query}”:", *lines]), tuple(sources)
 
 
 def _introduction(chunks: Sequence[Chunk], *, shown: int, of: int) -> str:
+    some = f", {shown} of its {of} sections" if shown < of else ""
+    return f"{_named(chunks)}{some}, in its own words:"
+
+
+def _named(chunks: Sequence[Chunk]) -> str:
     pages, first = len({chunk.page for chunk in chunks}), chunks[0]
     kind = "page" if kind_of(first.source) == "pdf" else "part"
-    size = f"{pages} {kind}{'' if pages == 1 else 's'}"
-    some = f", {shown} of its {of} sections" if shown < of else ""
-    return f"{first.title} ({PurePath(first.source).name}, {size}){some}, in its own words:"
+    return f"{first.title} ({PurePath(first.source).name}, {count(pages, kind)})"
 
 
 def _first(part: Sequence[Chunk], parts: Sequence[object]) -> list[tuple[Chunk, str]]:
@@ -152,14 +184,22 @@ def _quotable(chunk: Chunk) -> list[str]:
         and len(each) <= _LONGEST
         and not each[0].islower()
         and (each[0].isalnum() or each[0] in "$€£(")
-        and not any(mark in each for mark in '[]"“”')
+        and _can_stand_in_quotes(each)
     ]
 
 
-def _spread(items: Sequence[Item], count: int) -> list[Item]:
+def _is_prose(line: str) -> bool:
+    return line.endswith(_STOPS) and len(line.split()) >= _WHOLE_SENTENCE
+
+
+def _can_stand_in_quotes(line: str) -> bool:
+    return not any(mark in line for mark in '[]"“”')
+
+
+def _spread(items: Sequence[Item], number: int) -> list[Item]:
     """Take so many items, evenly."""
-    step = max(1.0, len(items) / count)
-    return [items[int(at * step)] for at in range(min(count, len(items)))]
+    step = max(1.0, len(items) / number)
+    return [items[int(at * step)] for at in range(min(number, len(items)))]
 
 
 def _numbered(chunk: Chunk, book: SourceBook) -> Source:

@@ -39,6 +39,7 @@ def test_a_quote_is_found_whatever_its_typography(quote: str) -> None:
         ("the infor-\nmation desk", "the information desk"),
         ("a non­breaking case", "a nonbreaking case"),
         ("It ends here. » Then this.", "It ends here. Then this."),
+        ("²Google Research, ³Another Lab", "Google Research"),
     ],
 )
 def test_ligatures_dashes_quotes_and_line_breaks_do_not_matter(text: str, quote: str) -> None:

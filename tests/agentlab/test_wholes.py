@@ -12,20 +12,29 @@ from agentlab.answer import Answer
 from agentlab.probing import worded
 from agentlab.settings import Settings
 from agentlab.wholes import Whole, whole_of
+from ingest.collection import Collection
 
 LIBRARY = small_library()
 HANDBOOK = Whole("outline", "/docs/Travel Handbook.pdf")
+PAPER = small_library(
+    (
+        ("Kites", "", 1, "Kites\n\nGreta Noakes, Colin Okoro\n\nVersion 3, 4 May 2031"),
+        ("Kites", "Wind", 2, "Kites fly in wind. The drone paper was written by Ada Wu in 2029."),
+        ("Boats", "", 1, "Boats float. Nobody signs."),
+    )
+)
 
 
 def ask(
     tmp_path: Path,
     *questions: str,
     lines: Sequence[Any] = ("A model said this.",) * 2,
+    library: Collection = LIBRARY,
     **values: Any,
 ) -> Answer:
     settings = Settings(home=tmp_path, cache=tmp_path / "cache", web="off", **values)
     chat = ScriptedModel(lines=list(lines))
-    with Agent(settings, chat=chat, collection=LIBRARY, router=Undecided()) as agent:
+    with Agent(settings, chat=chat, collection=library, router=Undecided()) as agent:
         thread = None
         for question in questions:
             answer = agent.ask(question, thread=thread)
@@ -92,6 +101,48 @@ def test_where_no_document_is_named_they_are_listed(question: str) -> None:
 )
 def test_any_other_question_goes_its_usual_way(question: str) -> None:
     assert whole_of(worded(question, []), LIBRARY) is None
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Who wrote the kites paper?",
+        "Who are the authors of the paper on kites?",
+        "When was the kites paper last updated?",
+        "What is the version of the kites paper?",
+    ],
+)
+def test_who_wrote_a_document_and_when_stands_where_it_begins(question: str) -> None:
+    assert whole_of(worded(question, []), PAPER) == Whole("opening", "/docs/Kites.pdf")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Who wrote Kites?",
+        "Who wrote the drone paper?",
+        "When was the boats guide published?",
+        "Who wrote about kites?",
+    ],
+)
+def test_a_work_that_is_no_document_here_or_shows_no_date_is_searched_for(question: str) -> None:
+    assert whole_of(worded(question, []), PAPER) is None
+
+
+def test_what_a_passage_surely_answers_needs_no_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PAPER, "answers", lambda question: True)
+    assert whole_of(worded("Who wrote the kites paper?", []), PAPER) is None
+
+
+def test_an_opening_is_quoted_line_by_line(tmp_path: Path) -> None:
+    answer = ask(tmp_path, "Who wrote the kites paper?", library=PAPER)
+    assert answer.text.splitlines() == [
+        "Kites (Kites.pdf, 2 pages) begins:",
+        "- “Greta Noakes, Colin Okoro” [1]",
+        "- “Version 3, 4 May 2031” [1]",
+    ]
+    assert answer.supported
+    assert answer.usage.model_calls == 0
 
 
 def test_it_is_the_document_of_the_question_before() -> None:
