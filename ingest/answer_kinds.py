@@ -62,6 +62,16 @@ _MONEY = (
 )
 
 
+_WEIGHTS = (
+    r"\b(?:k?g|kilo\w*|\w*gram\w*|pounds?|lbs?|ounces?|oz|tons?|tonn\w+|stones?|weigh\w*|heav\w+"
+    r"|light\w*)\b|\dk?g\b"
+)
+_SPEEDS = (
+    r"\b(?:speed|fast|slow|quick|pace|veloc|rate|knots?\b|m?ph\b|k?m/|per\b"
+    r"|an? (?:hour|minute|second)\b)|\w/[hs]\b|hz\b"
+)
+
+
 def _pattern(words: str) -> re.Pattern[str]:
     return re.compile(words, re.IGNORECASE)
 
@@ -112,8 +122,18 @@ _KINDS = (
     _Kind(_pattern(r"\b(?:what|which) year\b"), _pattern(_YEARS)),
     _Kind(_pattern(r"\bhow many\b"), _pattern(_COUNTS)),
     _Kind(
-        _pattern(r"\bhow (?:far|tall|high|deep|heavy|wide|old|thick)\b"),
+        _pattern(r"\bhow (?:far|tall|high|deep|wide|old|thick)\b"),
         _pattern(rf"{_COUNTS}|\b(?:height|size|level)\b"),
+    ),
+    _Kind(
+        _pattern(r"\bhow heavy\b|\b(?:what|how much) (?:does|did|do) [^?]*\bweigh\b"),
+        _pattern(_COUNTS),
+        _pattern(_WEIGHTS),
+    ),
+    _Kind(
+        _pattern(r"\b(?:what|top|maximum|average|cruising) speed\b"),
+        _pattern(rf"{_COUNTS}|{_SPEEDS}"),
+        _pattern(_SPEEDS),
     ),
 )
 

@@ -27,6 +27,9 @@ def fits(question: str, *sentences: str, text: str = "") -> list[bool]:
         ("In which year did it close?", "It closed in 1931.", "It closed."),
         ("How many rooms are there?", "There are several.", "The rooms are warm."),
         ("How deep is the well?", "Forty feet.", "The well is dry."),
+        ("How heavy is the crane?", "It weighs 310 kilograms.", "The crane lifts."),
+        ("What does a cat weigh?", "Four kilos.", "Cats climb."),
+        ("What is its top speed?", "It makes nine knots.", "Boats float."),
         ("I fly soon. How many bags may I take?", "Take one.", "Bags are weighed."),
     ],
 )
@@ -45,6 +48,13 @@ def test_a_number_is_no_time_where_no_unit_stands_anywhere() -> None:
     split = "We split them 7638/1353."
     assert fits("How long did it take?", split) == [False]
     assert fits("How long do you keep them?", "X-rays stay for thirty.", text="kept ten years")
+
+
+@pytest.mark.parametrize(
+    "question", ["How heavy is the boat?", "What is the top speed of the boat?"]
+)
+def test_the_hours_of_a_boat_are_neither_its_weight_nor_its_speed(question: str) -> None:
+    assert fits(question, "The boat leaves at 6.40 and 15.10.") == [False]
 
 
 def test_one_of_the_kinds_that_are_asked_for_is_enough() -> None:
