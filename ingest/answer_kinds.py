@@ -60,8 +60,6 @@ _MONEY = (
     r"|costs?|fees?|fines?|salar\w+|wages?|rent\w*|compensat\w*|earn\w*|worth|tickets?|admission"
     r"|sold|due|rates?|tax\w*|lev(?:y|ies)|grant\w*)\b"
 )
-
-
 _WEIGHTS = (
     r"\b(?:k?g|kilo\w*|\w*gram\w*|pounds?|lbs?|ounces?|oz|tons?|tonn\w+|stones?|weigh\w*|heav\w+"
     r"|light\w*)\b|\dk?g\b"
