@@ -1,10 +1,10 @@
 """Questions that a new user asks of real PDFs: how many get the answer, its page, or an honest no.
 
-    OMP_NUM_THREADS=2 python tests/bench/pdf_questions.py PDF_FOLDER [--misses]
+    OMP_NUM_THREADS=2 python tests/bench/pdf_questions.py PDF_FOLDER [--blind] [--misses]
 
 The questions (`pdf_questions.toml`) were written from the documents without an answer of the agent
-in view. All documents of the folder lie in one library; the web is off. Every second question is
-kept from whoever mends what goes wrong: `--misses` tells the first half's only.
+in view. All documents of the folder lie in one library; the web is off. Those that are blind are
+kept from whoever mends what goes wrong: `--misses` tells those of the others only.
 """
 
 import argparse
@@ -32,13 +32,17 @@ CASES = Path(__file__).with_suffix(".toml")
 
 @dataclass(frozen=True)
 class Case:
-    """A question; `answers` are short answers on a page of a document, none for a near miss."""
+    """A question; `answers` are short answers on a page of a document, none for a near miss.
+
+    Nobody who mends the agent has seen how a `blind` one went.
+    """
 
     question: str
     document: str = ""
     page: int = 0
     earlier: str = ""
     answers: tuple[str, ...] = ()
+    blind: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,20 +97,21 @@ def fill(settings: Settings, folder: Path) -> None:
     collection.close()
 
 
-def row(name: str, halves: Sequence[Sequence[Told]]) -> str:
-    """Write how often a mark was given in each half."""
-    given = [[marks[name] for each in half if name in (marks := each.marks())] for half in halves]
-    return f"| {name} | {' | '.join(str(share(sum(each), len(each))) for each in given)} |"
+def row(name: str, groups: Sequence[Sequence[Told]]) -> str:
+    """Write how often a mark was given in each group."""
+    given = [[marks[name] for each in group if name in (marks := each.marks())] for group in groups]
+    cells = [str(share(sum(each), len(each))) if each else "" for each in given]
+    return f"| {name} | {' | '.join(cells)} |"
 
 
-def area_row(halves: Sequence[Sequence[Told]]) -> str:
+def area_row(groups: Sequence[Sequence[Told]]) -> str:
     """Write how well the reader's score tells questions that are answered from near misses."""
     cells = []
-    for half in halves:
+    for group in groups:
         scores: dict[bool, list[float]] = {True: [], False: []}
-        for each in half:
+        for each in group:
             scores[bool(each.case.answers)].append(first_score(each.answer) or 0.0)
-        cells.append(str(area(scores[False], scores[True])))
+        cells.append(str(area(scores[False], scores[True])) if group else "")
     return f"| answered against near miss, AUC of the reader's score | {' | '.join(cells)} |"
 
 
@@ -120,7 +125,8 @@ def main() -> None:
     """Ask everything and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--misses", action="store_true", help="tell those of the first half")
+    parser.add_argument("--blind", action="store_true", help="ask the blind ones only")
+    parser.add_argument("--misses", action="store_true", help="tell those of the others")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         settings = with_changes(
@@ -128,15 +134,16 @@ def main() -> None:
         )
         fill(settings, given.folder)
         with Agent(settings) as agent:
-            bar = track(read_cases(), "asking", console=Console(stderr=True))
+            cases = [each for each in read_cases() if each.blind or not given.blind]
+            bar = track(cases, "asking", console=Console(stderr=True))
             told = [ask(agent, case) for case in bar]
-    halves = told[::2], told[1::2]
-    print("| | first half | second half |\n|---|---|---|")
+    seen, blind = ([each for each in told if each.case.blind == kept] for kept in (False, True))
+    print("| | seen | blind |\n|---|---|---|")
     for name in dict.fromkeys(name for each in told for name in each.marks()):
-        print(row(name, halves))
-    print(area_row(halves))
+        print(row(name, (seen, blind)))
+    print(area_row((seen, blind)))
     if given.misses:
-        wrong = [each for each in halves[0] if not next(iter(each.marks().values()))]
+        wrong = [each for each in seen if not next(iter(each.marks().values()))]
         print("\n\n".join(map(tell, wrong)))
 
 
