@@ -152,9 +152,13 @@ def _opening(
     if len(fitting) != 1 or not _HAS_NOUN.search(subject) or library.answers(asked.own):
         return None
     source = fitting[0].source
-    begins = next((chunk.embedded for chunk in in_order(library, source)), "")
-    shows = _DATE.search(begins) if form == "dated" else begins
-    return Whole("opening", source) if shows else None
+    if form == "dated" and not any(map(_shows_date, in_order(library, source)[:1])):
+        return None
+    return Whole("opening", source)
+
+
+def _shows_date(chunk: Chunk) -> bool:
+    return bool(_DATE.search(chunk.embedded))
 
 
 def in_order(library: Collection, source: str) -> list[Chunk]:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.sentences import last_sentence
+from ingest.words import CALENDAR, NUMBER_WORDS
 
 _NUMBERS = (
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen"
-    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|half|third|quarter|hundred|thousand|million"
-    r"|dozen|pair|couple|fours|sixes)"
+    rf"\d|\b(?:{NUMBER_WORDS}|\w+teen|seventy|eighty|third|quarter|hundred|thousand|million|dozen"
+    r"|pair|couple)"
 )
 _COUNTS = (
     rf"{_NUMBERS}|\b(?:both|single|double|triple|twice|once|not?|none|nobody|zero|several|few|many"
@@ -25,23 +25,19 @@ _SHARES = (
     rf"{_NUMBERS}|%|percent|per cent|\b(?:majority|minority|most|all|none|no|nobody|every\w*|each"
     r"|whole|entire|both|few|some|equal\w*|only|never|always|an?)\b"
 )
-_CALENDAR = (
-    r"january|february|march|april|\bmay\b|june|july|august|september|october|november|december"
-    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
-)
 _SPANS = (
     r"seconds?|minutes?|mins?|hours?|hrs?|days?|nights?|weeks?|fortnights?|months?|years?|yrs?"
     r"|decades?|centur\w+|millenni\w+|generations?|semesters?|terms?|seasons?|lifetimes?|period"
     r"|daily|weekly|monthly|quarterly|yearly|annual\w*|overnight"
 )
 _LASTING = (
-    rf"{_CALENDAR}|\b(?:{_SPANS}|forever|indefinite\w*|permanent\w*|temporar\w*|until|till|while"
+    rf"\b(?:{CALENDAR}|{_SPANS}|forever|indefinite\w*|permanent\w*|temporar\w*|until|till|while"
     r"|when|since|long|longer|short\w*)\b"
     r"|\b(?:k?m|cm|mm|ft|pages?|words?|characters?|letters?|digits?|bytes|nucleotides?|feet|foot"
     r"|inch\w*|miles?|yards?|paces|\w*met(?:er|re)s?)\b"
 )
 _MOMENTS = (
-    rf"{_NUMBERS}|{_CALENDAR}|\b(?:{_SPANS}|today|tomorrow|yesterday|now|ago|soon|after|before"
+    rf"{_NUMBERS}|\b(?:{CALENDAR}|{_SPANS}|today|tomorrow|yesterday|now|ago|soon|after|before"
     r"|until|till|when\w*|where|once|during|while|as|within|every|each|if|unless|since|upon|from|at"
     r"|on|by|spring|summer|autumn|winter|\w*morning|\w*evening|noon|midnight|easter|christmas|war"
     r"|reign|time|age|early|earlier|late\w*|recent\w*|always|never|era|no|unknown)\b"
@@ -136,14 +132,19 @@ _KINDS = (
 )
 
 
-def of_another_kind(question: str, text: str, sentences: Sequence[str]) -> list[bool]:
-    """Tell which sentences of a text give no answer of the kind that a question asks for.
+def of_another_kind(
+    question: str, texts: Sequence[str], sentences: Sequence[Sequence[str]]
+) -> list[list[bool]]:
+    """Tell which sentences of each text give no answer of the kind that a question asks for.
 
-    Where its last sentence asks for several kinds, one of them is enough; where it asks for none,
-    every sentence will do.
+    The texts are with their headers. Where the question's last sentence asks for several kinds, one
+    of them is enough; where it asks for none, every sentence will do.
     """
-    asked = [kind for kind in _KINDS if kind.asked.search(last_sentence(question))]
-    held = [kind for kind in asked if kind.text.search(text)]
-    return [
-        bool(asked) and not any(kind.sentence.search(each) for kind in held) for each in sentences
-    ]
+    last = last_sentence(question)
+    asked = [kind for kind in _KINDS if kind.asked.search(last)]
+    return [_of_others(asked, *each) for each in zip(texts, sentences, strict=True)]
+
+
+def _of_others(asked: Sequence[_Kind], text: str, sentences: Sequence[str]) -> list[bool]:
+    held = [kind.sentence for kind in asked if kind.text.search(text)]
+    return [bool(asked) and not any(kind.search(each) for kind in held) for each in sentences]

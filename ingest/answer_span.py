@@ -8,11 +8,11 @@ import re
 
 from ingest.raised import without_mark
 from ingest.sentences import NUMBER_MARK
+from ingest.words import NUMBER_WORDS
 
 _NUMBER = re.compile(
     r"(?:[A-Z]{0,2}[$€£])?"
-    r"(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|"
-    r"forty|fifty|sixty|ninety|half|a quarter)\b)",
+    rf"(?:\d|(?:{NUMBER_WORDS}|a quarter)\b)",
     re.IGNORECASE,
 )
 _LIMIT = re.compile(

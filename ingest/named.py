@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from ingest.sentences import last_sentence
-from ingest.words import STOP, content_words, stem
+from ingest.words import CALENDAR, STOP, content_words, stem
 
 _WORD = re.compile(r"[^\W\d_][\w'’]*")
 # Other languages write more than names with a capital, so the question must hold one of these.
@@ -14,10 +14,7 @@ _ENGLISH = re.compile(
     re.IGNORECASE,
 )
 # A text says "on weekdays" as well.
-_DATES = re.compile(
-    r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|may|june|july|august"
-    r"|september|october|november|december)s?"
-)
+_DATES = re.compile(CALENDAR)
 _MOST = 0.5
 """The share of capitalised words from which on a question is a headline, and names nobody."""
 _FEWEST_INITIALS = 3

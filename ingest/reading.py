@@ -169,7 +169,7 @@ def mark(
     if strength != "weak":
         first = read[0]
         listed = asked_list(question, first.text, first.spans, first.scores, _TORN)
-        shown = _window(first, marks, words, probability, whole=listed.span if listed else None)
+        shown = _window(first, marks, words, probability, listed.span) if listed else marked[0]
         marked = (replace(shown, likely=_likely(first), listed=listed), *marked[1:])
         marked = marked if listed else _with_rival(marked, read)
     return Reading(strength, round(sure, 3), marked)

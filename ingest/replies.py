@@ -14,7 +14,7 @@ from ingest.named import lacking_a_name
 from ingest.named_lines import named_lines
 from ingest.reader import Calibrated, Reply
 from ingest.tables import asked_cell, leaves_cell
-from ingest.years import lacks_a_year, of_another_year
+from ingest.years import lacking_a_year, of_another_year
 
 _NAMED = 8.0
 """The log-odds that a table's row gains whose first cell and one column a question names, and a
@@ -72,34 +72,30 @@ def _gains(
     cells: Sequence[Sequence[tuple[int, int] | None]],
 ) -> list[list[float]]:
     """Give the log-odds that each sentence gains or loses by what it names."""
-    named = named_lines(question, texts, spans, cells)
     whole = [f"{header} {text}" for header, text in zip(headers, texts, strict=True)]
-    lacking = lacking_a_name(question, whole)
-    losses = [_losses(question, *each) for each in zip(whole, texts, spans, strict=True)]
+    told = [
+        [text[slice(*span)] for span in found] for text, found in zip(texts, spans, strict=True)
+    ]
+    of_texts = zip(lacking_a_name(question, whole), lacking_a_year(question, whole), strict=True)
+    lost = [_NAME_LACKING * name + _YEAR_LACKING * year for name, year in of_texts]
+    named = named_lines(question, texts, spans, cells)
+    other = of_another_kind(question, whole, told)
     return [
         [
-            _NAMED * asked - _NAME_LACKING * lacks - loss
-            for asked, loss in zip(own, lost, strict=True)
+            _NAMED * asked
+            - _ANOTHER_KIND * strange
+            - _loss(question, sentence, last=at == len(sentences) - 1)
+            - loss
+            for at, (sentence, asked, strange) in enumerate(zip(sentences, *own, strict=True))
         ]
-        for own, lacks, lost in zip(named, lacking, losses, strict=True)
+        for sentences, loss, *own in zip(told, lost, named, other, strict=True)
     ]
 
 
-def _losses(question: str, whole: str, text: str, spans: Sequence[tuple[int, int]]) -> list[float]:
-    """Give what each sentence loses; `whole` is the text with its header.
-
-    The last sentence announces nothing that stands there.
-    """
-    sentences = [text[slice(*span)] for span in spans]
-    year = _YEAR_LACKING * lacks_a_year(question, whole)
-    other = of_another_kind(question, whole, sentences)
-    return [
-        year
-        + _ANOTHER_KIND * other[at]
-        + _ANOTHER_YEAR * of_another_year(question, sentence)
-        + _ANNOUNCES * (sentence.endswith(":") and at < len(sentences) - 1)
-        for at, sentence in enumerate(sentences)
-    ]
+def _loss(question: str, sentence: str, *, last: bool) -> float:
+    """Give what a sentence loses; the `last` one of a text announces nothing that stands there."""
+    announces = sentence.endswith(":") and not last
+    return _ANOTHER_YEAR * of_another_year(question, sentence) + _ANNOUNCES * announces
 
 
 def _in_cells(

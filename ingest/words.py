@@ -13,6 +13,16 @@ STOP = frozenset(
     then there these they this those through to too under until up us very was we were what when
     where which while who whom whose why will with would you your please""".split()
 )
+CALENDAR = (
+    r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|may|june|july|august"
+    r"|september|october|november|december)s?"
+)
+"""The names of days and months, as they stand in a regular expression."""
+NUMBER_WORDS = (
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty"
+    r"|sixty|ninety|half)"
+)
+"""The words for numbers that answers are likeliest to hold."""
 _WORD = re.compile(rf"[^\W_{RAISED}]+(?:['’-][^\W_{RAISED}]+)*")
 
 

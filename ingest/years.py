@@ -1,7 +1,7 @@
 """Years: what is said of 2023 does not answer what is asked of 2024, however like it may sound."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ingest.sentences import last_sentence
 
@@ -23,10 +23,10 @@ def years_told(text: str) -> set[str]:
     return years_in(text) | set(_short(text)) | set(_between(text))
 
 
-def lacks_a_year(question: str, text: str) -> bool:
-    """Tell whether a text, with its header, lacks a year that a question's last sentence names."""
+def lacking_a_year(question: str, texts: Sequence[str]) -> list[bool]:
+    """Tell which texts, with their headers, lack a year that a question's last sentence names."""
     asked = years_in(last_sentence(question))
-    return bool(asked) and not asked <= years_told(text)
+    return [bool(asked) and not asked <= years_told(text) for text in texts]
 
 
 def of_another_year(question: str, sentence: str) -> bool:

@@ -6,7 +6,7 @@ source that is cited.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import PurePath
 from typing import Any, TypeVar
@@ -43,37 +43,39 @@ _STOPS = (".", "!", "?", "”", ")")
 
 def call_for(whole: Whole) -> Call:
     """Give the call that a request for a whole is for."""
-    if whole.kind in ("outline", "opening"):
-        return Call(OUTLINE if whole.kind == "outline" else OPENING, {"document": whole.subject})
-    return Call(MENTIONS, {"query": whole.subject}) if whole.kind == "mentions" else Call(LISTS, {})
+    calls = {
+        "outline": Call(OUTLINE, {"document": whole.subject}),
+        "opening": Call(OPENING, {"document": whole.subject}),
+        "mentions": Call(MENTIONS, {"query": whole.subject}),
+        "list": Call(LISTS, {}),
+    }
+    return calls[whole.kind]
 
 
 def whole_tools(library: Collection) -> list[BaseTool]:
     """Build all three tools; their results are numbered from 1."""
     book = SourceBook()
+    outlining = _schema(OUTLINE, "Outline a document of the library.", "document")
+    beginning = _schema(OPENING, "Show how a document begins.", "document")
     return [
-        outline_tool(library, book),
-        opening_tool(library, book),
+        document_tool(library, book, outlining, outline),
+        document_tool(library, book, beginning, opening),
         mentions_tool(library, book),
     ]
 
 
-def outline_tool(library: Collection, book: SourceBook) -> BaseTool:
-    """Build the tool that outlines a document, which is named by its source."""
+def document_tool(
+    library: Collection,
+    book: SourceBook,
+    schema: dict[str, Any],
+    tell: Callable[[Sequence[Chunk], SourceBook], Found],
+) -> BaseTool:
+    """Build a tool that tells something of a document, which is named by its source."""
 
     def run(document: str) -> Found:
-        return outline(in_order(library, document), book)
+        return tell(in_order(library, document), book)
 
-    return tool_of(_schema(OUTLINE, "Outline a document of the library.", "document"), run)
-
-
-def opening_tool(library: Collection, book: SourceBook) -> BaseTool:
-    """Build the tool that shows how a document begins, which is named by its source."""
-
-    def run(document: str) -> Found:
-        return opening(in_order(library, document), book)
-
-    return tool_of(_schema(OPENING, "Show how a document begins.", "document"), run)
+    return tool_of(schema, run)
 
 
 def mentions_tool(library: Collection, book: SourceBook) -> BaseTool:
@@ -110,6 +112,8 @@ def outline(chunks: Sequence[Chunk], book: SourceBook) -> Found:
 
 def opening(chunks: Sequence[Chunk], book: SourceBook) -> Found:
     """Quote a document's lines up to its first sentence: its authors and its date stand there."""
+    if not chunks:
+        return NOT_FOUND, ()
     first = chunks[0]
     said = [one_line(first.text[slice(*span)]) for span in sentence_spans(first.text)]
     own = [line for line in said if _can_stand_in_quotes(line) and line != first.title]

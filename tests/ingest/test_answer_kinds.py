@@ -11,7 +11,8 @@ JUDGED = "On average, a rater judged 41 questions."
 def fits(question: str, *sentences: str, text: str = "") -> list[bool]:
     """Tell which sentences may answer; all stand in one text."""
     whole = text or " ".join(sentences)
-    return [not other for other in of_another_kind(question, whole, sentences)]
+    (others,) = of_another_kind(question, [whole], [sentences])
+    return [not other for other in others]
 
 
 @pytest.mark.parametrize(
