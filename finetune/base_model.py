@@ -1,4 +1,4 @@
-"""The base model: frozen, in bf16 or 4 bits, with an adapter to train on it, or trained itself."""
+"""The base model: frozen, whole or in 4 bits, with an adapter to train on it, or trained itself."""
 
 import warnings
 from collections.abc import Iterator
@@ -29,6 +29,7 @@ from transformers.utils import logging
 from finetune.continuing import ADAPTER_WEIGHTS, Earlier
 from finetune.errors import ConfigError, MissingPackageError, ModelError
 from finetune.neural import NeuralConfig, neural_config
+from finetune.precision import dtype_of
 from finetune.tune_config import ATTENTION, TuneConfig
 
 HEAD = "score"
@@ -79,8 +80,8 @@ def load_base(
 
     `kind` is the class that loads it, and `more` what that is told besides.
     """
-    dtype = torch.bfloat16 if config.bf16 and config.tuner != "full" else torch.float32
-    quantization = _four_bits() if config.quantize_4bit else None
+    dtype = torch.float32 if config.tuner == "full" else dtype_of(config)
+    quantization = _four_bits(dtype) if config.quantize_4bit else None
     try:
         with no_bars():
             model: PreTrainedModel = kind.from_pretrained(
@@ -105,7 +106,7 @@ def _keep_trainable(model: PreTrainedModel) -> None:
             setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010 - unknown to types
 
 
-def _four_bits() -> BitsAndBytesConfig:
+def _four_bits(dtype: torch.dtype) -> BitsAndBytesConfig:
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
@@ -116,7 +117,7 @@ def _four_bits() -> BitsAndBytesConfig:
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_compute_dtype=dtype,
     )
 
 

@@ -203,8 +203,7 @@ def _workload(
 ) -> Workload:
     tokens = sum(each.tokens for each in found) or 1
     learned = sum(each.tokens * each.learned for each in found) / tokens
-    device: Literal["cpu", "cuda"] = "cuda" if situation.hardware.gpus else "cpu"
-    return workload_of(settings, method=method, device=device, learned=learned)
+    return workload_of(settings, method=method, hardware=situation.hardware, learned=learned)
 
 
 def _own(method: MethodName, *, gpu: bool) -> dict[str, object]:
@@ -297,7 +296,8 @@ def _why_this_tuner(
         plain = 2 * chosen.shape.parameters
         reasons.append(Reason("four-bits", says, f"in bf16 they alone take {gigabytes(plain)}"))
     if not situation.hardware.gpus:
-        says = "a LoRA in bf16: on a CPU 4 bits are slower, not faster"
+        precision = "bf16" if situation.hardware.computes_bf16 else "fp32"
+        says = f"a LoRA in {precision}: on a CPU 4 bits are slower, not faster"
         if settings.get("tuner") != "full":
             reasons.append(Reason("cpu", says, situation.hardware.summary))
     return reasons

@@ -23,7 +23,11 @@ Paths = Annotated[tuple[Path, ...], BeforeValidator(_several)]
 
 
 class RunConfig(BaseModel):
-    """What every run is told; `model` is a name or a folder, whatever `train` is told."""
+    """What every run is told; `model` is a name or a folder, whatever `train` is told.
+
+    With `bf16` a run computes in bf16 where the hardware does (elsewhere in fp32, which is then
+    faster), and its weights are written in bf16; without it all is fp32.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -150,12 +150,11 @@ def _layer_bytes(work: Workload, shape: ModelShape) -> int:
 
 
 def _weights(work: Workload, shape: ModelShape) -> float:
-    if work.tuner == "full" or not work.bf16:
-        return 4 * shape.parameters
+    element = 4 if work.tuner == "full" or not work.bf16 else 2
     if not work.quantize_4bit:
-        return 2 * shape.parameters
+        return element * shape.parameters
     largest = max(width * out for width, out in shape.modules.values())
-    return FOUR_BITS * shape.linear + 2 * shape.rest + 2 * largest  # one is unpacked at a time
+    return FOUR_BITS * shape.linear + element * (shape.rest + largest)  # one is unpacked at a time
 
 
 def _logit_positions(work: Workload) -> int:

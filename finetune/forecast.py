@@ -13,7 +13,7 @@ from finetune.policy_config import GrpoConfig, PpoConfig
 from finetune.preflight import Seen
 from finetune.shape import ModelShape
 from finetune.tune_config import TuneConfig
-from finetune.workload import Device, Workload, workload_of
+from finetune.workload import Workload, workload_of
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ def forecast(config: TuneConfig, shape: ModelShape, hardware: Hardware, seen: Se
 
 def workload(config: TuneConfig, hardware: Hardware) -> Workload:
     """Return the settings as a workload on the machine's device."""
-    device: Device = "cuda" if hardware.gpus else "cpu"
-    return workload_of(config.resolved(), method=config.method, device=device)
+    return workload_of(config.resolved(), method=config.method, hardware=hardware)
 
 
 def tokens_of(config: TuneConfig, seen: Seen) -> int:
@@ -111,7 +110,7 @@ def less_memory(work: Workload, shape: ModelShape) -> tuple[str, ...]:
 def _changes(work: Workload) -> Iterable[tuple[str, Workload]]:
     if work.tuner == "full":
         yield "tuner=lora", replace(work, tuner="lora")
-    elif not work.quantize_4bit and work.bf16:
+    elif not work.quantize_4bit:
         yield "quantize_4bit=true", replace(work, quantize_4bit=True)
     if work.micro_batch > 1:
         fewer = max(2, work.micro_batch // 2) if work.method == "kto" else work.micro_batch // 2

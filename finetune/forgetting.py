@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 
 from finetune.base_model import load_tokenizer, no_bars
 from finetune.errors import ExampleError, ModelError
+from finetune.precision import fast_dtype
 
 
 @torch.no_grad()
@@ -23,8 +24,9 @@ def text_loss(
     """Return the mean loss in nats over every token of the texts but the first of each.
 
     The texts are read as they are, without a chat template, each up to `max_tokens`. A folder is
-    loaded in bf16 and let go before this returns; a model that is loaded already needs its
-    `tokenizer`. What a tuned model forgot is its loss divided by its base's, on the same texts.
+    loaded in bf16, or in fp32 where that is faster, and let go before this returns; a model that is
+    loaded already needs its `tokenizer`. What a tuned model forgot is its loss divided by its
+    base's, on the same texts.
     """
     if isinstance(model, Path):
         loaded = _load(model)
@@ -51,7 +53,7 @@ def _load(folder: Path) -> PreTrainedModel:
     try:
         with no_bars():
             model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.bfloat16, local_files_only=True
+                folder, dtype=fast_dtype(), local_files_only=True
             )
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder} holds no model that loads: {error}. Fetch it again.") from error

@@ -36,6 +36,11 @@ class Hardware:
         return min((gpu.memory for gpu in self.gpus), default=self.memory)
 
     @property
+    def computes_bf16(self) -> bool:
+        """Return whether the device that trains computes in bf16 without emulating it."""
+        return bool(self.gpus) or self.bf16
+
+    @property
     def summary(self) -> str:
         """Say it in one line."""
         if not self.gpus:
@@ -51,7 +56,7 @@ def find_hardware(root: Path = Path("/")) -> Hardware:
         cores=usable_cores(root),
         memory=_memory(root),
         gpus=find_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")),
-        bf16=_has_bf16(root),
+        bf16=has_bf16(root),
     )
 
 
@@ -106,7 +111,8 @@ def _memory(root: Path) -> int:
     return min(total, int(limit)) if limit.isdigit() else total
 
 
-def _has_bf16(root: Path) -> bool:
+def has_bf16(root: Path = Path("/")) -> bool:
+    """Return whether the CPU has instructions for products of matrices in bf16."""
     flags = _text(root / "proc/cpuinfo")
     return "avx512_bf16" in flags or "amx_bf16" in flags
 

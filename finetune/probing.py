@@ -7,22 +7,23 @@ import torch
 from torch.nn import functional
 
 from finetune.duration import UTILISATION, Speed
+from finetune.precision import fast_dtype
 
 SECONDS = 0.6
 ROWS, WIDTH, OUT = 512, 1024, 2048
 COPIED = 64 * 1024**2
 
 
-def probe_cpu(*, bf16: bool = True) -> Speed:
+def probe_cpu() -> Speed:
     """Measure matrix products and copies with torch's threads; training gets a share of those."""
-    dtype = torch.bfloat16 if bf16 else torch.float32
+    dtype = fast_dtype()
     rows, weight = torch.randn(ROWS, WIDTH).to(dtype), torch.randn(OUT, WIDTH).to(dtype)
     with torch.no_grad():
         products = _rate(lambda: functional.linear(rows, weight))
         source, target = torch.zeros(COPIED, dtype=torch.uint8), torch.empty(COPIED).byte()
         copies = _rate(lambda: target.copy_(source))
     threads = torch.get_num_threads()
-    name = "bf16" if bf16 else "fp32"
+    name = "bf16" if dtype == torch.bfloat16 else "fp32"
     return Speed(
         UTILISATION * products * 2 * ROWS * WIDTH * OUT,
         copies * 2 * COPIED,

@@ -17,6 +17,7 @@ from finetune.data.rows import Said
 from finetune.encoding import require_template
 from finetune.errors import ModelError
 from finetune.method_config import RewardConfig
+from finetune.precision import in_bf16
 from finetune.reward_folder import SCALE, base_folder, read_reward_config
 from finetune.run_folder import write
 
@@ -68,7 +69,7 @@ class RewardModel:
             self.model,
             [each[-self.config.max_length :] for each in ids],
             pad=int(self.tokenizer.pad_token_id),
-            bf16=self.config.bf16,
+            bf16=in_bf16(self.config),
             batch=BATCH,
         )
         return [(each - self.scale.mean) / self.scale.deviation for each in raw]

@@ -23,7 +23,7 @@ def save_tuned(
     config: TuneConfig,
     tokenizer: PreTrainedTokenizerBase,
 ) -> Path:
-    """Write what was trained, in the precision that the run computed in; return its weights' file.
+    """Write what was trained, in bf16 unless its settings say otherwise; return its weights' file.
 
     An adapter becomes adapter_config.json and its weights; a model becomes a folder that loads like
     its base, with its tokenizer.

@@ -62,7 +62,7 @@ class ModelShape:
 
     @property
     def rest(self) -> int:
-        """Return the parameters that stay in bf16: embeddings, head and norms."""
+        """Return the parameters that are never in 4 bits: embeddings, head and norms."""
         return self.parameters - self.linear
 
     @property

@@ -64,9 +64,6 @@ class TuneConfig(RunConfig):
 
     @model_validator(mode="after")
     def _fit_the_tuner(self) -> Self:
-        if self.quantize_4bit and not self.bf16:
-            msg = "quantize_4bit computes in bf16: leave bf16 on"
-            raise ValueError(msg)
         if self.target_modules == ():
             msg = "target_modules names no module: use 'all', 'attention' or a list of names"
             raise ValueError(msg)

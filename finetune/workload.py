@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from finetune.errors import ConfigError
+from finetune.hardware import Hardware
 from finetune.shape import ModelShape
 
 MethodName = Literal["cpt", "sft", "dpo", "kto", "orpo", "reward", "ppo", "grpo", "rag"]
@@ -111,9 +112,12 @@ class Workload:
 
 
 def workload_of(
-    settings: Mapping[str, Any], *, method: str, device: Device, learned: float = 1.0
+    settings: Mapping[str, Any], *, method: str, hardware: Hardware, learned: float = 1.0
 ) -> Workload:
-    """Read a workload from a run's resolved settings (`config.resolved()`); others are ignored."""
+    """Read a workload from a run's resolved settings (`config.resolved()`); others are ignored.
+
+    It is for the device of `hardware` that trains, and in bf16 only where that computes in it.
+    """
     if method not in get_args(MethodName):
         raise ConfigError(f"No method {method!r}. Use one of: {', '.join(get_args(MethodName))}.")
     names = {
@@ -138,4 +142,6 @@ def workload_of(
         given["targets"] = tuple(given["targets"])
     if "turns" in settings:  # what an episode's turns may be long, together
         given["completion"] = settings["turns"] * settings["turn_tokens"]
+    given["bf16"] = given.get("bf16", True) and hardware.computes_bf16
+    device: Device = "cuda" if hardware.gpus else "cpu"
     return Workload(method=method, device=device, learned=learned, **given)  # type: ignore[arg-type]

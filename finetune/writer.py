@@ -14,6 +14,7 @@ from finetune.base_model import no_bars
 from finetune.completed import Completed
 from finetune.data.rows import Message, Prompt, Said, as_messages
 from finetune.errors import ModelError
+from finetune.precision import dtype_of
 from finetune.rlmf_config import RlmfConfig
 from finetune.rollouts import Roller, Sampling
 
@@ -36,10 +37,9 @@ class Writer:
         self.model: Any = None
 
     def __enter__(self) -> Self:
-        dtype = torch.bfloat16 if self.config.bf16 else torch.float32
         with no_bars():
             model: Any = AutoModelForCausalLM.from_pretrained(
-                self.base, dtype=dtype, local_files_only=True
+                self.base, dtype=dtype_of(self.config), local_files_only=True
             )
             if self.adapter:
                 try:

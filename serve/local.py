@@ -315,8 +315,7 @@ def _precision(device: str) -> torch.dtype:
     """Return bf16 where the hardware computes in it: elsewhere it is emulated and slow."""
     if device == "cuda":
         return torch.bfloat16
-    # torch has no public question for this yet
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
+    fast = torch.cpu.get_capabilities().get("avx512_bf16")  # every CPU with AMX has it, too
     return torch.bfloat16 if fast else torch.float32
 
 

@@ -13,6 +13,7 @@ from finetune.data.rows import Prompt
 from finetune.methods.actor_critic import ActorCritic
 from finetune.methods.rollout import Written, write_answers
 from finetune.policy_config import PpoConfig
+from finetune.precision import in_bf16
 from finetune.processes import company
 from finetune.scoring import Scorer
 
@@ -125,7 +126,7 @@ class Answerer:
         return next(self.actor.parameters()).device
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self.config.bf16)
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=in_bf16(self.config))
 
 
 def joined(parts: Sequence[Judged], *, filler: int) -> Judged:

@@ -17,6 +17,7 @@ from finetune.base_model import without_report
 from finetune.config import RunConfig
 from finetune.errors import ModelError
 from finetune.methods.common import FiniteTrainer, arguments
+from finetune.precision import in_bf16
 
 
 class Tokens(Protocol):
@@ -118,7 +119,7 @@ def look_at(
     for start in range(0, len(ordered), config.batch):
         some = ordered[start : start + config.batch]
         batch = {name: value.to(device) for name, value in collate(some).items()}
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16(config)):
             seen.append((some, look(model, batch).cpu()))
     model.train(was_training)
     return seen

@@ -10,6 +10,7 @@ from peft.peft_model import PeftModel
 from transformers import Trainer, TrainingArguments
 
 from finetune.config import RunConfig
+from finetune.precision import in_bf16
 from finetune.processes import company
 from finetune.telling import diverged
 
@@ -118,7 +119,7 @@ def arguments(config: RunConfig, folder: Path, *, total: int) -> dict[str, Any]:
         "warmup_steps": round(config.warmup_ratio * total),
         "weight_decay": config.weight_decay,
         "max_grad_norm": config.max_grad_norm,
-        "bf16": config.bf16,
+        "bf16": in_bf16(config),
         "use_cpu": not torch.cuda.is_available(),
         "seed": config.seed,
         "data_seed": config.seed,

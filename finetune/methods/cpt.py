@@ -12,6 +12,7 @@ from finetune.errors import ExampleError
 from finetune.method_config import CptConfig
 from finetune.methods.method import Method, Model, Rows, model_of
 from finetune.methods.sft import held_out_loss, make_label_trainer, rows_of
+from finetune.precision import in_bf16
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -40,7 +41,7 @@ class Cpt(Method[CptConfig]):
 
     def measure(self, trainer: Trainer, held_out: Rows) -> Mapping[str, float]:
         """Return the mean loss over the held-out tokens."""
-        return {"loss": held_out_loss(model_of(trainer), held_out.items, bf16=self.config.bf16)}
+        return {"loss": held_out_loss(model_of(trainer), held_out.items, bf16=in_bf16(self.config))}
 
 
 def pack(

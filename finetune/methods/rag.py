@@ -28,6 +28,7 @@ from finetune.methods.encoder import embed, load_encoder, pools_first, write_enc
 from finetune.methods.marginal import answer_likelihood, marginal_loss
 from finetune.methods.method import Model, Rows, model_of, ready
 from finetune.methods.preference import Preference
+from finetune.precision import in_bf16
 from finetune.run_folder import QUERY_ENCODER
 
 HIT_AT = (1, 3, 5)
@@ -133,7 +134,7 @@ class Rag(Preference[RagConfig]):
         known = 0
         for start in range(0, len(held_out.items), self.config.micro_batch):
             some = held_out.items[start : start + self.config.micro_batch]
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16(self.config)):
                 total += self.loss(model, some).item() * len(some)
             for asked, scores in zip(some, self.scores(model, some), strict=True):
                 order = scores.argsort(descending=True).tolist()

@@ -19,6 +19,7 @@ from finetune.method_config import RewardConfig
 from finetune.methods.common import QuietTrainer, arrange
 from finetune.methods.method import Model, Rows, model_of, ready
 from finetune.methods.preference import Preference
+from finetune.precision import in_bf16
 from finetune.reward_model import Scale, score_ids, write_scale
 from finetune.row_checks import margin_of
 
@@ -98,7 +99,7 @@ class Reward(Preference[RewardConfig]):
         """Return the raw rewards of the chosen and of the rejected answers."""
         ids = [row[name] for name in ("chosen_ids", "rejected_ids") for row in rows]
         scores = score_ids(
-            model, ids, pad=self.tokenizer.pad_token_id, bf16=self.config.bf16, batch=8
+            model, ids, pad=self.tokenizer.pad_token_id, bf16=in_bf16(self.config), batch=8
         )
         return scores[: len(rows)], scores[len(rows) :]
 

@@ -17,6 +17,7 @@ from finetune.encoding import IGNORED, Encoded, encode_all, read_template
 from finetune.method_config import SftConfig
 from finetune.methods.common import QuietTrainer, arguments, arrange
 from finetune.methods.method import Method, Model, Rows, model_of, ready
+from finetune.precision import in_bf16
 from finetune.tune_config import TuneConfig
 
 
@@ -48,7 +49,7 @@ class Sft(Method[SftConfig]):
 
     def measure(self, trainer: Trainer, held_out: Rows) -> Mapping[str, float]:
         """Return the mean loss over the held-out rows' learned tokens."""
-        return {"loss": held_out_loss(model_of(trainer), held_out.items, bf16=self.config.bf16)}
+        return {"loss": held_out_loss(model_of(trainer), held_out.items, bf16=in_bf16(self.config))}
 
 
 def total_steps(config: SftConfig, rows: Rows) -> int:

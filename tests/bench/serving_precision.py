@@ -85,6 +85,8 @@ def compare(config: SftConfig, merged: Path, held_out: Path) -> None:
     for name, folder, four_bits, adapted in forms:
         precision = config.model_copy(update={"quantize_4bit": four_bits, "tuner": "lora"})
         model = load_base(precision, folder)
+        if not four_bits:  # as served, also where this machine would compute in fp32
+            model.to(torch.bfloat16)
         if adapted:
             model = PeftModel.from_pretrained(model, str(config.out))
         losses[name] = held_out_loss(model, rows, bf16=True)

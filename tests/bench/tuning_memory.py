@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from finetune.estimate import memory_of
+from finetune.hardware import find_hardware
 from finetune.shape import read_shape
 from finetune.workload import workload_of
 
@@ -69,10 +70,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     model = parser.parse_args().model.resolve()
-    shape = read_shape(model)
+    shape, hardware = read_shape(model), find_hardware()
     print(f"{'':8}{'tokens':>8}{'estimate, MB':>14}{'measured, MB':>14}{'ratio':>8}")
     for name, settings, length in RUNS:
-        work = workload_of({**settings, "max_length": length}, method="cpt", device="cpu")
+        work = workload_of({**settings, "max_length": length}, method="cpt", hardware=hardware)
         guess = memory_of(work, shape).total
         with tempfile.TemporaryDirectory() as folder:
             peak = measured(model, settings, length, Path(folder))

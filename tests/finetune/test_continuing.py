@@ -21,6 +21,7 @@ from finetune.errors import ConfigError, ModelError, RunChangedError
 from finetune.events import Finished, Progress, Started
 from finetune.method_config import SftConfig, load_config
 from finetune.methods.sft import held_out_loss
+from finetune.precision import dtype_of, in_bf16
 from finetune.training import train
 
 
@@ -64,9 +65,9 @@ def test_a_run_begins_at_the_loss_of_the_adapter_that_it_continues(
     data, _ = encode_all(
         read_examples(config.data), tokenizer, template.read_text(), max_length=1024
     )
-    base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.bfloat16)
+    base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=dtype_of(config))
     adapted = PeftModel.from_pretrained(base, str(first), autocast_adapter_dtype=True)
-    expected = held_out_loss(adapted, data, bf16=True)
+    expected = held_out_loss(adapted, data, bf16=in_bf16(config))
 
     events = list(train(config))
     progress = [event for event in events if isinstance(event, Progress)]

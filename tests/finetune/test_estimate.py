@@ -14,6 +14,7 @@ from finetune.workload import Workload, workload_of
 
 SMALL = ModelShape("small", 4, 96, 256, 6, 2, 16, 512, 512)
 GPU = Workload(device="cuda")
+LAPTOP = Hardware(4, 8 * 10**9, bf16=True)
 LLAMA = shape_of("meta-llama/Llama-3.1-8B-Instruct")
 
 
@@ -153,16 +154,28 @@ def test_the_settings_of_a_run_become_its_workload() -> None:
         "max_length": 512,
         "learning_rate": 1e-4,
     }
-    work = workload_of(settings, method="sft", device="cpu")
+    work = workload_of(settings, method="sft", hardware=LAPTOP)
     assert work == Workload(
         rank=8, targets=("q_proj", "v_proj"), quantize_4bit=True, batch=4, length=512
     )
     assert set(work.adapted(SMALL)) == {"q_proj", "v_proj"}
 
 
+def test_a_cpu_that_would_emulate_bf16_is_counted_in_fp32() -> None:
+    old, new = (
+        workload_of({"bf16": True}, method="sft", hardware=Hardware(4, 10**10, bf16=bf16))
+        for bf16 in (False, True)
+    )
+    assert (old.bf16, new.bf16) == (False, True)
+    weights = [memory_of(each, SMALL).weights for each in (old, new)]
+    assert weights[0] == 2 * weights[1]
+    four_bits = [memory_of(replace(each, quantize_4bit=True), SMALL).weights for each in (old, new)]
+    assert weights[1] > four_bits[0] > four_bits[1]
+
+
 def test_an_unknown_method_or_optimizer_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="No method 'magic'"):
-        workload_of({}, method="magic", device="cpu")
+        workload_of({}, method="magic", hardware=LAPTOP)
     with pytest.raises(ConfigError, match="optimizer='magic'"):
         memory_of(Workload(optimizer="magic"), SMALL)
 
@@ -213,7 +226,7 @@ def test_a_tenth_of_the_device_is_left_free() -> None:
 def test_the_probe_measures_a_speed_that_a_cpu_can_have() -> None:
     from finetune.probing import probe_cpu
 
-    speed = probe_cpu(bf16=False)
+    speed = probe_cpu()
     assert 1e8 < speed.flops < 1e14
     assert 1e8 < speed.bandwidth < 1e13
     assert "measured" in speed.source

@@ -65,7 +65,6 @@ def test_the_resolved_settings_make_the_same_config_again() -> None:
         ({"lora_rank": 0}, "got 0"),
         ({"max_steps": 3, "max_tokens": 100}, "keep one of them"),
         ({"eval_every": 5}, "needs eval_data"),
-        ({"quantize_4bit": True, "bf16": False}, "leave bf16 on"),
         ({"target_modules": []}, "names no module"),
         ({"learning_rate": "fast"}, "'fast'"),
         ({"data": []}, "data"),

@@ -243,8 +243,9 @@ def test_the_loss_sees_the_passage_and_the_first_token_alone(
 
 
 def test_the_trainer_computes_in_bf16_and_keeps_its_weights_in_fp32(
-    settings: Callable[..., ReaderConfig], tiny_bert: Path
+    settings: Callable[..., ReaderConfig], tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("finetune.precision.has_bf16", lambda: True)
     seen = set()
     config = settings(max_steps=1)
     model = load_reader(config, tiny_bert)

@@ -30,9 +30,7 @@ def test_a_recipe_for_a_machine_loads_for_a_method_and_fits_the_machine(
 ) -> None:
     config = load_config(method, name, NEEDED)
     machine = MACHINES[name]
-    work = workload_of(
-        config.resolved(), method=method, device="cuda" if machine.gpus else "cpu", learned=0.5
-    )
+    work = workload_of(config.resolved(), method=method, hardware=machine, learned=0.5)
     cost = estimate(work, shape_of(config.model), tokens=10**6, speed=speed_of(machine))
     assert cost.fits(machine.device_memory), cost.memory
 
@@ -41,8 +39,7 @@ def test_a_recipe_for_a_machine_loads_for_a_method_and_fits_the_machine(
 def test_a_recipe_fits_kto_with_the_two_rows_that_it_needs(name: str) -> None:
     config = load_config("kto", name, NEEDED | {"micro_batch": 2})
     machine = MACHINES[name]
-    device = "cuda" if machine.gpus else "cpu"
-    work = workload_of(config.resolved(), method="kto", device=device, learned=0.5)
+    work = workload_of(config.resolved(), method="kto", hardware=machine, learned=0.5)
     cost = estimate(work, shape_of(config.model), tokens=10**6, speed=speed_of(machine))
     assert cost.fits(machine.device_memory), cost.memory
 
