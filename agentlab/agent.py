@@ -224,7 +224,7 @@ class Agent(Parts):
         first = first_calls(
             kinds,
             trace.evidence.strength,
-            answers=lambda: self.collection.answers(asked.own),
+            answers=lambda least: self.collection.answers(asked.own, least),
         )
         if first is not None and set(first) <= set(names):
             trace.first = first

@@ -24,7 +24,9 @@ LISTS = str(LIST_DOCUMENTS["function"]["name"])
 SURE = 0.7
 """The probability from which on a kind decides; below it the model does."""
 CLEAR = 0.9
-"""What is talk with at least this probability needs no search, though the library matches it."""
+"""What is talk with at least this probability needs no search, though the library matches it, and
+what is live with as much is for the web, unless the library is `SURELY` sure of an answer."""
+SURELY = 0.75
 
 
 class Kinds(Protocol):
@@ -35,23 +37,25 @@ class Kinds(Protocol):
 
 
 def first_calls(
-    kinds: Mapping[str, float], strength: Strength, *, answers: Callable[[], bool] = lambda: False
+    kinds: Mapping[str, float],
+    strength: Strength,
+    *,
+    answers: Callable[[float], bool] = lambda _: False,
 ) -> Sequence[str] | None:
     """Tell which tools may be called first, by their names; None leaves it to the model.
 
-    What the library matches well and answers, as `answers` tells, is looked up there, whatever it
-    is taken for. Else what changes from day to day is for the web, what documents there are for the
-    list of them, and anything else for where the library's evidence points; talk is for no tool,
-    unless the library matches it well.
+    What the library matches well and answers, as `answers` tells of a least probability, is looked
+    up there, whatever it is taken for. Else what changes from day to day is for the web, what
+    documents there are for the list of them, and anything else for where the library's evidence
+    points; talk is for no tool, unless the library matches it well.
     """
     shares = _by_kind(kinds)
     kind = _likeliest(shares)
-    # Whether it is talk or about the library, it needs no search: they are sure together.
-    alike = (LIBRARY, TALK) if kind in (LIBRARY, TALK) else (kind,)
-    sure = sum(shares.get(each, 0.0) for each in alike) >= SURE
+    sure = sum(shares.get(each, 0.0) for each in _alike(kind, strength)) >= SURE
     matches = strength in ("good", "strong")
     # "Can I save it as a file?" may be asked of us, or of a handbook.
-    if matches and ((sure and kind == ASK) or answers()):
+    least = SURELY if kind == LIVE and shares[kind] >= CLEAR else 0.0
+    if matches and ((sure and kind == ASK) or answers(least)):
         return (_DOCUMENTS,)
     if not sure:
         return None
@@ -62,6 +66,14 @@ def first_calls(
     if kind == LIVE or strength == "none":
         return (_WEB,)
     return None
+
+
+def _alike(kind: str, strength: Strength) -> Sequence[str]:
+    """Give the kinds that lead to the same place as one, so that they are sure together."""
+    if kind in (LIBRARY, TALK):
+        return LIBRARY, TALK  # neither needs a search
+    # What the library does not match is for the web, whether its answer lasts or not.
+    return (ASK, LIVE) if strength == "none" else (kind,)
 
 
 def reply_to(kinds: Mapping[str, float]) -> str | None:

@@ -204,11 +204,15 @@ class Collection:
             return Evidence(strength="none", score=evidence.score)
         return evidence
 
-    def answers(self, question: str) -> bool:
-        """Tell whether the reader finds strong evidence that a passage answers."""
+    def answers(self, question: str, least: float = 0.0) -> bool:
+        """Tell whether the reader finds strong evidence that a passage answers.
+
+        It must be sure of that with a probability of at least `least`, too.
+        """
         if not self.reader:
             return False
-        return self._sureness(question, self._best(question)) >= self.reader.calibration.strong
+        needed = max(least, self.reader.calibration.strong)
+        return self._sureness(question, self._best(question)) >= needed
 
     def _sureness(self, question: str, hits: Sequence[Hit]) -> float:
         passages = [Passage(hit.chunk.header, hit.chunk.text) for hit in hits[:TOP]]

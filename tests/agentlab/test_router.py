@@ -64,12 +64,30 @@ def test_the_kind_and_the_evidence_tell_where_to_look_first(
 def test_what_the_library_matches_and_answers_is_not_asked_of_the_web_first(
     strength: Strength, answers: bool, expected: Sequence[str]
 ) -> None:
-    assert first_calls(sure(LIVE), strength, answers=lambda: answers) == expected
+    assert first_calls(sure(LIVE), strength, answers=lambda _: answers) == expected
+
+
+def test_what_no_document_matches_is_for_the_web_whether_its_answer_lasts_or_not() -> None:
+    torn = {ASK: 0.45, LIVE: 0.5, TALK: 0.05}
+    assert first_calls(torn, "none") == WEB
+    assert first_calls(torn, "weak") is None
+    assert first_calls({ASK: 0.3, LIVE: 0.35, TALK: 0.35}, "none") is None
+
+
+@pytest.mark.parametrize(
+    ("live", "sureness", "expected"),
+    [(0.95, 0.9, DOCUMENTS), (0.95, 0.7, WEB), (0.85, 0.7, DOCUMENTS)],
+)
+def test_the_library_must_be_the_surer_the_clearer_a_question_is_live(
+    live: float, sureness: float, expected: Sequence[str]
+) -> None:
+    kinds = {LIVE: live, ASK: 1 - live}
+    assert first_calls(kinds, "strong", answers=lambda least: sureness >= least) == expected
 
 
 def test_what_sounds_like_a_question_on_the_library_and_stands_in_it_is_looked_up() -> None:
-    assert first_calls(sure(LIBRARY), "good", answers=lambda: True) == DOCUMENTS
-    assert first_calls(sure(LIBRARY), "weak", answers=lambda: True) == (LISTS,)
+    assert first_calls(sure(LIBRARY), "good", answers=lambda _: True) == DOCUMENTS
+    assert first_calls(sure(LIBRARY), "weak", answers=lambda _: True) == (LISTS,)
 
 
 def test_the_intents_of_talk_count_together_and_the_likeliest_has_the_reply() -> None:
@@ -86,8 +104,8 @@ def test_an_intent_that_the_others_together_outweigh_gets_no_reply_of_its_own() 
 
 def test_clear_talk_is_talk_though_the_library_matches_it_unless_it_answers_it() -> None:
     talk = {TALK: 0.95, ASK: 0.05}
-    assert first_calls(talk, "strong", answers=lambda: False) == ()
-    assert first_calls(talk, "strong", answers=lambda: True) == DOCUMENTS
+    assert first_calls(talk, "strong", answers=lambda _: False) == ()
+    assert first_calls(talk, "strong", answers=lambda _: True) == DOCUMENTS
 
 
 @pytest.mark.parametrize(
@@ -98,7 +116,7 @@ def test_where_the_router_is_unsure_the_model_decides_unless_the_library_answers
     strength: Strength, answers: bool, expected: Sequence[str] | None
 ) -> None:
     kinds = {ASK: 0.3, f"{TALK}:add": 0.6, LIVE: 0.1}
-    assert first_calls(kinds, strength, answers=lambda: answers) == expected
+    assert first_calls(kinds, strength, answers=lambda _: answers) == expected
 
 
 def test_a_follow_up_is_judged_with_its_question_and_what_may_be_talk_in_both_ways() -> None:

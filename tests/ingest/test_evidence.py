@@ -185,6 +185,7 @@ def test_real_vectors_tell_a_covered_question_from_an_uncovered_one(minilm, tmp_
     collection.reader = AlwaysAsSure(40.0)
     assert collection.probe(carmen).strength == "good"
     assert collection.answers(carmen)
+    assert not collection.answers(carmen, 1.01)
     collection.reader = AlwaysAsSure(-40.0)
     assert collection.probe(carmen).strength == "none"
     assert not collection.answers(carmen)
