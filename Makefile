@@ -30,7 +30,7 @@ demo: $(VENV)/.installed ## Set up everything, ingest three handbooks, and chat 
 
 test: $(VENV)/.installed-dev ## Set up everything and run all checks and tests (the second command)
 	@$(MAKE) --no-print-directory lint types contracts
-	$(BIN)/pytest -m 'not vllm' --nbmake tests notebooks $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not vllm' --nbmake -n 2 --dist loadfile tests notebooks $(ARGS)
 
 test-fast: $(VENV)/.installed-dev ## Run the tests that need no model
 	$(BIN)/pytest -m 'not slow and not vllm' $(ARGS)

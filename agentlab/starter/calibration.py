@@ -30,7 +30,10 @@ from ingest.sentences import one_line
 
 _QUESTIONS_AN_ARTICLE = 60
 _PASSAGES = 6
-_FALSELY_WEAK, _NOT_STRONG = 0.05, 0.25
+_FAIR = 0.25
+"""The probability from which on evidence is fair. The curve takes an answer for as likely there as
+missing; where it is there for three questions of four, odds of one to three become even."""
+_NOT_STRONG = 0.25
 _NEWTON_STEPS = 50
 # Keeps the curve finite where no odds of the one kind lie among those of the other.
 _RIDGE = 1e-4
@@ -104,7 +107,7 @@ def fit(answered: np.ndarray, missing: np.ndarray) -> Calibrated:
     """Fit probabilities to the best odds where an answer is there, and where it is missing.
 
     Logistic regression by Newton's method (Hastie et al. 2009, section 4.4.1), both sides weighed
-    alike; `fair` lies where 5 % of the answerable questions fall below, `strong` where 25 % do.
+    alike; `strong` lies where a quarter of the answerable questions fall below.
     """
     odds = np.concatenate([answered, missing])
     truth = np.repeat([1.0, 0.0], [len(answered), len(missing)])
@@ -118,11 +121,8 @@ def fit(answered: np.ndarray, missing: np.ndarray) -> Calibrated:
         curve += np.linalg.solve(bend + _RIDGE * np.eye(2), slope)
     scale, offset = map(float, curve)
     plain = Calibrated(scale=scale, offset=offset)
-    fair, strong = (
-        plain.probability(float(np.quantile(answered, share)))
-        for share in (_FALSELY_WEAK, _NOT_STRONG)
-    )
-    return Calibrated(scale=scale, offset=offset, fair=fair, strong=strong)
+    strong = plain.probability(float(np.quantile(answered, _NOT_STRONG)))
+    return Calibrated(scale=scale, offset=offset, fair=_FAIR, strong=strong)
 
 
 def judge_articles(

@@ -116,7 +116,7 @@ def test_a_calibrated_reader_keeps_its_curve_and_its_worth_beside_its_settings(
     kept = json.loads(config.read_text())
     assert (kept["base"], kept["max_length"]) == ("some/bert", 320)
     assert Calibrated(**kept["calibration"]) == result.fitted
-    assert result.fitted.fair > 0.5
+    assert result.fitted.fair < 0.5 < result.fitted.strong
     assert kept["worth"]["questions"] == 2
     assert kept["worth"]["reader"] == {"passage": 1.0, "sentence": 1.0, "area": 1.0}
     assert kept["worth"]["likeness"] == result.likeness.to_dict()
