@@ -61,7 +61,12 @@ def read_sentences(
     asked = [[*found, *filter(None, own)] for found, own in zip(spans, cells, strict=True)]
     replies = reader.read(question, headers, texts, asked)
     gains = _gains(question, headers, texts, spans, cells)
-    return [_in_cells(*each) for each in zip(replies, texts, spans, cells, gains, strict=True)]
+    return [
+        Reply(_gained(reply, own), _in_cells(question, reply, text, found, asked_cells))
+        for reply, text, found, asked_cells, own in zip(
+            replies, texts, spans, cells, gains, strict=True
+        )
+    ]
 
 
 def _gains(
@@ -98,19 +103,22 @@ def _loss(question: str, sentence: str, *, last: bool) -> float:
     return _ANOTHER_YEAR * of_another_year(question, sentence) + _ANNOUNCES * announces
 
 
+def _gained(reply: Reply, gains: Sequence[float]) -> tuple[float, ...]:
+    """Give the sentences' log-odds, without those of the cells, which come last."""
+    return tuple(own + gain for own, gain in zip(reply.sentences, gains, strict=False))
+
+
 def _in_cells(
+    question: str,
     reply: Reply,
     text: str,
     spans: Sequence[tuple[int, int]],
     cells: Sequence[tuple[int, int] | None],
-    gains: Sequence[float],
-) -> Reply:
+) -> tuple[tuple[int, int], ...]:
     """Put the answers within cells, which come last, in the place of those that leave a cell."""
     last = iter(reply.answers[len(spans) :])
     inside = [next(last) if cell else None for cell in cells]
-    answers = tuple(
-        within if cell and within and leaves_cell(text, span, cell, answer) else answer
+    return tuple(
+        within if cell and within and leaves_cell(question, text, span, cell, answer) else answer
         for answer, span, cell, within in zip(reply.answers, spans, cells, inside, strict=False)
     )
-    odds = zip(reply.sentences, gains, strict=False)
-    return Reply(tuple(own + gain for own, gain in odds), answers)

@@ -132,20 +132,25 @@ def asked_cell(question: str, text: str, span: tuple[int, int]) -> tuple[int, in
 
 
 def leaves_cell(
-    text: str, span: tuple[int, int], cell: tuple[int, int], answer: tuple[int, int]
+    question: str,
+    text: str,
+    span: tuple[int, int],
+    cell: tuple[int, int],
+    answer: tuple[int, int],
 ) -> bool:
-    """Tell whether an answer in the row at `span` runs over cells, or is not the asked number.
+    """Tell whether an answer in the row at `span` runs over cells, or is not in the asked one.
 
     What is found in the row's first cell, before the colon, does not: it tells which row it is. Nor
-    does what stands in another cell where the asked one holds no number: its words may be named by
-    chance.
+    does what stands in another cell where the asked one holds no number and its column's name,
+    with which it begins, is not asked for: its other words may be named by chance.
     """
     (start, end), row = answer, text[slice(*span)]
     if end <= span[0] + row.find(": ") or (cell[0] <= start and end <= cell[1]):
         return False
-    return any(each in text[start:end] for each in ("; ", ", ")) or bool(
-        _NUMBER.search(text, *cell)
-    )
+    if any(each in text[start:end] for each in ("; ", ", ")):
+        return True
+    name = next((word for *_, word in word_spans(text[slice(*cell)])), "")
+    return name in content_words(question) or bool(_NUMBER.search(text, *cell))
 
 
 def row_named_at(question: str, text: str, span: tuple[int, int]) -> tuple[int, int]:

@@ -23,6 +23,7 @@ NUMBER_WORDS = (
     r"|sixty|ninety|half)"
 )
 """The words for numbers that answers are likeliest to hold."""
+_POWER = re.compile(r"(?:(?<=^m)|(?<=^[kcdm]m)|(?<=^ft))[23]$")
 _WORD = re.compile(rf"[^\W_{RAISED}]+(?:['’-][^\W_{RAISED}]+)*")
 
 
@@ -38,8 +39,11 @@ def word_spans(text: str) -> list[tuple[int, int, str]]:
 
 
 def stem(word: str) -> str:
-    """Cut the commonest English endings: enough for matching, no more."""
-    word = word.replace("’", "'").removesuffix("'s")
+    """Cut the commonest English endings: enough for matching, no more.
+
+    A unit's power is cut, too, as it is where its digit is raised: "km2" is "km²".
+    """
+    word = _POWER.sub("", word.replace("’", "'").removesuffix("'s"))
     for ending, least in (("ies", 5), ("ing", 6), ("ed", 5), ("s", 4)):
         if word.endswith(ending) and len(word) >= least and not word.endswith("ss"):
             word = word[: -len(ending)] + ("y" if ending == "ies" else "")

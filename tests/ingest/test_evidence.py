@@ -150,6 +150,7 @@ def test_content_words_meet_across_endings() -> None:
     asked = content_words("Which allowances do the managers get?")
     assert asked == content_words("an allowance of the manager")
     assert content_words("boxes stored") == content_words("box store")
+    assert content_words("5 km2 and 3 m3 of CO2") == content_words("5 km² and 3 m³ of CO2")
     assert content_words("policies") == content_words("policy")
 
 

@@ -330,6 +330,18 @@ def test_an_answer_that_leaves_the_cell_which_is_asked_for_is_read_in_the_cell_a
     assert reading.likely == "30-Year"
 
 
+def test_the_cell_whose_column_is_named_is_read_again_also_where_it_holds_no_number() -> None:
+    class Loose(KeenReader):
+        def _reply(self, text: str, sentences: Sequence[tuple[int, int]]) -> Reply:
+            names = ("the euro", *("the krone" for _ in sentences[1:]))
+            spans = tuple((text.find(name), text.find(name) + len(name)) for name in names)
+            return Reply(tuple(self.odds for _ in sentences), spans)
+
+    row = "Money: Norway the krone, Austria the euro."
+    for asked, answer in (("What do they pay with in Norway?", "the krone"), ("krone", "the euro")):
+        assert mark(asked, passages(row), WordEncoder(), Loose("", 4.0)).likely == answer
+
+
 class Rating:
     """A rater to whom a question is likely after a text that holds a word."""
 
