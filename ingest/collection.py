@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ingest.card import CollectionCard
 from ingest.diversity import CANDIDATES, diverse
 from ingest.embedding import Embedder
+from ingest.embedding.cache import CachedEmbedder, MemoryVectors
 from ingest.errors import StoreMismatchError
 from ingest.evidence import (
     SAMPLE,
@@ -21,7 +22,7 @@ from ingest.evidence import (
 )
 from ingest.parents import Parents, widen
 from ingest.profiles import Only, Profiles
-from ingest.reading import Passage, Rater, Reading, mark
+from ingest.reading import Encoder, Passage, Rater, Reading, mark
 from ingest.replies import AnswerReader
 from ingest.reranking import RERANKED, Reranker
 from ingest.stores.base import Hit, Store, Where
@@ -35,6 +36,8 @@ LEDGER = "ledger"  # what versions before the manifest kept: embedder, finished,
 # The reader's probability below which a weak match is taken for chance, and from which on a match
 # that says little is taken for a good one.
 _DOUBTFUL, _CONVINCED = 0.1, 0.4
+_SENTENCES = 20_000
+"""How many sentences' vectors are kept in memory, some 30 MB: the same passages are read again."""
 
 
 class Collection:
@@ -76,6 +79,7 @@ class Collection:
         self._tuning: tuple[Tuning | None] | None = None
         self._stamp: str | None = None
         self._look_again = 0.0
+        self._sentences = MemoryVectors(_SENTENCES)
 
     @property
     def alpha(self) -> float:
@@ -173,7 +177,7 @@ class Collection:
         return mark(
             question,
             passages,
-            self.embedder,
+            self._encoder,
             self.reader,
             rater=self.rater,
             also=also,
@@ -216,7 +220,12 @@ class Collection:
 
     def _sureness(self, question: str, hits: Sequence[Hit]) -> float:
         passages = [Passage(hit.chunk.header, hit.chunk.text) for hit in hits[:TOP]]
-        return mark(question, passages, self.embedder, self.reader, limit=1, words=1).score
+        return mark(question, passages, self._encoder, self.reader, limit=1, words=1).score
+
+    @property
+    def _encoder(self) -> Encoder:
+        """Give the embedder, with the vectors kept of sentences that were read before."""
+        return CachedEmbedder(self.embedder, self._sentences, space=self.embedder.name)
 
     def calibrate(self) -> None:
         """Tune the search where that is due, then measure it against the background questions.

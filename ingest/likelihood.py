@@ -33,29 +33,22 @@ class QueryLikelihood:
 
     def rate(self, question: str, texts: Sequence[str]) -> np.ndarray:
         """Give the log-probability of the question after each text, in nats, shape (texts,)."""
-        torch = self._torch
         asked = self._tokens(f" {question}")[:_LONGEST_QUESTION]
-        rows = [self._tokens(f"{text}\n\nQuestion:")[-_LONGEST_TEXT:] for text in texts]
-        if not rows or not asked:
-            return np.zeros(len(rows))
-        longest = max(map(len, rows)) + len(asked)
-        ids = torch.zeros((len(rows), longest), dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for place, row in enumerate(rows):
-            ids[place, : len(row) + len(asked)] = torch.tensor(row + asked)
-            mask[place, : len(row) + len(asked)] = 1
-        device = self._model.device
+        if not asked:
+            return np.zeros(len(texts))
+        return np.array([self._rate(asked, text) for text in texts])
+
+    def _rate(self, asked: list[int], text: str) -> float:
+        """Read one text and the question: texts padded to the longest of them take longer."""
+        torch = self._torch
+        row = self._tokens(f"{text}\n\nQuestion:")[-_LONGEST_TEXT:]
+        ids = torch.tensor([row + asked], device=self._model.device)
         with torch.inference_mode():
-            hidden = self._model.base_model(
-                input_ids=ids.to(device), attention_mask=mask.to(device)
-            ).last_hidden_state
+            hidden = self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state
             # Each token's probability stands where the one before it was read.
-            before = [slice(len(row) - 1, len(row) - 1 + len(asked)) for row in rows]
-            read = torch.stack([hidden[place, part] for place, part in enumerate(before)])
-            logs = self._model.get_output_embeddings()(read).float().log_softmax(-1).cpu()
-        places = torch.tensor(asked).expand(len(rows), -1).unsqueeze(-1)
-        result: np.ndarray = logs.gather(-1, places).squeeze(-1).sum(-1).numpy()
-        return result
+            read = hidden[0, len(row) - 1 : -1]
+            logs = self._model.get_output_embeddings()(read).float().log_softmax(-1)
+        return float(logs.gather(-1, ids[0, len(row) :, None]).sum())
 
     def _tokens(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -28,6 +28,9 @@ _FAIR, _STRONG = 0.55, 0.75
 _ASKED = 2.0
 _TORN = 2.0
 """The log-odds within which a second sentence answers about as well as the best."""
+_NEAR = 15.0
+"""How far behind the first, in log-odds, a passage may still come first by what a rater says: of
+209 questions on PDFs, for which six were rated each, none came from farther behind."""
 
 
 class Encoder(Protocol):
@@ -260,12 +263,19 @@ def _rated(
     rater: Rater,
     weight: float,
 ) -> list[_Read]:
-    """Rate each passage by its best sentence: which sentence answers, the reader knows better."""
-    told = [each for each in read if each.spans]
-    texts = [_best_as_told(each, passages[each.index].header) for each in told]
+    """Rate the passages by their best sentences: which sentence answers, the reader knows better.
+
+    Those that lie too far behind to come first by it are not rated, since that takes its time.
+    """
+    first = max((each.rank for each in read), default=-math.inf)
+    near = [each for each in read if each.spans and first - each.rank <= _NEAR]
+    if len(near) < 2:  # nothing to choose
+        return list(read)
+    texts = [_best_as_told(each, passages[each.index].header) for each in near]
     likely = np.mean([rater.rate(wording, texts) for wording in wordings], axis=0)
-    gains = {each.index: weight * float(gain) for each, gain in zip(told, likely, strict=True)}
-    return [replace(each, rank=each.rank + gains.get(each.index, -math.inf)) for each in read]
+    gains = {each.index: weight * float(gain) for each, gain in zip(near, likely, strict=True)}
+    lowest = min(gains.values())  # so that who is far behind stays behind
+    return [replace(each, rank=each.rank + gains.get(each.index, lowest)) for each in read]
 
 
 def _best_as_told(read: _Read, header: str) -> str:

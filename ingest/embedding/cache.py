@@ -3,8 +3,10 @@
 import hashlib
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -91,18 +93,25 @@ class CachedEmbedder:
 
 
 class MemoryVectors:
-    """Vectors kept as long as the process lives."""
+    """Vectors kept as long as the process lives, the newest `most` of them; safe with threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._kept: dict[bytes, np.ndarray] = {}
+        self._lock = threading.Lock()
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         """Give those vectors that are kept."""
-        return {key: self._kept[key] for key in keys if key in self._kept}
+        with self._lock:
+            return {key: self._kept[key] for key in keys if key in self._kept}
 
     def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
         """Keep vectors."""
-        self._kept.update(vectors)
+        with self._lock:
+            self._kept.update(vectors)
+            spare = len(self._kept) - self._most if self._most is not None else 0
+            for key in list(islice(self._kept, max(0, spare))):
+                del self._kept[key]
 
 
 class DiskVectors:

@@ -50,6 +50,15 @@ def test_each_text_is_embedded_once_and_its_vector_stays_the_same(
     assert (again == WordEmbedder().encode(["two", "three", "one"])).all()
 
 
+def test_of_a_bounded_memory_the_newest_stay() -> None:
+    vectors = MemoryVectors(most=2)
+    for text in ("one", "two", "three"):
+        CachedEmbedder(WordEmbedder(), vectors).encode([text])
+    inner = WordEmbedder()
+    CachedEmbedder(inner, vectors).encode(["three", "two", "one"])
+    assert inner.encoded == ["one"]
+
+
 def test_another_process_finds_what_the_first_computed(tmp_path: Path) -> None:
     CachedEmbedder(WordEmbedder(), disk(tmp_path)).encode(["one", "two"])
     inner = WordEmbedder()

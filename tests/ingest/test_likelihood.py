@@ -13,11 +13,11 @@ def test_the_text_that_a_question_is_about_makes_it_likelier(rater: Any) -> None
     assert second > first + 3
 
 
-def test_texts_rated_together_get_what_they_get_alone(rater: Any) -> None:
-    texts = ["A long text. " * 40 + "Ferries sail at noon.", "Meals are paid."]
-    together = rater.rate("When do ferries sail?", texts)
-    alone = [float(rater.rate("When do ferries sail?", [text])[0]) for text in texts]
-    assert together == pytest.approx(alone, abs=1.0)  # bf16 rounds by the shape of the batch
+def test_of_a_long_text_the_end_counts(rater: Any) -> None:
+    end = "Ferries sail at noon."
+    long, short = (f"{'A long text. ' * count}{end}" for count in (400, 60))
+    both = rater.rate("When do ferries sail?", [long, short])
+    assert both[0] == pytest.approx(both[1], abs=0.5)  # in bf16 two readings differ a little
 
 
 def test_nothing_to_rate_gives_nothing(rater: Any) -> None:

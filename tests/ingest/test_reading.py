@@ -378,5 +378,19 @@ def test_how_sure_the_reader_is_stays_its_own_and_is_told_of_the_first_passage()
 
 def test_a_passage_is_rated_by_its_best_sentence_under_its_header() -> None:
     rater, reader = Rating("noon"), KeenReader("90 euros", odds=4.0)
-    mark("Where to?", passages(PASSAGE, ""), WordEncoder(), reader, rater=rater)
-    assert rater.texts == ["Rules\nTrains come first. The hotel limit is 90 euros."]
+    mark("Where to?", passages(PASSAGE, "", "Sail."), WordEncoder(), reader, rater=rater)
+    assert rater.texts == ["Rules\nTrains come first. The hotel limit is 90 euros.", "Rules\nSail."]
+
+
+def test_only_passages_that_may_still_come_first_are_rated() -> None:
+    rater, texts = Rating("noon"), (PASSAGE, "It costs 90 euros.", "Ferries sail at noon.")
+    reading = mark(
+        "Where to?", passages(*texts), WordEncoder(), KeenReader("90 euros", 12.0), rater=rater
+    )
+    assert len(rater.texts) == 2
+    assert reading.passages[-1].index == 2
+    rater = Rating("noon")
+    mark(
+        "Where to?", passages(*texts[1:]), WordEncoder(), KeenReader("90 euros", 12.0), rater=rater
+    )
+    assert rater.texts == []
