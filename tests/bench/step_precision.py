@@ -1,6 +1,6 @@
 """Seconds of a training step in the precision that a run chooses, against bf16 whatever the CPU.
 
-    OMP_NUM_THREADS=2 python tests/bench/step_precision.py MODEL_FOLDER
+    OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE python tests/bench/step_precision.py MODEL_FOLDER
 
 One row of `--length` random tokens through a LoRA of rank 32, forward and backward; the median of
 `--steps` steps, one more before them left out. Where the CPU has bf16 instructions both are alike.
@@ -39,8 +39,8 @@ def main() -> None:
     """Print both and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
-    parser.add_argument("--length", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=1)
     given = parser.parse_args()
     chosen = seconds_of_a_step(given.model, length=given.length, steps=given.steps)
     with patch("finetune.precision.has_bf16", lambda: True):
