@@ -153,7 +153,7 @@ def test_few_answerable_questions_count_as_weak_and_most_missing_ones_do() -> No
     assert fitted.fair == 0.25  # the odds of one to three
     assert np.mean(chance < fitted.fair) < 0.03
     assert np.mean(chance < fitted.strong) == pytest.approx(0.25, abs=0.01)
-    assert np.mean(absent < fitted.fair) > 0.95
+    assert np.mean(absent < fitted.fair) > 0.9
     # Where as many are answered as not, the probability is a half.
     assert fitted.probability(1.0) == pytest.approx(0.5, abs=0.05)
 
