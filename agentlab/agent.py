@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 from langchain.agents import create_agent
@@ -224,7 +224,7 @@ class Agent(Parts):
         first = first_calls(
             kinds,
             trace.evidence.strength,
-            answers=lambda least: self.collection.answers(asked.own, least),
+            answers=partial(self.collection.answers, asked.own),
         )
         if first is not None and set(first) <= set(names):
             trace.first = first

@@ -24,9 +24,9 @@ LISTS = str(LIST_DOCUMENTS["function"]["name"])
 SURE = 0.7
 """The probability from which on a kind decides; below it the model does."""
 CLEAR = 0.9
-"""What is talk with at least this probability needs no search, though the library matches it, and
-what is live with as much is for the web, unless the library is `SURELY` sure of an answer."""
+"""What is talk with at least this probability needs no search, though the library matches it."""
 SURELY = 0.75
+"""The probability of an answer that the library must see for what is as clearly live."""
 
 
 class Kinds(Protocol):

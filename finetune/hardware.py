@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 QUERY = ("nvidia-smi", "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits")
@@ -111,6 +112,7 @@ def _memory(root: Path) -> int:
     return min(total, int(limit)) if limit.isdigit() else total
 
 
+@cache
 def has_bf16(root: Path = Path("/")) -> bool:
     """Return whether the CPU has instructions for products of matrices in bf16."""
     flags = _text(root / "proc/cpuinfo")

@@ -15,8 +15,8 @@ class _Settings(Protocol):
 def fast_dtype() -> torch.dtype:
     """Return bf16 where the hardware computes in it, else fp32.
 
-    A CPU without the instructions emulates it: a step of the 135M model took 117 s in bf16 and 5 s
-    in fp32 on two cores that have AVX2 alone (November 2026).
+    A CPU without the instructions emulates it, and takes many times as long for a step as in fp32
+    (`tests/bench/step_precision.py`).
     """
     return torch.bfloat16 if torch.cuda.is_available() or has_bf16() else torch.float32
 

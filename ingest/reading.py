@@ -29,8 +29,8 @@ _ASKED = 2.0
 _TORN = 2.0
 """The log-odds within which a second sentence answers about as well as the best."""
 _NEAR = 15.0
-"""How far behind the first, in log-odds, a passage may still come first by what a rater says: of
-209 questions on PDFs, for which six were rated each, none came from farther behind."""
+"""How far behind the first, in log-odds, a passage may still come first by what a rater says. All
+answers of the exam are the same where the others are rated, too."""
 
 
 class Encoder(Protocol):

@@ -64,7 +64,8 @@ def _elsewhere(titles: Sequence[str], web: Sequence[str], dice: random.Random) -
     return [*(("outside", text) for text in web), *live]
 
 
-def _place(first: Sequence[str] | None) -> str:
+def place(first: Sequence[str] | None) -> str:
+    """Name where the first calls lead."""
     if first is None:
         return "model"
     return FIRST.get(first[0], "other") if first else "none"
@@ -90,7 +91,7 @@ def main() -> None:
                     collection.probe(text).strength,
                     answers=partial(collection.answers, text),
                 )
-                counts.setdefault(kind, Counter())[_place(first)] += 1
+                counts.setdefault(kind, Counter())[place(first)] += 1
             collection.close()
         for kind, found in counts.items():
             total = found.total()
