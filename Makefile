@@ -28,9 +28,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed ## Set up everything, ingest three handbooks, and chat (the first command)
 	@$(BIN)/agentlab demo
 
+# Two processes with a thread each; the tests of a file stay together, for what they set up.
 test: $(VENV)/.installed-dev ## Set up everything and run all checks and tests (the second command)
 	@$(MAKE) --no-print-directory lint types contracts
-	# Two processes with a thread each; the tests of a file stay together, for what they set up.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not vllm' --nbmake -n 2 --dist loadfile tests notebooks $(ARGS)
 
 test-fast: $(VENV)/.installed-dev ## Run the tests that need no model
