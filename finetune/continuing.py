@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from finetune.errors import ConfigError, ModelError
 from finetune.run_folder import sha256
@@ -11,6 +11,7 @@ from finetune.servability import adaptation_of
 from finetune.tune_config import ATTENTION, TuneConfig
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+Settings = TypeVar("Settings", bound=TuneConfig)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def read_earlier(folder: Path) -> Earlier:
     )
 
 
-def agree(config: TuneConfig, earlier: Earlier) -> TuneConfig:
+def agree(config: Settings, earlier: Earlier) -> Settings:
     """Take what is not set from the adapter; raise ConfigError where a setting contradicts it.
 
     Whether `target_modules: all` names the adapter's modules shows only on the model itself.

@@ -44,12 +44,16 @@ class World(Protocol):
 
 @dataclass
 class Rollout:
-    """The tokens of an episode; `own` is 1 where the model wrote one and 0 where a tool did."""
+    """The tokens of an episode; `own` is 1 where the model wrote one and 0 where a tool did.
+
+    `said` is the same in messages, what the model wrote as it wrote it.
+    """
 
     episode: Episode
     prompt_ids: list[int]
     completion_ids: list[int] = field(default_factory=list)
     own: list[int] = field(default_factory=list)
+    said: list[Message] = field(default_factory=list)
     turns: int = 0
     over: bool = False
 
@@ -115,8 +119,9 @@ class Roller:
         """Add a message of the model and what the tools say to it, as the template writes both."""
         rollout.append(written, own=True)
         rollout.turns += 1
-        said = self.tokenizer.decode(written, skip_special_tokens=True)
-        observed = rollout.episode.take(str(said))
+        said = str(self.tokenizer.decode(written, skip_special_tokens=True))
+        observed = rollout.episode.take(said)
+        rollout.said.append({"role": "assistant", "content": said})
         rollout.over = not observed or rollout.turns == self.sampling.turns
         if rollout.over:
             return
@@ -128,6 +133,7 @@ class Roller:
             rollout.over = True
             return
         rollout.append(ids, own=False)
+        rollout.said += observed
 
     def _between(self, begun: Sequence[Message], observed: Sequence[Message]) -> str:
         """Return what the template writes from the end of a message to the model's next word.

@@ -31,7 +31,7 @@ def rlmf(
     recipe: training.Recipe = None,
     data: training.Data = None,
     eval_data: training.EvalData = None,
-    model: training.Base = None,
+    model: training.Language = None,
     out: training.Folder = None,
     change: training.Change = None,
     dry_run: training.DryRun = False,
@@ -51,7 +51,8 @@ def rlmf(
     from finetune.rlmf_config import load_rlmf_config
 
     given = {"data": data, "eval_data": eval_data, "model": model, "out": out}
-    plan = load_rlmf_config(recipe, given | training.values(change))
+    given |= training.values(change)
+    plan = training.settings_of(lambda values: load_rlmf_config(recipe, values), given)
     if plan.chat_template is None:
         plan = plan.model_copy(update={"chat_template": training.template_for(plan.model)})
     found = training.found(plan.model, config)

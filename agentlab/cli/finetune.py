@@ -4,7 +4,16 @@ import sys
 
 import typer
 
-from agentlab.cli import export, feedback_rounds, mining, options, starter, training, tuning
+from agentlab.cli import (
+    export,
+    feedback_rounds,
+    mining,
+    options,
+    rollouts,
+    starter,
+    training,
+    tuning,
+)
 
 EXAMPLES = """\b
 Examples:
@@ -160,6 +169,7 @@ def retriever(
     sys.stdout.write(f"{training.draw(train_retriever(plan, base=base, resume=resume))}\n")
 
 
+app.command(epilog=rollouts.EXAMPLES)(rollouts.rollouts)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=mining.EXAMPLES)(mining.mine)
 app.command(epilog=starter.PASSAGE_EXAMPLES)(starter.passages)

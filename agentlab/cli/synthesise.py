@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Kinds:
   qa             {"instruction": question, "context": passage, "response": answer, ...}
+  questions      {"prompt": question, "answers": [answer], "route": ...}, for grpo and rollouts
   reader         where in the passage the answer stands; what trains a reader
   raft           the passage among others that the search finds; quote, then answer
   conversations  search, quote and answer, exactly as the agent works
@@ -31,7 +32,7 @@ Examples:
   agentlab data synthesise --kind qa --model gpt-5-mini --engine openai --price-in 0.25 \\
       --price-out 2 --out qa.jsonl
 """
-Kind = Literal["qa", "reader", "raft", "conversations", "pairs"]
+Kind = Literal["qa", "questions", "reader", "raft", "conversations", "pairs"]
 Way = Literal["auto", "model", "sentences"]
 _PARALLEL = 4
 _PATIENCE = 20

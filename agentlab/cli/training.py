@@ -1,7 +1,7 @@
 """What the commands that train share: their options, the model's folder, and drawing the run."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -14,8 +14,11 @@ from agentlab.errors import INTERRUPTED
 if TYPE_CHECKING:
     from finetune.config import RunConfig
     from finetune.events import Event
+    from finetune.rlmf_config import RlmfConfig
+    from finetune.tune_config import TuneConfig
 
 Plan = TypeVar("Plan", bound="RunConfig")
+Tuned = TypeVar("Tuned", bound="TuneConfig | RlmfConfig")
 
 Recipe = Annotated[
     str | None,
@@ -37,6 +40,15 @@ Base = Annotated[
     str | None,
     typer.Option("--model", "-m", metavar="NAME", help="Base model: a name or a folder."),
 ]
+Language = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="Base model: a name or a folder; `starter` goes on from the starter's adapter.",
+    ),
+]
 Folder = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the result.")
 ]
@@ -53,6 +65,16 @@ DryRun = Annotated[
     typer.Option("--dry-run", help="Print settings, memory, time and how it is served; stop."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
+
+
+def settings_of(load: Callable[[dict[str, Any]], Tuned], given: dict[str, Any]) -> Tuned:
+    """Load settings; where they name the starter, they go on from its adapter, on its base."""
+    from agentlab.model import STARTER, STARTER_BASE, starter_adapter
+
+    plan = load(given)
+    if plan.model != STARTER:
+        return plan
+    return load(given | {"model": STARTER_BASE, "adapter": plan.adapter or starter_adapter()})
 
 
 def with_base(plan: Plan, config: Path | None) -> tuple[Plan, Path]:

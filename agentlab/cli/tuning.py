@@ -34,7 +34,7 @@ def _command(method: str) -> Callable[..., None]:
         recipe: training.Recipe = None,
         data: training.Data = None,
         eval_data: training.EvalData = None,
-        model: training.Base = None,
+        model: training.Language = None,
         out: training.Folder = None,
         change: training.Change = None,
         resume: training.Resume = False,
@@ -57,7 +57,7 @@ def cpt(
         bool, typer.Option("--library", help="Learn from the ingested documents.")
     ] = False,
     eval_data: training.EvalData = None,
-    model: training.Base = None,
+    model: training.Language = None,
     out: training.Folder = None,
     change: training.Change = None,
     resume: training.Resume = False,
@@ -101,10 +101,11 @@ def _tune(
     from finetune.method_config import load_config
     from finetune.preflight import check_template, look_at
 
-    plan = training.with_template(load_config(method, recipe, given))
+    plan = training.settings_of(lambda values: load_config(method, recipe, values), given)
+    plan = training.with_template(plan)
     found = training.found(plan.model, config)
     seen = look_at(plan, base=found, rewards=_rewards([plan]))
-    _require_library([plan], config)
+    require_library([plan], config)
     if dry_run:
         _print_plan(plan, seen)
         return
@@ -140,7 +141,7 @@ def run(
     waiting = [stage.config for stage in plan.stages if not stage.finished]
     found = training.found(plan.model, config)
     seen = look_through(plan, base=found, rewards=_rewards(waiting))
-    _require_library(waiting, config)
+    require_library(waiting, config)
     if dry_run:
         for stage, rows in zip(plan.stages, seen, strict=True):
             sys.stdout.write(f"# stage {stage.number}{', finished' * stage.finished}\n")
@@ -175,8 +176,8 @@ def _rewards(plans: "Sequence[TuneConfig]") -> tuple[str, ...]:
     return AgentWorld.rewards
 
 
-def _require_library(plans: "Sequence[TuneConfig]", config: Path | None) -> None:
-    """Raise UserError where a run lets the agent search a library that holds nothing."""
+def require_library(plans: "Sequence[TuneConfig]", config: Path | None) -> None:
+    """Raise UserError where the agent is to search a library that holds nothing."""
     if all(plan.method != "grpo" for plan in plans):
         return
     settings = options.resolve(config).settings
@@ -187,8 +188,7 @@ def _require_library(plans: "Sequence[TuneConfig]", config: Path | None) -> None
     try:
         if not store.count():
             raise UserError(
-                "grpo lets the agent search the library, which is empty: run agentlab ingest PATH "
-                "first."
+                "The agent searches the library, which is empty: run agentlab ingest PATH first."
             )
     finally:
         store.close()
@@ -199,12 +199,12 @@ def _train(plan: "TuneConfig", base: Path, config: Path | None, *, resume: bool)
         from finetune.training import train
     except ImportError as error:
         raise training.not_installed(error) from error
-    with _world(config) if plan.method == "grpo" else nullcontext() as world:
+    with agents_world(config) if plan.method == "grpo" else nullcontext() as world:
         training.draw(train(plan, base=base, world=world, resume=resume))
 
 
 @contextmanager
-def _world(config: Path | None) -> "Iterator[AgentWorld]":
+def agents_world(config: Path | None) -> "Iterator[AgentWorld]":
     """Open what the agent acts in: the library and the web search that the settings name."""
     settings = options.resolve(config).settings
     from agentlab.cli.models import tell

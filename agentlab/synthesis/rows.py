@@ -30,6 +30,16 @@ def question_row(item: Item, _: random.Random) -> Row:
     }
 
 
+def prompt_row(item: Item, _: random.Random) -> Row:
+    """Write what the agent is to answer by itself, with what is known of it, for grpo."""
+    return {
+        "prompt": item.question,
+        "answers": [item.answer],
+        "route": "search_documents",
+        **item.lineage,
+    }
+
+
 def reader_row(item: Item, _: random.Random) -> Row:
     """Write the row that a reader learns from: where in the passage the answer stands."""
     chunk = item.chunk
@@ -96,4 +106,8 @@ def _shown(number: int, chunk: Chunk) -> str:
     return f"[{number}] {header}: {' '.join(chunk.text.split())}"
 
 
-SIMPLE: Mapping[str, Builder] = {"qa": question_row, "reader": reader_row}
+SIMPLE: Mapping[str, Builder] = {
+    "qa": question_row,
+    "reader": reader_row,
+    "questions": prompt_row,
+}

@@ -45,7 +45,7 @@ class Grpo(Method[GrpoConfig]):
     def make_trainer(self, model: Model, rows: Rows, folder: Path) -> Trainer:
         """Build the trainer, each of whose steps acts `generations` times on `batch` prompts."""
         config = self.config
-        weights = self._weights()
+        weights = self.weights()
         settings = TrlConfig(
             **arguments(config, folder, total=config.steps(len(rows.items))),
             per_device_train_batch_size=config.micro_batch,
@@ -64,7 +64,7 @@ class Grpo(Method[GrpoConfig]):
             warnings.filterwarnings("ignore", message=".*rollout_func.*")
             trainer = GrpoTrainer(
                 rows.items,
-                self._roller(config.temperature),
+                self.roller(config.temperature),
                 model=model,
                 reward_funcs=[_reward(name) for name in weights],
                 args=settings,
@@ -78,18 +78,19 @@ class Grpo(Method[GrpoConfig]):
 
     def measure(self, trainer: Trainer, held_out: Rows) -> Mapping[str, float]:
         """Return the mean of each reward where the model always takes the likeliest token."""
-        rollouts = self._roller(0.0).roll(model_of(trainer), held_out.items)
+        rollouts = self.roller(0.0).roll(model_of(trainer), held_out.items)
         judged = [each.episode.rewards() for each in rollouts]
-        weights = self._weights()
+        weights = self.weights()
         return {f"reward/{name}": fmean(each[name] for each in judged) for name in weights} | {
             "reward": fmean(sum(weights[name] * each[name] for name in weights) for each in judged)
         }
 
-    def _weights(self) -> dict[str, float]:
+    def weights(self) -> dict[str, float]:
         """Return each reward's weight: what the settings say, else 1 for all of the world's."""
         return self.config.weights(self._world().rewards)
 
-    def _roller(self, temperature: float) -> Roller:
+    def roller(self, temperature: float) -> Roller:
+        """Return who lets a model act in the world, as the settings say."""
         config = self.config
         sampling = Sampling(config.turns, config.turn_tokens, config.max_length, temperature)
         return Roller(self.tokenizer, self.template, self._world(), sampling)

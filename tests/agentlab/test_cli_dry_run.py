@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from agentlab.cli.main import run
+from agentlab.model import STARTER_BASE, starter_adapter
 from finetune import events
 from finetune.method_config import METHODS
 
@@ -44,7 +45,7 @@ def test_a_dry_run_of_every_method_prints_memory_and_time(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("agentlab.cli.tuning._require_library", lambda *_: None)
+    monkeypatch.setattr("agentlab.cli.tuning.require_library", lambda *_: None)
     given = ["--data", str(rows(method)), "--model", "Qwen/Qwen3-4B", "--out", str(tmp_path / "o")]
     more = ["--set", "rewards={reward: length, words: 9}"] if method == "ppo" else []
     code = run(["finetune", method, *given, *more, "--dry-run"])
@@ -58,6 +59,24 @@ def test_a_dry_run_of_every_method_prints_memory_and_time(
         method in ("ppo", "grpo")
     )
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("method", ["sft", "rlmf"])
+def test_the_starters_name_stands_for_its_base_and_its_adapter(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    labels = [{"prompt": f"{n}?", "completion": "4 m", "label": n % 2 == 0} for n in range(12)]
+    rows = labels if method == "rlmf" else ROWS["sft"]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    given = ["--data", str(data), "--model", "starter", "--out", str(tmp_path / "o"), "--dry-run"]
+    assert run(["finetune", method, *given]) == 0
+    plan = yaml.safe_load(capsys.readouterr().out)
+    assert plan["model"] == STARTER_BASE
+    assert plan["adapter"] == str(starter_adapter())
+    run(["finetune", method, *given, "--set", "adapter=mine"])
+    said = capsys.readouterr()
+    assert "mine" in said.out + said.err, "an adapter of one's own stays"
 
 
 def test_a_dry_run_refuses_rows_that_the_method_cannot_learn_from(

@@ -53,6 +53,16 @@ def test_an_empty_library_says_what_to_do(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.usefixtures("handbook")
+def test_questions_for_the_agent_come_with_their_answers_and_where_to_look() -> None:
+    line = ["data", "synthesise", "--kind", "questions", "--out", "rows.jsonl"]
+    assert run(line) == 0
+    asked = {row["prompt"]: row for row in rows()}
+    row = asked["What is the daily meal allowance for technicians?"]
+    assert (row["answers"], row["route"]) == (["46 euros"], "search_documents")
+    assert run(["data", "check", "rows.jsonl"]) == 0
+
+
+@pytest.mark.usefixtures("handbook")
 def test_without_a_model_questions_come_from_the_sentences_and_it_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
