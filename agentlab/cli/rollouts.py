@@ -53,16 +53,22 @@ def rollouts(
         ),
     ] = 0.2,
     change: training.Change = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print settings and how much is written; stop.")
+    ] = False,
     config: options.Config = None,
 ) -> None:
-    """Let a model act several times on each question, and keep what it did best.
+    """Let the agent act, and keep its better tries.
 
-    It searches your library, and the web where the settings allow it, as grpo does, with the same
-    settings (generations, temperature, turns, rewards, adapter) and rewards. The best episodes are
+    It acts several times on each question: it searches your library, and the web where the settings
+    allow it, as grpo does, with the same settings (generations, temperature, turns, rewards,
+    adapter) and rewards. The best episodes are
     conversations for sft, which is called rejection sampling; the best beside a worse one makes a
     pair for dpo, orpo or reward, of the message in which the two first differ. The same command
     goes on with what a killed one had done.
     """
+    import yaml
+
     from agentlab.agent import index_version
     from agentlab.cli.models import tell
     from agentlab.console import make_console
@@ -76,6 +82,14 @@ def rollouts(
     plan = training.with_template(cast("GrpoConfig", settings))
     require_library([plan], config)
     prompts = read_prompts(plan.data)
+    if dry_run:
+        sys.stdout.write(yaml.safe_dump(plan.resolved(), sort_keys=False))
+        episodes = len(prompts) * plan.generations
+        sys.stdout.write(
+            f"# {len(prompts)} questions, {episodes} episodes of at most {plan.turns} messages, "
+            f"each of at most {plan.turn_tokens} tokens\n"
+        )
+        return
     plan, base = training.with_base(plan, config)
     try:
         from agentlab.rollouts import BEST, PAIRS, sample

@@ -77,6 +77,9 @@ def test_the_starter_acts_on_questions_made_of_the_library(
     capsys.readouterr()
     acts = ["finetune", "rollouts", "--data", "asked.jsonl", "--model", "starter", "--out", "own"]
     small = [f"--set={each}" for each in ("generations=2", "turns=2", "temperature=0.3")]
+    assert run([*acts, *small, "--dry-run"]) == 0
+    assert "# 2 questions, 4 episodes of at most 2 messages" in capsys.readouterr().out
+    assert not Path("own").exists()
     code = run([*acts, *small])
     told = capsys.readouterr()
     assert code == 0
