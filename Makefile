@@ -53,10 +53,12 @@ contracts: $(VENV)/.installed-dev ## Who may import whom
 # shipped weights lay: try in a clone, or get those back with git checkout agentlab/starter.
 MADE := $(if $(TRIAL),runs/trial,runs)
 FEW := $(if $(TRIAL),--count 40)
+CONVERSATIONS ?= 800
+TALKS := --count $(if $(TRIAL),40,$(CONVERSATIONS))
 SHORT := $(if $(TRIAL),--set max_steps=5)
 QUICK := $(if $(TRIAL),--quick)
 
-starter: $(VENV)/.installed-dev ## Make the starter again, resumably, and print its table: QUESTIONS=folder [TRIAL=1: all steps in small]
+starter: $(VENV)/.installed-dev ## Make the starter again, resumably, and print its table: QUESTIONS=folder [CONVERSATIONS=800] [TRIAL=1: all steps in small]
 	@test -d '$(QUESTIONS)' || { echo 'make starter QUESTIONS=folder of the question sets'; exit 2; }
 	@$(MAKE) --no-print-directory $(MADE)/adapter/metrics.json
 	cp $(MADE)/reader/reader.safetensors $(MADE)/reader/reader_config.json agentlab/starter/reader/
@@ -86,7 +88,7 @@ $(MADE)/reader/.calibrated: $(MADE)/reader/reader.safetensors
 	@touch $@
 
 $(MADE)/starter.jsonl: $(MADE)/reader/.calibrated
-	$(BIN)/agentlab finetune conversations --questions $(QUESTIONS) --reader $(MADE)/reader --out $@ $(FEW)
+	$(BIN)/agentlab finetune conversations --questions $(QUESTIONS) --reader $(MADE)/reader --out $@ $(TALKS)
 
 # The last file that a run writes: the others are there when it is.
 $(MADE)/adapter/metrics.json: $(MADE)/starter.jsonl
