@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from finetune.duration import UTILISATION, Speed
+from finetune.duration import UTILISATION, UTILISATION_IN_FP32, Speed
 from finetune.precision import fast_dtype
 
 SECONDS = 0.6
@@ -23,9 +23,10 @@ def probe_cpu() -> Speed:
         source, target = torch.zeros(COPIED, dtype=torch.uint8), torch.empty(COPIED).byte()
         copies = _rate(lambda: target.copy_(source))
     threads = torch.get_num_threads()
-    name = "bf16" if dtype == torch.bfloat16 else "fp32"
+    in_bf16 = dtype == torch.bfloat16
+    name, share = ("bf16", UTILISATION) if in_bf16 else ("fp32", UTILISATION_IN_FP32)
     return Speed(
-        UTILISATION * products * 2 * ROWS * WIDTH * OUT,
+        share * products * 2 * ROWS * WIDTH * OUT,
         copies * 2 * COPIED,
         f"{threads} CPU threads in {name}, measured",
     )
