@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from agentlab.kept import kept_beside
 from finetune.data.rows import Prompt
 from finetune.data.writing import write_rows
-from finetune.rejection import Judged, best_of, pair_of
+from finetune.rejection import Judged, best_of, highest, pair_of
 
 EPISODES, BEST, PAIRS = "episodes.jsonl", "best.jsonl", "pairs.jsonl"
 
@@ -49,8 +49,7 @@ class Sampled:
     def count(self, episodes: Sequence[Judged]) -> None:
         """Count a prompt's episodes."""
         self.done += 1
-        highest = max(episodes, key=lambda each: each.total)
-        for counted, each in ((self._first, episodes[0]), (self._highest, highest)):
+        for counted, each in ((self._first, episodes[0]), (self._highest, highest(episodes))):
             counted.append({**each.rewards, "total": each.total})
 
 

@@ -64,11 +64,16 @@ class Actor:
         return Judged(tuple(rollout.episode.messages), tuple(rollout.said), rewards, total)
 
 
+def highest(episodes: Sequence[Judged]) -> Judged:
+    """Return the episode that earns most, of several the first."""
+    return max(episodes, key=lambda each: each.total)
+
+
 def best_of(
     prompt: Prompt, episodes: Sequence[Judged], tools: Sequence[Mapping[str, Any]], *, least: float
 ) -> Conversation | None:
     """Return the best episode to imitate, or None where it earns less than `least`."""
-    best = max(episodes, key=lambda each: each.total)
+    best = highest(episodes)
     if best.total < least:
         return None
     return Conversation((*best.opening, *best.said), tuple(tools) or None, extra=_origin(prompt))
@@ -82,7 +87,7 @@ def pair_of(
     Of several it is the one that goes the same way the longest, which tells best what was wrong;
     of those the worst. None where none is so much worse.
     """
-    best = max(episodes, key=lambda each: each.total)
+    best = highest(episodes)
     found = [
         (shared, -each.total, each)
         for each in episodes

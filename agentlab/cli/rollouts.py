@@ -22,7 +22,7 @@ Examples:
   agentlab finetune rollouts --data asked.jsonl --model starter --out own
   agentlab finetune rollouts --data asked.jsonl --model starter --out own --set generations=8
   agentlab finetune sft --data own/best.jsonl --model starter --out adapters/better
-  agentlab finetune dpo --data own/pairs.jsonl --model starter --out adapters/better
+  agentlab finetune dpo --data own/pairs.jsonl --model starter --out adapters/preferred
 """
 
 
@@ -61,11 +61,10 @@ def rollouts(
     """Let the agent act, and keep its better tries.
 
     It acts several times on each question: it searches your library, and the web where the settings
-    allow it, as grpo does, with the same settings (generations, temperature, turns, rewards,
-    adapter) and rewards. The best episodes are
-    conversations for sft, which is called rejection sampling; the best beside a worse one makes a
-    pair for dpo, orpo or reward, of the message in which the two first differ. The same command
-    goes on with what a killed one had done.
+    allow it, as grpo does, with the same settings (generations, temperature, turns, adapter) and
+    rewards. The best episodes are conversations for sft, which is called rejection sampling; the
+    best beside a worse one makes a pair for dpo, orpo or reward, of the message in which the two
+    first differ. The same command goes on with what a killed one had done.
     """
     import yaml
 
@@ -98,7 +97,8 @@ def rollouts(
         raise training.not_installed(error) from error
     told: Sampled | None = None
     with agents_world(config) as world, Bar(make_console(stderr=True)) as bar:
-        about = f"{plan.model_dump_json(exclude={'data', 'out'})} {index_version(world.collection)}"
+        decided = plan.model_dump_json(exclude={"data", "out"})
+        about = f"{decided} {world.settings!r} {index_version(world.collection)}"
         actor = Actor(plan, base, world)
         for told in sample(
             prompts, actor, plan.out, tools=world.tools, least=least, margin=margin, about=about

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("trl")
+
 from agentlab.cli.main import run
 from agentlab.demo import HANDBOOKS
 from agentlab.rollouts import BEST, EPISODES, PAIRS, Sampled, sample
@@ -66,7 +68,6 @@ def test_what_a_killed_run_had_acted_is_not_acted_again(tmp_path: Path) -> None:
 def test_the_starter_acts_on_questions_made_of_the_library(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("trl")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AGENTLAB_HOME", "home")
     assert run(["ingest", str(HANDBOOKS)]) == 0

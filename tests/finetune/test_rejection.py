@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 from bell import Bell
 
+pytest.importorskip("trl")
+
 from finetune.data.rows import Message, Prompt
-from finetune.rejection import Judged, best_of, pair_of
+from finetune.method_config import load_config
+from finetune.policy_config import GrpoConfig
+from finetune.rejection import Actor, Judged, best_of, pair_of
 
 ASKED: tuple[Message, ...] = ({"role": "user", "content": "How tall?"},)
 PROMPT = Prompt("How tall?", extra={"document": "towers.pdf", "answers": ["40 m"]})
@@ -76,11 +80,6 @@ def test_no_pair_is_made_where_no_words_of_the_model_were_the_worse_ones(
 def test_a_model_acts_several_times_and_the_same_each_time_it_is_asked(
     tiny_base: Path, template: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("trl")
-    from finetune.method_config import load_config
-    from finetune.policy_config import GrpoConfig
-    from finetune.rejection import Actor
-
     config = load_config(
         "grpo",
         None,
