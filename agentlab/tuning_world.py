@@ -6,6 +6,7 @@ answers (empty where the sources hold none), and `route`, the tool that ought to
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from langchain_core.tools import BaseTool
@@ -35,6 +36,8 @@ from ingest.collection import Collection
 
 FREE_CALLS = 1
 CALL_PRICE = 0.25
+REMEMBERED = 256
+"""Searches whose results are kept, the latest ones."""
 
 
 class AgentWorld:
@@ -62,6 +65,8 @@ class AgentWorld:
         self, collection: Collection, provider: Provider | None, settings: Settings
     ) -> None:
         self.collection, self.provider, self.settings = collection, provider, settings
+        self._library = _Library(collection)
+        self._web = _Web(provider) if provider else None
         card = collection.card
         self._system = system_prompt(
             card=card.line(CARD_WORDS) if card else "", today=f"{datetime.now(UTC):%Y-%m-%d}"
@@ -75,7 +80,7 @@ class AgentWorld:
     def begin(self, prompt: Prompt) -> "AgentEpisode":
         """Ask a row's question, with how well the library matches it."""
         asked = Wording(as_text(prompt.prompt))
-        evidence = probe(self.collection.probe, asked) if self.settings.evidence else None
+        evidence = probe(self._library.probe, asked) if self.settings.evidence else None
         messages = [
             {"role": "system", "content": self._system},
             {"role": "user", "content": with_evidence(asked.question, evidence)},
@@ -85,10 +90,27 @@ class AgentWorld:
     def _tools(self, asked: Wording) -> Mapping[str, BaseTool]:
         book, settings = SourceBook(), self.settings
         sizes = {"passages": settings.passages, "passage_words": settings.passage_words}
-        tools = [document_tool(self.collection, book, asked=asked, **sizes)]
-        if self.provider:
-            tools.append(web_tool(self.provider, self.collection, book, asked=asked, **sizes))
+        tools = [document_tool(self._library, book, asked=asked, **sizes)]
+        if self._web:
+            tools.append(web_tool(self._web, self._library, book, asked=asked, **sizes))
         return {tool.name: tool for tool in tools}
+
+
+class _Library:
+    """A library that remembers: the tries on one question mostly search and read the same."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.search = lru_cache(REMEMBERED)(collection.search)
+        self.read = lru_cache(REMEMBERED)(collection.read)
+        self.probe = lru_cache(REMEMBERED)(collection.probe)
+
+
+class _Web:
+    """A web search that remembers, so that what many tries look up is paid for once."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.name = provider.name
+        self.search = lru_cache(REMEMBERED)(provider.search)
 
 
 class AgentEpisode:

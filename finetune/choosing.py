@@ -22,7 +22,7 @@ MUCH = 20_000_000
 """Tokens that hold more than an adapter does: from here on full tuning learns more of them
 (Schulman et al. 2025, "LoRA Without Regret")."""
 
-EPISODE = {"turns": 3, "turn_tokens": 96}
+EPISODE = {"turns": 3, "turn_tokens": 160}
 ANSWER_TOKENS = 128
 SMALL = 500_000_000
 """Parameters below which a LoRA bears the learning rate of the starter model."""

@@ -26,7 +26,7 @@ class GrpoConfig(TuneConfig):
     generations: int = Field(4, ge=2)
     temperature: float = Field(1.0, gt=0)
     turns: int = Field(3, ge=1)
-    turn_tokens: int = Field(96, ge=4)
+    turn_tokens: int = Field(160, ge=4)
     rewards: dict[str, float] | None = None
     beta: float = Field(0.0, ge=0)
     epsilon: float = Field(0.2, gt=0, lt=1)

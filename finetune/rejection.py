@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from peft import PeftModel
 
 from finetune.base_model import load_tokenizer
 from finetune.continuing import agree, read_earlier
@@ -47,6 +48,9 @@ class Actor:
         method.world = world
         self.weights, self.roller = method.weights(), method.roller(config.temperature)
         self.model = cast("Any", method.load(base, earlier))
+        if isinstance(self.model, PeftModel) and not config.quantize_4bit:
+            # it learns nothing here, and in one matrix it writes sooner than beside it
+            self.model = cast("Any", self.model).merge_and_unload()
         if torch.cuda.is_available() and not config.quantize_4bit:
             self.model.to("cuda")
 

@@ -161,30 +161,59 @@ class Roller:
 
     def _write(self, model: Model, rollouts: Sequence[Rollout]) -> list[list[int]]:
         """Let the model write one message for each, up to its end mark."""
-        longest = max(len(each.ids) for each in rollouts)
-        pad, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
-        device = next(model.parameters()).device
-        rows = [[pad] * (longest - len(each.ids)) + each.ids for each in rollouts]
-        seen = [[0] * (longest - len(each.ids)) + [1] * len(each.ids) for each in rollouts]
-        heat = self.sampling.temperature
+        ids, seen = self._padded(model, [each.ids for each in rollouts])
         written = model.generate(  # type: ignore[operator]
-            input_ids=torch.tensor(rows, device=device),
-            attention_mask=torch.tensor(seen, device=device),
-            generation_config=GenerationConfig(
-                # all of it, since what is left out here comes from the model's own settings
-                do_sample=heat > 0,
-                temperature=heat or 1.0,
-                top_k=0,
-                top_p=1.0,
-                min_p=None if heat == 0 else 0.0,
-                repetition_penalty=1.0,
-                no_repeat_ngram_size=0,
-                max_new_tokens=self.sampling.tokens,
-                pad_token_id=pad,
-                eos_token_id=end,
-            ),
+            input_ids=ids,
+            attention_mask=seen,
+            past_key_values=self._read(model, rollouts),
+            generation_config=self._generation(self.sampling.tokens, self.sampling.temperature),
         )
-        return [_until(row, end) for row in written[:, longest:].tolist()]
+        end = self.tokenizer.eos_token_id
+        return [_until(row, end) for row in written[:, ids.shape[1] :].tolist()]
+
+    def _read(self, model: Model, rollouts: Sequence[Rollout]) -> Any:
+        """Return what the model remembers of all but each one's last token; None if all differ.
+
+        Siblings that are still alike are read once, which on a CPU is most of the work.
+        """
+        alike: dict[tuple[int, ...], int] = {}
+        which = [alike.setdefault(tuple(each.ids), len(alike)) for each in rollouts]
+        if len(alike) == len(rollouts):
+            return None
+        ids, seen = self._padded(model, list(alike))
+        cache = model.generate(  # type: ignore[operator]
+            input_ids=ids[:, :-1],
+            attention_mask=seen[:, :-1],
+            generation_config=self._generation(1, 0.0, return_dict_in_generate=True),
+        ).past_key_values
+        cache.reorder_cache(torch.tensor(which, device=ids.device))
+        return cache
+
+    def _padded(
+        self, model: Model, rows: Sequence[Sequence[int]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return token ids, padded on the left, and a mask of which are none of the padding."""
+        longest = max(map(len, rows))
+        device, pad = next(model.parameters()).device, self.tokenizer.pad_token_id
+        ids = [[pad] * (longest - len(row)) + [*row] for row in rows]
+        seen = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
+        return torch.tensor(ids, device=device), torch.tensor(seen, device=device)
+
+    def _generation(self, tokens: int, heat: float, **more: Any) -> GenerationConfig:
+        """Name all of it, since what is left out here comes from the model's own settings."""
+        return GenerationConfig(
+            do_sample=heat > 0,
+            temperature=heat or 1.0,
+            top_k=0 if heat else None,
+            top_p=1.0,
+            min_p=0.0 if heat else None,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            max_new_tokens=tokens,
+            pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=self.tokenizer.eos_token_id,
+            **more,
+        )
 
 
 def _until(ids: list[int], end: int | None) -> list[int]:

@@ -36,6 +36,7 @@ class _PlanFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
+    adapter: Path | None = None
     out: Path
     between: Between = "continue"
     stages: tuple[dict[str, Any], ...] = Field(min_length=1)
@@ -56,26 +57,27 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """Stages in their order.
+    """Stages in their order; the first trains `adapter` further, where there is one.
 
     `between` says whether a stage trains the adapter of the one before further, or starts a new one
     on the base with that adapter merged in.
     """
 
     model: str
+    adapter: Path | None
     out: Path
     between: Between
     stages: tuple[Stage, ...]
 
 
 def read_plan(file: str | Path, overrides: Mapping[str, Any] | None = None) -> Plan:
-    """Read and check a plan with all of its stages; `overrides` sets `model`, `out`, `between`."""
+    """Read and check a plan with all of its stages; `overrides` sets what stands beside them."""
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
         read = _PlanFile(**(read_recipe(file) | given))
     except ValidationError as error:
         raise ConfigError(explain(error, _PlanFile)) from error
-    stages = []
+    stages: list[Stage] = []
     for number, settings in enumerate(read.stages, start=1):
         rest = dict(settings)
         method = rest.pop("method", None)
@@ -87,11 +89,13 @@ def read_plan(file: str | Path, overrides: Mapping[str, Any] | None = None) -> P
                 f"plan: {NO_STAGES[method]}."
             )
         placed = {"model": read.model, "out": read.out / f"{number}-{method}"}
+        if read.adapter and method != "reward" and all(x.config.method == "reward" for x in stages):
+            placed["adapter"] = read.adapter
         try:
             stages.append(Stage(number, load_config(method, None, placed | rest)))
         except ConfigError as error:
             raise ConfigError(f"Stage {number} of {file}: {error}") from error
-    plan = Plan(read.model, read.out, read.between, tuple(stages))
+    plan = Plan(read.model, read.adapter, read.out, read.between, tuple(stages))
     _check_order(plan)
     return plan
 

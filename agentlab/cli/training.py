@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from finetune.config import RunConfig
     from finetune.events import Event
     from finetune.rlmf_config import RlmfConfig
+    from finetune.stages import Plan as StagesPlan
     from finetune.tune_config import TuneConfig
 
 Plan = TypeVar("Plan", bound="RunConfig")
-Tuned = TypeVar("Tuned", bound="TuneConfig | RlmfConfig")
+Tuned = TypeVar("Tuned", bound="TuneConfig | RlmfConfig | StagesPlan")
 
 Recipe = Annotated[
     str | None,

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -121,7 +122,7 @@ def _tune(
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML file with the stages.")],
     *,
-    model: training.Base = None,
+    model: training.Language = None,
     out: training.Folder = None,
     dry_run: training.DryRun = False,
     config: options.Config = None,
@@ -134,7 +135,7 @@ def run(
     from agentlab.cli.models import tell
     from finetune.stages import look_through, read_plan, stages_to_run
 
-    plan = read_plan(file, {"model": model, "out": out})
+    plan = training.settings_of(partial(read_plan, file), {"model": model, "out": out})
     plan = replace(plan, model=training.whole_name(plan.model))
     plan = _settled(plan, lambda each: each.model_copy(update={"model": plan.model}))
     plan = _settled(plan, training.with_template)

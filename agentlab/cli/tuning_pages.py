@@ -131,7 +131,7 @@ PAGES = {
 
 RUN_EXAMPLES = """\b
 A plan:
-  model: smollm2-135m
+  model: smollm2-135m      # or starter
   out: runs/mine
   between: continue        # train one adapter further, or merge it first
   stages:

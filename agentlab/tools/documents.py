@@ -71,9 +71,9 @@ def read_pages(
     library: Library, wordings: Sequence[str], hits: Sequence[Hit], *, limit: int, words: int
 ) -> Reading:
     """Read the passages under their documents' titles, for a question in one or more wordings."""
-    passages = [Passage(hit.chunk.header, hit.chunk.text) for hit in hits]
+    passages = tuple(Passage(hit.chunk.header, hit.chunk.text) for hit in hits)
     question, *also = wordings
-    return library.read(question, passages, also=also, limit=limit, words=words)
+    return library.read(question, passages, also=tuple(also), limit=limit, words=words)
 
 
 def tell_pages(reading: Reading, hits: Sequence[Hit], book: SourceBook) -> Found:

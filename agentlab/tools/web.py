@@ -44,9 +44,9 @@ def read_results(
     words: int,
 ) -> Reading:
     """Read the results under their pages' titles, for a question in one or more wordings."""
-    passages = [Passage(each.title, each.snippet) for each in results]
+    passages = tuple(Passage(each.title, each.snippet) for each in results)
     question, *also = wordings
-    return library.read(question, passages, also=also, limit=limit, words=words)
+    return library.read(question, passages, also=tuple(also), limit=limit, words=words)
 
 
 def tell_results(reading: Reading, results: Sequence[WebResult], book: SourceBook) -> Found:

@@ -79,6 +79,23 @@ def test_the_starters_name_stands_for_its_base_and_its_adapter(
     assert "mine" in said.out + said.err, "an adapter of one's own stays"
 
 
+def test_in_a_plan_the_first_stage_that_is_tuned_goes_on_from_the_starters_adapter(
+    rows: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = [{"method": method, "data": str(rows(method))} for method in ("reward", "sft", "dpo")]
+    given = {"model": "starter", "out": str(tmp_path / "o"), "stages": stages}
+    file = tmp_path / "plan.yaml"
+    file.write_text(yaml.safe_dump(given), encoding="utf-8")
+    assert run(["finetune", "run", str(file), "--dry-run"]) == 0
+    told = [yaml.safe_load(f"#{x}") for x in capsys.readouterr().out.split("# stage")[1:]]
+    assert [stage["model"] for stage in told] == [STARTER_BASE] * 3
+    assert [stage["adapter"] for stage in told] == [None, str(starter_adapter()), None]
+    file.write_text(yaml.safe_dump(given | {"adapter": "mine"}), encoding="utf-8")
+    run(["finetune", "run", str(file), "--dry-run"])
+    said = capsys.readouterr()
+    assert "mine" in said.out + said.err, "an adapter of one's own stays"
+
+
 def test_a_dry_run_refuses_rows_that_the_method_cannot_learn_from(
     rows: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,7 @@
 """The world that a model is tuned in: the agent's own tools, and a judgement of what it did."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from agentlab.model import starter_adapter
 from agentlab.prompts import NOT_FOUND
 from agentlab.settings import Settings
 from agentlab.tools.providers import choose_provider
+from agentlab.tools.providers.recorded import Recorded
 from agentlab.tuning_world import AgentEpisode, AgentWorld
 from finetune.data.rows import Prompt
 from ingest.collection import Collection
@@ -87,6 +88,31 @@ def test_saying_that_nothing_was_found_is_right_only_where_nothing_is(world: Age
         episode.take(NOT_FOUND)
         assert episode.rewards()["answer"] == right
         assert episode.rewards()["format"] == 1.0
+
+
+def test_what_several_tries_look_up_is_looked_up_once(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    for kind in (Collection, Recorded):
+        search = kind.search
+
+        def counted(
+            self: Any, query: str, *, search: Callable[..., Any] = search, **given: Any
+        ) -> Any:
+            looked.append(query)
+            return search(self, query, **given)
+
+        monkeypatch.setattr(kind, "search", counted)
+    fresh = AgentWorld(world.collection, world.provider, world.settings)
+    tries = [asked(fresh) for _ in range(3)]
+    seen = [
+        [each.take(CALL % (tool, query)) for each in tries]
+        for tool, query in [("search_documents", QUESTION), ("search_web", "meal allowance")]
+    ]
+    for first, *others in seen:
+        assert others == [first, first]
+    assert sorted(looked) == [QUESTION, "meal allowance"]
 
 
 def test_another_process_opens_the_same_world_by_its_settings(

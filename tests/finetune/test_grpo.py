@@ -112,6 +112,26 @@ def test_what_tools_say_stands_between_and_is_not_the_models_own(
     assert tokenizer.decode(rollout.prompt_ids).endswith("<|im_start|>assistant\n")
 
 
+def test_tries_that_are_alike_are_read_once_and_written_as_each_would_be_alone(
+    tiny_base: Path, template: Path
+) -> None:
+    text = template.read_text(encoding="utf-8")
+    sampling = Sampling(turns=2, tokens=6, length=256, temperature=0.0)
+    roller = Roller(load_tokenizer(tiny_base), text, Bell(rings=1), sampling)
+    model = AutoModelForCausalLM.from_pretrained(tiny_base)
+    read: list[int] = []
+    model.register_forward_pre_hook(
+        lambda _, args, given: read.append(given["input_ids"].numel()), with_kwargs=True
+    )
+    one, other = Prompt("What is 3?"), Prompt("How much is it that 3 and 4 are?")
+    alone = [roller.roll(model, [each])[0].completion_ids for each in (one, other)]
+    once = sum(read)
+    read.clear()
+    together = roller.roll(model, [one, one, other, one])
+    assert [each.completion_ids for each in together] == [alone[0], alone[0], alone[1], alone[0]]
+    assert sum(read) < 1.5 * once
+
+
 def test_an_episode_ends_where_the_window_does(tiny_base: Path, template: Path) -> None:
     tokenizer = load_tokenizer(tiny_base)
     sampling = Sampling(turns=5, tokens=6, length=60, temperature=1.0)
