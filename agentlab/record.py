@@ -30,9 +30,9 @@ class Record:
         return sum(_outcome(line) is None for line in self._lines())
 
     def add(self, outcome: Outcome) -> None:
-        """Append an outcome."""
+        """Append an outcome, in one write, so that several processes may."""
         line = json.dumps({"shape": SHAPE, **asdict(outcome)}, ensure_ascii=False)
-        with self.path.open("ab+") as file:
+        with self.path.open("ab+", buffering=0) as file:
             # A line that a kill cut off must not take this one with it.
             file.seek(max(0, file.seek(0, SEEK_END) - 1))
             start = "\n" if file.read(1) not in (b"", b"\n") else ""

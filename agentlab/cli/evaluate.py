@@ -61,6 +61,17 @@ def evaluate(
             "--out", metavar="FILE", help="The outcomes, a line each; a stopped run goes on."
         ),
     ] = Path("runs/evaluation.jsonl"),
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            max=64,
+            metavar="N",
+            help="Processes that answer at once; on a CPU one a core that memory allows.",
+            show_default=False,
+        ),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     general: Annotated[
@@ -105,7 +116,10 @@ def evaluate(
         if left_out := record.left_out():
             bar.line(f"{out}: lines of another shape, asked anew: {left_out}", "note")
         for name in names:
-            _examine(name, changes, parts, settings, record, questions=questions, bar=bar)
+            _examine(
+                name, changes, parts, settings, out,
+                questions=questions, workers=workers, bar=bar,
+            )  # fmt: skip
     columns = _columns(record, names, parts)
     if json:
         sys.stdout.write(report.as_json(columns, misses=misses))
@@ -124,40 +138,27 @@ def _examine(
     changes: dict[str, str],
     parts: "list[Part]",
     settings: "Settings",
-    record: "Record",
+    out: Path,
     *,
     questions: Path | None,
+    workers: int | None,
     bar: "Bar",
 ) -> None:
-    """Ask one model what it was not asked before; it is opened only if there is something."""
-    from agentlab.library import open_embedder, open_rater, open_reader
-    from agentlab.model import open_model
+    """Ask one model what it was not asked before."""
     from agentlab.resolving import with_changes
-    from agentlab.starter.examination import build_of, label_of, run_exam
+    from agentlab.starter.examination import build_of, label_of
+    from agentlab.starter.sitting import Sitting, sit, suited_workers
 
-    label, build = label_of(name, changes), build_of(name)
-    total = sum(len(part.cases) for part in parts)
-    left = sum(
-        len(record.missing(part.cases, model=label, build=build, part=part.name)) for part in parts
-    )
-    if not left:
-        return
     own = with_changes(settings, model=name)
-    model = open_model(own, progress=bar.line)
-    try:
-        outcomes = run_exam(
-            model, parts, settings=own, embedder=open_embedder(own),
-            reader=open_reader(own), rater=open_rater(own), questions=questions,
-            record=record, label=label, build=build,
-        )  # fmt: skip
-        bar.show(label, total - left, total, "reading the library")
-        started = time.monotonic()
-        for done, outcome in enumerate(outcomes, start=1):
-            seconds = (time.monotonic() - started) / done * (left - done)
-            note = f"{_left(seconds)} · {outcome.case.question}"
-            bar.show(label, total - left + done, total, note)
-    finally:
-        model.close()
+    label = label_of(name, changes)
+    sitting = Sitting(own, tuple(parts), out, questions, label, build_of(name))
+    total, left = len(sitting), len(sitting.rest())
+    workers = workers or suited_workers(own, left)
+    note, started = "reading the library", time.monotonic()
+    for done in sit(sitting, workers=workers, progress=bar.line):
+        if done:
+            note = _left((time.monotonic() - started) / done * (left - done))
+        bar.show(label, total - left + done, total, note)
 
 
 def _columns(record: "Record", names: list[str], parts: "list[Part]") -> "dict[str, list[Outcome]]":

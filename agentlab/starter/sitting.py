@@ -1,0 +1,150 @@
+"""Sitting: one model answers the questions of the exam, in this process or in several.
+
+On a CPU several processes of one thread each answer sooner than one whose threads share each
+product: a small model's products are too small for that.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from agentlab.errors import UserError
+from agentlab.library import open_embedder, open_rater, open_reader
+from agentlab.model import choose_engine, open_model
+from agentlab.record import Record
+from agentlab.settings import Settings
+from agentlab.starter.exam import Part
+from agentlab.starter.examination import run_exam
+from finetune.hardware import find_hardware
+
+LEAST_EACH = 30
+"""Questions below which a process of its own is not worth what it reads first."""
+
+MEMORY_EACH = 4 * 1024**3
+"""Bytes that a process with the starter takes, and what it leaves free."""
+
+MOST = 8
+LOOK_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """What a model is asked, under which settings, and where its outcomes are kept.
+
+    `label` and `build` name the column and the weights; `settings` name the model.
+    """
+
+    settings: Settings
+    parts: tuple[Part, ...]
+    record: Path
+    questions: Path | None
+    label: str
+    build: str
+
+    def rest(self) -> "Sitting":
+        """Return what has no outcome yet."""
+        record = Record(self.record)
+        parts = (
+            replace(
+                part,
+                cases=tuple(
+                    record.missing(part.cases, model=self.label, build=self.build, part=part.name)
+                ),
+            )
+            for part in self.parts
+        )
+        return replace(self, parts=tuple(part for part in parts if part.cases))
+
+    def share(self, number: int, of: int) -> "Sitting":
+        """Return every `of`th question, from the `number`th on."""
+        parts = (replace(part, cases=part.cases[number::of]) for part in self.parts)
+        return replace(self, parts=tuple(part for part in parts if part.cases))
+
+    def __len__(self) -> int:
+        """Count the questions."""
+        return sum(len(part.cases) for part in self.parts)
+
+
+def sit(
+    sitting: Sitting, *, workers: int = 1, progress: Callable[[str], None] | None = None
+) -> Iterator[int]:
+    """Ask all that is left; yields how many are answered. A model is opened if there is any.
+
+    Raises UserError for several processes that would each start a server.
+    """
+    left = sitting.rest()
+    if not len(left):
+        return
+    if workers == 1:
+        yield from _ask(left, progress)
+        return
+    if choose_engine(left.settings) == "vllm":
+        raise UserError(
+            "--workers: each process would start a vLLM of its own. Start one with agentlab serve "
+            "and give its base_url, or leave --workers out."
+        )
+    yield from _ask_in_processes(left, workers)
+
+
+def suited_workers(settings: Settings, questions: int) -> int:
+    """Return how many processes suit this machine, its model's engine and so many questions."""
+    machine = find_hardware()
+    if choose_engine(settings) != "transformers" or machine.gpus:
+        return 1
+    return max(1, min(machine.cores, machine.memory // MEMORY_EACH, questions // LEAST_EACH, MOST))
+
+
+def _ask(sitting: Sitting, progress: Callable[[str], None] | None = None) -> Iterator[int]:
+    own = sitting.settings
+    model = open_model(own, progress=progress)
+    try:
+        outcomes = run_exam(
+            model, list(sitting.parts), settings=own, embedder=open_embedder(own),
+            reader=open_reader(own), rater=open_rater(own), questions=sitting.questions,
+            record=Record(sitting.record), label=sitting.label, build=sitting.build,
+        )  # fmt: skip
+        yield 0
+        for done, _ in enumerate(outcomes, start=1):
+            yield done
+    finally:
+        model.close()
+
+
+def _ask_in_processes(left: Sitting, workers: int) -> Iterator[int]:
+    workers = min(workers, len(left))
+    threads = max(1, find_hardware().cores // workers)
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    with ProcessPoolExecutor(workers, context, _begin, (threads, stop)) as pool:
+        running = {pool.submit(_answer, left.share(each, workers)) for each in range(workers)}
+        try:
+            while running:
+                done, running = wait(running, LOOK_EVERY_S, FIRST_COMPLETED)
+                for each in done:
+                    each.result()
+                yield len(left) - len(left.rest())
+        finally:
+            stop.set()
+
+
+_stop: Event
+
+
+def _begin(threads: int, stop: Event) -> None:
+    """Set up a process that answers."""
+    import torch
+
+    global _stop  # noqa: PLW0603 - what a process of the pool is given, it has for its life
+    torch.set_num_threads(threads)
+    _stop = stop
+
+
+def _answer(share: Sitting) -> None:
+    """Answer a share, up to where the others stop or the process that began it is gone."""
+    parent = multiprocessing.parent_process()
+    for _ in _ask(share):
+        if _stop.is_set() or parent is None or not parent.is_alive():
+            return
