@@ -155,10 +155,11 @@ class AgentEpisode:
         """Judge by each reward, 0 to 1.
 
         `format`: calls that can be read, and an answer that quotes and cites or says that nothing
-        was found. `route`: the first call is the one that the row names; 0 where it names none.
-        `citation`: the share of citations that their sources hold, of none 0. `answer`: a right
-        answer is named, or that there is none where there is none. `brevity`: a quarter less for
-        each call after the first.
+        was found. `route`: the first call is the one that the row names. `citation`: the share of
+        citations that their sources hold, of none 0, unless there is nothing to cite and it says
+        so. `answer`: a right answer is named, or that there is none where there is none. `brevity`:
+        a quarter less for each call after the first. A route and answers that the row leaves out
+        count as right.
         """
         parsed = parse_answer(self.answer or "")
         return {
@@ -177,20 +178,19 @@ class AgentEpisode:
         return float(bool(parsed.quotes) and bool(parsed.claims))
 
     def _route(self) -> float:
-        wanted = self.prompt.extra.get("route")
         first = self.calls[0].name if self.calls else "none"
-        return float(wanted == first)
+        return float(self.prompt.extra.get("route", first) == first)
 
     def _citation(self, parsed: ParsedAnswer) -> float:
         if parsed.abstained or not self.answer:
-            return 0.0
+            return float(parsed.abstained and self.prompt.extra.get("answers") == [])
         cited = check(self.answer, self.sources)
         return sum(each.supported for each in cited) / len(cited) if cited else 0.0
 
     def _right(self, parsed: ParsedAnswer) -> float:
         answers = self.prompt.extra.get("answers")
         if answers is None or not self.answer:
-            return 0.0
+            return float(bool(self.answer))
         if not answers or parsed.abstained:
             return float(not answers and parsed.abstained)
         said = [parsed.text, *(quote.text for quote in parsed.quotes)]

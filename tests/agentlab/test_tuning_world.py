@@ -86,8 +86,22 @@ def test_saying_that_nothing_was_found_is_right_only_where_nothing_is(world: Age
     for answers, right in (([], 1.0), (["46 euros"], 0.0)):
         episode = asked(world, answers=answers)
         episode.take(NOT_FOUND)
-        assert episode.rewards()["answer"] == right
-        assert episode.rewards()["format"] == 1.0
+        judged = episode.rewards()
+        assert (judged["answer"], judged["citation"], judged["format"]) == (right, right, 1.0)
+
+
+def test_a_question_of_which_nothing_is_known_is_judged_by_its_citations(
+    world: AgentWorld,
+) -> None:
+    answered, gave_up = asked(world), asked(world)
+    answered.take(CALL % ("search_documents", QUESTION))
+    number = next(each.number for each in answered.sources if "46 euros" in each.text)
+    answered.take(f'"{SENTENCE}" [{number}]\nAnswer: 46 euros [{number}]')
+    gave_up.take(NOT_FOUND)
+    assert set(answered.rewards().values()) == {1.0}
+    assert gave_up.rewards() == {
+        "format": 1.0, "route": 1.0, "citation": 0.0, "answer": 1.0, "brevity": 1.0,
+    }  # fmt: skip
 
 
 def test_what_several_tries_look_up_is_looked_up_once(
