@@ -212,6 +212,8 @@ def agents_world(config: Path | None) -> "Iterator[AgentWorld]":
     from agentlab.tuning_world import AgentWorld
 
     with closing(AgentWorld.open(settings, progress=tell)) as world:
+        if world.provider is None:
+            tell("the web is off: a model that learns from such tries unlearns to search it")
         yield world
 
 

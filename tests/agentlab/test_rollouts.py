@@ -70,6 +70,7 @@ def test_the_starter_acts_on_questions_made_of_the_library(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AGENTLAB_HOME", "home")
+    monkeypatch.setenv("AGENTLAB_WEB", "off")
     assert run(["ingest", str(HANDBOOKS)]) == 0
     made = ["data", "synthesise", "--kind", "questions", "--count", "2", "--out", "asked.jsonl"]
     assert run(made) == 0
@@ -86,6 +87,7 @@ def test_the_starter_acts_on_questions_made_of_the_library(
     assert code == 0
     assert told.out == "own\n"
     assert "best of 2" in told.err
+    assert "the web is off" in told.err
     episodes: list[dict[str, Any]] = [
         json.loads(line) for line in Path("own", EPISODES).read_text("utf-8").splitlines()
     ]
