@@ -181,12 +181,14 @@ class Roller:
         if len(alike) == len(rollouts):
             return None
         ids, seen = self._padded(model, list(alike))
-        cache = model.generate(  # type: ignore[operator]
+        read = model.generate(  # type: ignore[operator]
             input_ids=ids[:, :-1],
             attention_mask=seen[:, :-1],
             generation_config=self._generation(1, 0.0, return_dict_in_generate=True),
-        ).past_key_values
-        cache.reorder_cache(torch.tensor(which, device=ids.device))
+        )
+        cache = getattr(read, "past_key_values", None)  # some models without attention have none
+        if cache is not None:
+            cache.reorder_cache(torch.tensor(which, device=ids.device))
         return cache
 
     def _padded(

@@ -68,7 +68,7 @@ def evaluate(
             min=1,
             max=64,
             metavar="N",
-            help="Processes that answer at once; on a CPU one a core that memory allows.",
+            help="Processes that answer at once [on a CPU one a core].",
             show_default=False,
         ),
     ] = None,

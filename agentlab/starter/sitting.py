@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agentlab.errors import UserError
 from agentlab.library import open_embedder, open_rater, open_reader
-from agentlab.model import choose_engine, open_model
+from agentlab.model import choose_engine, find_model, open_model
 from agentlab.record import Record
 from agentlab.settings import Settings
 from agentlab.starter.exam import Part
@@ -23,8 +23,11 @@ from finetune.hardware import find_hardware
 LEAST_EACH = 30
 """Questions below which a process of its own is not worth what it reads first."""
 
-MEMORY_EACH = 4 * 1024**3
-"""Bytes that a process with the starter takes, and what it leaves free."""
+MEMORY_EACH = 5 * 1024**3
+"""Bytes that a process takes beside its model, and what it leaves free."""
+
+WEIGHTS_IN_MEMORY = 2
+"""Bytes in memory for each byte of weights on the disk: bf16 becomes fp32."""
 
 MOST = 8
 LOOK_EVERY_S = 1.0
@@ -94,7 +97,10 @@ def suited_workers(settings: Settings, questions: int) -> int:
     machine = find_hardware()
     if choose_engine(settings) != "transformers" or machine.gpus:
         return 1
-    return max(1, min(machine.cores, machine.memory // MEMORY_EACH, questions // LEAST_EACH, MOST))
+    folder = find_model(settings.model, settings)
+    weights = sum(each.stat().st_size for each in folder.glob("*.safetensors")) if folder else 0
+    fitting = machine.memory // (MEMORY_EACH + WEIGHTS_IN_MEMORY * weights)
+    return max(1, min(machine.cores, fitting, questions // LEAST_EACH, MOST))
 
 
 def _ask(sitting: Sitting, progress: Callable[[str], None] | None = None) -> Iterator[int]:

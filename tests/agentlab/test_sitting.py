@@ -35,7 +35,7 @@ def test_shares_are_all_questions_once(sitting: Sitting) -> None:
     ("machine", "questions", "processes"),
     [
         (Hardware(cores=2, memory=16 * GB), 313, 2),
-        (Hardware(cores=16, memory=12 * GB), 313, 3),
+        (Hardware(cores=16, memory=12 * GB), 313, 2),
         (Hardware(cores=64, memory=512 * GB), 313, 8),
         (Hardware(cores=2, memory=2 * GB), 313, 1),
         (Hardware(cores=2, memory=16 * GB), 14, 1),
@@ -43,10 +43,23 @@ def test_shares_are_all_questions_once(sitting: Sitting) -> None:
     ],
 )
 def test_a_process_needs_a_core_memory_questions_and_no_gpu(
-    machine: Hardware, questions: int, processes: int, monkeypatch: pytest.MonkeyPatch
+    machine: Hardware,
+    questions: int,
+    processes: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sittings, "find_hardware", lambda: machine)
-    assert suited_workers(Settings(engine="transformers"), questions) == processes
+    settings = Settings(engine="transformers", home=tmp_path)
+    assert suited_workers(settings, questions) == processes
+
+
+def test_a_big_model_is_not_held_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(8 * GB)  # holes, which take no place
+    monkeypatch.setattr(sittings, "find_hardware", lambda: Hardware(cores=8, memory=32 * GB))
+    settings = Settings(engine="transformers", model=str(tmp_path))
+    assert suited_workers(settings, 313) == 1
 
 
 def test_an_endpoint_is_asked_one_question_at_a_time_unless_told_otherwise() -> None:
