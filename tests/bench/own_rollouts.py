@@ -85,6 +85,9 @@ def main() -> None:
         chosen = rng.sample(typed, len(places))
         for number, each in zip(places, chosen, strict=True):
             rows[number] = row(each)
+        for asked_row in rows:
+            if not asked_row["answers"]:
+                del asked_row["route"]  # either is a good place to look for what is nowhere
         web = {"recorded": "2026-11-21", "searches": [search_of(x, typed, rng) for x in chosen]}
         (given.out / "web.json").write_text(json.dumps(web, indent=1) + "\n", encoding="utf-8")
     lines = "".join(json.dumps(each) + "\n" for each in rows)
