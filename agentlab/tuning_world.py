@@ -182,15 +182,17 @@ class AgentEpisode:
         return float(self.prompt.extra.get("route", first) == first)
 
     def _citation(self, parsed: ParsedAnswer) -> float:
-        if parsed.abstained or not self.answer:
-            return float(parsed.abstained and self.prompt.extra.get("answers") == [])
-        cited = check(self.answer, self.sources)
+        if parsed.abstained:
+            return float(self.prompt.extra.get("answers") == [])
+        cited = check(self.answer or "", self.sources)
         return sum(each.supported for each in cited) / len(cited) if cited else 0.0
 
     def _right(self, parsed: ParsedAnswer) -> float:
+        if not self.answer:
+            return 0.0
         answers = self.prompt.extra.get("answers")
-        if answers is None or not self.answer:
-            return float(bool(self.answer))
+        if answers is None:
+            return 1.0
         if not answers or parsed.abstained:
             return float(not answers and parsed.abstained)
         said = [parsed.text, *(quote.text for quote in parsed.quotes)]

@@ -6,6 +6,7 @@ from typing import Literal
 
 from finetune.amounts import billions, duration, gigabytes
 from finetune.estimate import estimate
+from finetune.policy_config import GrpoConfig
 from finetune.shape import ModelShape, find_model, known_models
 from finetune.situation import Found, Reason, Situation, Stage, Uplift
 from finetune.workload import MethodName, Workload, workload_of
@@ -22,7 +23,7 @@ MUCH = 20_000_000
 """Tokens that hold more than an adapter does: from here on full tuning learns more of them
 (Schulman et al. 2025, "LoRA Without Regret")."""
 
-EPISODE = {"turns": 3, "turn_tokens": 160}
+EPISODE = {name: GrpoConfig.model_fields[name].default for name in ("turns", "turn_tokens")}
 ANSWER_TOKENS = 128
 SMALL = 500_000_000
 """Parameters below which a LoRA bears the learning rate of the starter model."""

@@ -172,21 +172,20 @@ class Roller:
         return [_until(row, end) for row in written[:, ids.shape[1] :].tolist()]
 
     def _read(self, model: Model, rollouts: Sequence[Rollout]) -> Any:
-        """Return what the model remembers of all but each one's last token; None if all differ.
+        """Read siblings that are still alike once; return the cache of all but each last token.
 
-        Siblings that are still alike are read once, which on a CPU is most of the work.
+        None where all differ, and for a model without such a cache.
         """
         alike: dict[tuple[int, ...], int] = {}
         which = [alike.setdefault(tuple(each.ids), len(alike)) for each in rollouts]
         if len(alike) == len(rollouts):
             return None
         ids, seen = self._padded(model, list(alike))
-        read = model.generate(  # type: ignore[operator]
+        cache = model.generate(  # type: ignore[operator]
             input_ids=ids[:, :-1],
             attention_mask=seen[:, :-1],
             generation_config=self._generation(1, 0.0, return_dict_in_generate=True),
-        )
-        cache = getattr(read, "past_key_values", None)  # some models without attention have none
+        ).past_key_values
         if cache is not None:
             cache.reorder_cache(torch.tensor(which, device=ids.device))
         return cache

@@ -147,13 +147,12 @@ def _examine(
     """Ask one model what it was not asked before."""
     from agentlab.resolving import with_changes
     from agentlab.starter.examination import build_of, label_of
-    from agentlab.starter.sitting import Sitting, sit, suited_workers
+    from agentlab.starter.sitting import Sitting, sit
 
     own = with_changes(settings, model=name)
     label = label_of(name, changes)
     sitting = Sitting(own, tuple(parts), out, questions, label, build_of(name))
     total, left = len(sitting), len(sitting.rest())
-    workers = workers or suited_workers(own, left)
     note, started = "reading the library", time.monotonic()
     for done in sit(sitting, workers=workers, progress=bar.line):
         if done:

@@ -5,9 +5,11 @@ product: a small model's products are too small for that.
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -16,9 +18,9 @@ from agentlab.library import open_embedder, open_rater, open_reader
 from agentlab.model import choose_engine, find_model, open_model
 from agentlab.record import Record
 from agentlab.settings import Settings
-from agentlab.starter.exam import Part
+from agentlab.starter.exam import Case, Part
 from agentlab.starter.examination import run_exam
-from finetune.hardware import find_hardware
+from finetune.hardware import find_hardware, usable_cores
 
 LEAST_EACH = 30
 """Questions below which a process of its own is not worth what it reads first."""
@@ -49,21 +51,15 @@ class Sitting:
 
     def rest(self) -> "Sitting":
         """Return what has no outcome yet."""
-        record = Record(self.record)
-        parts = (
-            replace(
-                part,
-                cases=tuple(
-                    record.missing(part.cases, model=self.label, build=self.build, part=part.name)
-                ),
-            )
-            for part in self.parts
-        )
-        return replace(self, parts=tuple(part for part in parts if part.cases))
+        missing = partial(Record(self.record).missing, model=self.label, build=self.build)
+        return self._of(lambda part: missing(part.cases, part=part.name))
 
     def share(self, number: int, of: int) -> "Sitting":
         """Return every `of`th question, from the `number`th on."""
-        parts = (replace(part, cases=part.cases[number::of]) for part in self.parts)
+        return self._of(lambda part: part.cases[number::of])
+
+    def _of(self, cases: Callable[[Part], Sequence[Case]]) -> "Sitting":
+        parts = (replace(part, cases=tuple(cases(part))) for part in self.parts)
         return replace(self, parts=tuple(part for part in parts if part.cases))
 
     def __len__(self) -> int:
@@ -72,15 +68,20 @@ class Sitting:
 
 
 def sit(
-    sitting: Sitting, *, workers: int = 1, progress: Callable[[str], None] | None = None
+    sitting: Sitting,
+    *,
+    workers: int | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Iterator[int]:
     """Ask all that is left; yields how many are answered. A model is opened if there is any.
 
-    Raises UserError for several processes that would each start a server.
+    `workers` are processes, as many as suit where it is None. Raises UserError for several that
+    would each start a server.
     """
     left = sitting.rest()
     if not len(left):
         return
+    workers = workers or suited_workers(left.settings, len(left))
     if workers == 1:
         yield from _ask(left, progress)
         return
@@ -121,36 +122,39 @@ def _ask(sitting: Sitting, progress: Callable[[str], None] | None = None) -> Ite
 
 def _ask_in_processes(left: Sitting, workers: int) -> Iterator[int]:
     workers = min(workers, len(left))
-    threads = max(1, find_hardware().cores // workers)
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    with ProcessPoolExecutor(workers, context, _begin, (threads, stop)) as pool:
+    stop, answered = context.Event(), context.Value("i", 0)
+    given = (max(1, usable_cores() // workers), stop, answered)
+    with ProcessPoolExecutor(workers, context, _begin, given) as pool:
         running = {pool.submit(_answer, left.share(each, workers)) for each in range(workers)}
         try:
             while running:
                 done, running = wait(running, LOOK_EVERY_S, FIRST_COMPLETED)
                 for each in done:
                     each.result()
-                yield len(left) - len(left.rest())
+                yield answered.value
         finally:
             stop.set()
 
 
 _stop: Event
+_answered: "Synchronized[int]"
 
 
-def _begin(threads: int, stop: Event) -> None:
+def _begin(threads: int, stop: Event, answered: "Synchronized[int]") -> None:
     """Set up a process that answers."""
     import torch
 
-    global _stop  # noqa: PLW0603 - what a process of the pool is given, it has for its life
+    global _stop, _answered
     torch.set_num_threads(threads)
-    _stop = stop
+    _stop, _answered = stop, answered
 
 
 def _answer(share: Sitting) -> None:
     """Answer a share, up to where the others stop or the process that began it is gone."""
     parent = multiprocessing.parent_process()
-    for _ in _ask(share):
+    for done in _ask(share):
+        with _answered.get_lock():
+            _answered.value += bool(done)
         if _stop.is_set() or parent is None or not parent.is_alive():
             return

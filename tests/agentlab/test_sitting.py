@@ -82,10 +82,8 @@ def test_what_stops_a_process_stops_the_sitting(sitting: Sitting, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_the_starter_answers_in_two_processes_and_only_what_is_left(
-    sitting: Sitting, starter_base: Path
-) -> None:
-    del starter_base  # it is at hand
+@pytest.mark.usefixtures("starter_base")
+def test_the_starter_answers_in_two_processes_and_only_what_is_left(sitting: Sitting) -> None:
     *_, done = sit(sitting, workers=2)
     assert done == 5
     assert len(sitting.rest()) == 0

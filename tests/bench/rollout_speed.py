@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=4)
     parser.add_argument("--generations", type=int, default=4)
     given = parser.parse_args()
-    values = {"data": [given.data], "model": "starter", "out": given.data.parent / "speed"}
-    values["generations"] = given.generations
+    values = {"data": given.data, "model": "starter", "out": given.data.parent / "speed"}
+    values |= {"generations": given.generations}
     settings = settings_of(lambda each: load_config("grpo", None, each), values)
     plan, base = with_base(cast("GrpoConfig", with_template(settings)), None)
     prompts = read_prompts(plan.data)[: given.questions]
