@@ -1,48 +1,11 @@
 """Probing: what the library is asked before the model decides, also for a follow-up question."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from agentlab.leaning import leans_on_earlier
 from ingest.evidence import Evidence
 from ingest.words import content_words
-
-# "That" leans after such a word, before such a word, and near the end; else it mostly begins a
-# clause, as in "the money that is left over".
-_BEFORE_THAT = (
-    "is|was|are|were|does|do|did|can|could|will|would|should|must|may|for|of|about|to|with|on|in|at|"
-    "from|by|like|than|after|before|without|and|or|but|so|why|how|what|when|where|who|s"
-)
-_AFTER_THAT = "without|by|for|with|to|in|on|at|from|per|too|again|now"
-# "One" stands for a thing after such a word, before such a word, and at an end; else it counts, as
-# in "one night".
-_BEFORE_ONE = "the|which|other|another|my|your|our|an?|this|that|each|on|need|want"
-_AFTER_ONE = (
-    "is|was|has|does|did|do|can|could|must|should|will|would|may|for|with|that|which|than|instead|"
-    "too|by|from|more|as"
-)
-_LEANING = re.compile(
-    r"^(?:and|or|but|then|also|what about|how about)\b"
-    r"|\b(?:it|its|they|them|their|this|these|those|there|he|she|him|his|her|ones)\b"
-    rf"|\b(?:{_BEFORE_ONE})\s+(?:\w+\s+)?one\b|\bone(?:\s*(?:[,;:.!?]|$)|\s+(?:{_AFTER_ONE})\b)"
-    rf"|(?:^|\b(?:{_BEFORE_THAT})\s+)that\b|\bthat\s+(?:{_AFTER_THAT})\b"
-    r"|\bthat(?:\W+\w+){0,2}\W*$",
-    re.IGNORECASE,
-)
-# A question that is whole has one of these, or asks for something with a verb.
-_WHOLE = re.compile(
-    r"\b(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|may|"
-    r"must|should|will|would|has|have|had|am|tell|give|show|find|list|explain)\b|n't\b",
-    re.IGNORECASE,
-)
-_SHORT = 3
-
-
-def leans_on_earlier(question: str) -> bool:
-    """Tell whether a question cannot be understood without the one before it."""
-    if _LEANING.search(question) or len(content_words(question)) <= 1:
-        return True
-    return len(question.split()) <= _SHORT and not _WHOLE.search(question)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 
-from agentlab.probing import leans_on_earlier
+from agentlab.leaning import leans_on_earlier
 from agentlab.prompts import LAST_ANSWER, earlier_answer, with_evidence
 from ingest.evidence import Evidence
 

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from agentlab import prompts
 from agentlab.answer import Source
-from agentlab.probing import Wording, leans_on_earlier, probe, worded
+from agentlab.leaning import leans_on_earlier
+from agentlab.probing import Wording, probe, worded
 from agentlab.tools.documents import find_pages, read_pages, tell_pages
 from agentlab.tools.providers.base import WebResult
 from agentlab.tools.searching import Found

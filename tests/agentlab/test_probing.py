@@ -1,46 +1,7 @@
 import pytest
 
-from agentlab.probing import Wording, leans_on_earlier, probe, worded
+from agentlab.probing import Wording, probe, worded
 from ingest.evidence import Evidence
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        "And for managers?",
-        "what about Sundays",
-        "How much is it abroad?",
-        "Why?",
-        "managers?",
-        "Crew transfer?",
-        "by night train",
-        "what's that per month now",
-        "Can I join that without seeing a doctor?",
-        "Can I cancel that booking?",
-        "Is the second one for adults?",
-        "And a blue one",
-        "Which one is the oldest?",
-    ],
-)
-def test_a_question_that_points_back_leans_on_the_one_before(question: str) -> None:
-    assert leans_on_earlier(question)
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        "Who discovered penicillin?",
-        "What is the hotel limit for managers in Oslo?",
-        "hotel limit managers Oslo",
-        "is parking free",
-        "Who is given the money that is left over?",
-        "Which value does the form require that older files lack?",
-        "How long did annotating one example take?",
-        "What does one night in a hotel cost?",
-    ],
-)
-def test_a_whole_question_stands_alone(question: str) -> None:
-    assert not leans_on_earlier(question)
 
 
 def grade(text: str) -> Evidence:
