@@ -3,6 +3,7 @@
 import importlib.util
 import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from agentlab.errors import AgentlabError
 from agentlab.resolving import Resolved
 from agentlab.settings import Settings
 from ingest.addresses import without_user
@@ -34,11 +34,11 @@ class Check:
 def checks(resolved: Resolved, *, probe: bool = True) -> Iterator[Check]:
     """Run every check; `probe` adds a real tool call, which loads the model."""
     settings = resolved.settings
-    yield check_python()
-    yield check_one_folder()
-    yield check_settings(resolved)
-    yield check_disk(settings)
     runs: list[tuple[str, Callable[[Settings], Check]]] = [
+        ("versions", lambda _: check_python()),
+        ("packages", lambda _: check_one_folder()),
+        ("settings", lambda _: check_settings(resolved)),
+        ("disk", check_disk),
         ("embedder", check_embedder),
         ("model", check_model),
         ("library", check_library),
@@ -47,14 +47,14 @@ def checks(resolved: Resolved, *, probe: bool = True) -> Iterator[Check]:
         ("GPU", check_gpu),
     ]
     if settings.store == "weaviate":
-        runs[2:2] = [("server", check_server), ("collection", check_collection)]
+        runs[6:6] = [("server", check_server), ("collection", check_collection)]
     if probe:
         runs.append(("tool call", check_tool_call))
     for name, run in runs:
         try:
             yield run(settings)
         except Exception as error:  # noqa: BLE001 - a check that fails is a finding, not a crash
-            yield Check(name, "problem", *_two_parts(error))
+            yield Check(name, "problem", str(error) or type(error).__name__)
 
 
 def check_python() -> Check:
@@ -88,12 +88,14 @@ def check_settings(resolved: Resolved) -> Check:
 def check_disk(settings: Settings) -> Check:
     """See that home and cache can be written and have room for models."""
     for folder in (settings.home, settings.cache):
-        place = next(each for each in (folder, *folder.parents) if each.exists())
-        free = shutil.disk_usage(place).free
-        if free < LEAST_FREE_BYTES:
-            detail = f"{free / 1e9:.1f} GB free in {place}"
-            return Check("disk", "problem", detail, "free some space, or set another home or cache")
+        place = folder
         try:
+            place = next(each for each in (folder, *folder.parents) if each.exists())
+            free = shutil.disk_usage(place).free
+            if free < LEAST_FREE_BYTES:
+                detail = f"{free / 1e9:.1f} GB free in {place}"
+                advice = "free some space, or set another home or cache"
+                return Check("disk", "problem", detail, advice)
             with tempfile.TemporaryFile(dir=place):
                 pass
         except OSError as error:
@@ -113,9 +115,19 @@ def check_embedder(settings: Settings) -> Check:
 
 def check_model(settings: Settings) -> Check:
     """See whether the language model is on this machine, or which endpoint serves it."""
-    if settings.engine == "openai" or settings.base_url:
+    from agentlab.model import choose_engine
+
+    engine = choose_engine(settings)
+    if engine == "openai":
+        if not settings.base_url and not settings.endpoint_key:
+            advice = "set OPENAI_API_KEY, or base_url for another endpoint"
+            return Check("model", "problem", "OpenAI needs a key and none is set", advice)
         where = without_user(settings.base_url or "OpenAI")
         return Check("model", "ok", f"{settings.model} at {where}")
+    if engine == "vllm":
+        from serve.server import require_vllm
+
+        require_vllm(Path(sys.executable))
     return _check_folder("model", settings.model, settings)
 
 
@@ -250,19 +262,14 @@ def check_tool_call(settings: Settings) -> Check:
 
 def _check_folder(name: str, model: str, settings: Settings) -> Check:
     from agentlab.model import find_model
+    from serve.whole import checked
 
     folder = find_model(model, settings)
     if folder is None:
         return Check(name, "problem", f"{model} is not here yet", f"agentlab models pull {model}")
-    return Check(name, "ok", f"{model} in {folder}")
+    return Check(name, "ok", f"{model} in {checked(folder)}")
 
 
 def _folder_of(package: str) -> Path | None:
     spec = importlib.util.find_spec(package)
     return Path(spec.origin).parent.parent if spec and spec.origin else None
-
-
-def _two_parts(error: Exception) -> tuple[str, str]:
-    text = str(error) or type(error).__name__
-    advice = "" if isinstance(error, AgentlabError) else "agentlab --debug shows where"
-    return text, advice

@@ -36,7 +36,9 @@ class Record:
             # A line that a kill cut off must not take this one with it.
             file.seek(max(0, file.seek(0, SEEK_END) - 1))
             start = "\n" if file.read(1) not in (b"", b"\n") else ""
-            file.write(f"{start}{line}\n".encode())
+            rest = f"{start}{line}\n".encode()
+            while rest:  # a write may take a part only, as on a disk that is nearly full
+                rest = rest[file.write(rest) :]
 
     def missing(self, cases: Sequence[Case], *, model: str, build: str, part: str) -> list[Case]:
         """Give the cases that have no outcome yet."""
@@ -46,14 +48,14 @@ class Record:
         }
         return [case for case in cases if case not in done]
 
-    def _lines(self) -> list[str]:
+    def _lines(self) -> list[bytes]:
         if not self.path.exists():
             return []
-        with self.path.open(encoding="utf-8") as file:  # splitlines() would cut within a text
+        with self.path.open("rb") as file:  # splitlines() would cut within a text
             return list(file)
 
 
-def _outcome(line: str) -> Outcome | None:
+def _outcome(line: bytes) -> Outcome | None:
     try:
         return _read(json.loads(line))
     except (ValueError, KeyError, TypeError):

@@ -74,6 +74,11 @@ def _build(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
         return Settings(**values)
     except ValidationError as error:
         raise SettingsError(_explain(error, origins)) from None
+    except RuntimeError as error:  # neither HOME nor the system's list of users tells a folder
+        raise SettingsError(
+            f"No home directory is known here ({str(error).rstrip('.')}): set HOME, or "
+            "AGENTLAB_HOME, AGENTLAB_CACHE and HF_HOME."
+        ) from error
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
@@ -102,7 +107,7 @@ def _find_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}. Correct that line.") from error
     except OSError as error:
@@ -110,8 +115,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     for name in values:
         _refuse_unknown(name, str(path))
     for name in PATHS:
-        if isinstance(values.get(name), str):
-            values[name] = path.parent / Path(values[name]).expanduser()
+        value = values.get(name)
+        if isinstance(value, str) and not value.startswith("~"):  # which Settings expands
+            values[name] = path.parent / value
     return values
 
 

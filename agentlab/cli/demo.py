@@ -51,11 +51,21 @@ def demo(
 
 
 def demo_settings(resolved: "Resolved", home: Path | None) -> "Settings":
-    """Give the demo its own home, and recorded web results unless a key or a choice is there."""
+    """Give the demo its own library, and recorded web results unless a key or a choice is there.
+
+    The library lies in its home, whatever server or collection the settings name: nothing invented
+    gets into a library that others search.
+    """
     from agentlab.resolving import with_changes
+    from agentlab.settings import Settings
 
     settings = resolved.settings
-    changes: dict[str, object] = {"home": home or settings.home / "demo"}
+    changes: dict[str, object] = {
+        "home": home or settings.home / "demo",
+        "store": "lancedb",
+        "collection": Settings.model_fields["collection"].default,
+        "weaviate_tenant": None,
+    }
     has_key = any(getattr(settings, name) for name in WEB_KEYS)
     web = settings.web
     if resolved.origins["web"] == "default" and not has_key:

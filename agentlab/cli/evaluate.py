@@ -10,11 +10,13 @@ import typer
 from agentlab.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentlab.evaluation import Outcome
     from agentlab.progress import Bar
     from agentlab.record import Record
     from agentlab.settings import Settings
-    from agentlab.starter.exam import Part
+    from agentlab.starter.exam import Case, Part
 
 EXAMPLES = """\b
 Examples:
@@ -100,6 +102,7 @@ def evaluate(
             param_hint="--general",
         )
     changes = _changes(change or [])
+    plain = options.resolve(config).settings
     settings = options.resolve(config, **changes).settings
     from agentlab.cli import report
     from agentlab.console import make_console
@@ -111,7 +114,7 @@ def evaluate(
     parts = exam_parts(questions, count=count or ARTICLE_CASES)
     parts = quick_parts(parts) if quick else parts
     record = Record(out)
-    names = models or ["starter"]
+    names = list(dict.fromkeys(models or ["starter"]))
     with Bar(make_console(stderr=True)) as bar:
         if left_out := record.left_out():
             bar.line(f"{out}: lines of another shape, asked anew: {left_out}", "note")
@@ -120,7 +123,7 @@ def evaluate(
                 name, changes, parts, settings, out,
                 questions=questions, workers=workers, bar=bar,
             )  # fmt: skip
-    columns = _columns(record, names, parts)
+    columns = _columns(record, names, parts, (plain, settings))
     if json:
         sys.stdout.write(report.as_json(columns, misses=misses))
         return
@@ -150,8 +153,9 @@ def _examine(
     from agentlab.starter.sitting import Sitting, sit
 
     own = with_changes(settings, model=name)
+    _fetch(own, bar)
     label = label_of(name, changes)
-    sitting = Sitting(own, tuple(parts), out, questions, label, build_of(name))
+    sitting = Sitting(own, tuple(parts), out, questions, label, build_of(own))
     total, left = len(sitting), len(sitting.rest())
     note, started = "reading the library", time.monotonic()
     for done in sit(sitting, workers=workers, progress=bar.line):
@@ -160,18 +164,37 @@ def _examine(
         bar.show(label, total - left + done, total, note)
 
 
-def _columns(record: "Record", names: list[str], parts: "list[Part]") -> "dict[str, list[Outcome]]":
-    """Sort what is recorded of these models, as they are now, and of these questions."""
+def _fetch(settings: "Settings", bar: "Bar") -> None:
+    """Fetch a model whose weights are nameless until they are here; the starter's never are."""
+    from agentlab.model import STARTER, choose_engine, find_model, model_folder
+
+    here = settings.model == STARTER or choose_engine(settings) == "openai"
+    if not here and find_model(settings.model, settings) is None:
+        model_folder(settings.model, settings, progress=bar.line)
+
+
+def _columns(
+    record: "Record", names: list[str], parts: "list[Part]", under: "Sequence[Settings]"
+) -> "dict[str, list[Outcome]]":
+    """Sort what is recorded of these models, as they are now, and of these questions.
+
+    They are what they are `under` one of these settings, which may lead to other weights. A case
+    counts once, however often two runs recorded it.
+    """
+    from agentlab.resolving import with_changes
     from agentlab.starter.examination import build_of
 
-    builds = {name: build_of(name) for name in names}
     wanted = {(part.name, case) for part in parts for case in part.cases}
-    columns: dict[str, list[Outcome]] = {}
+    found: dict[tuple[str, str, Case], Outcome] = {}
     for name in names:
+        builds = {build_of(with_changes(each, model=name)) for each in under}
         for each in record.outcomes():
             of_model = each.model == name or each.model.startswith(f"{name} ")
-            if of_model and each.build == builds[name] and (each.part, each.case) in wanted:
-                columns.setdefault(each.model, []).append(each)
+            if of_model and each.build in builds and (each.part, each.case) in wanted:
+                found[each.model, each.part, each.case] = each
+    columns: dict[str, list[Outcome]] = {}
+    for each in found.values():
+        columns.setdefault(each.model, []).append(each)
     return columns
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,7 +22,14 @@ class Lines(Protocol):
 
 
 class PlainLines:
-    """Lines of a pipe or a file, shown again so that the transcript can be read."""
+    """Lines of a pipe or a file, shown again so that the transcript can be read.
+
+    A byte that is no text becomes a replacement character: it must not cost the lines after it.
+    """
+
+    def __init__(self) -> None:
+        if isinstance(sys.stdin, TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")
 
     def read(self) -> str:
         """Return the next line that is not blank."""

@@ -17,10 +17,17 @@ from agentlab.demo import HANDBOOKS, WEB
 from agentlab.evaluation import FIRST, Outcome, examine
 from agentlab.library import intents_folder, reader_folder, router_folder
 from agentlab.memory import Memory
-from agentlab.model import STARTER, OpenModel, adapter_version, starter_adapter
+from agentlab.model import (
+    STARTER,
+    OpenModel,
+    adapter_version,
+    choose_engine,
+    find_model,
+    starter_adapter,
+)
 from agentlab.record import Record
 from agentlab.resolving import with_changes
-from agentlab.settings import Settings
+from agentlab.settings import SECRETS, Settings, masked
 from agentlab.starter.exam import (
     ARTICLE_CASES,
     KINDS,
@@ -34,6 +41,7 @@ from agentlab.starter.exam import (
 from agentlab.starter.texts import collection_of, fill
 from agentlab.tools.providers import Provider
 from agentlab.tools.providers.recorded import Recorded
+from ingest.addresses import without_user
 from ingest.card import build_card
 from ingest.collection import Collection
 from ingest.config import IngestConfig
@@ -60,25 +68,33 @@ def quick_parts(parts: list[Part], *, each: int = 2) -> list[Part]:
 
 
 def label_of(model: str, changes: Mapping[str, Any]) -> str:
-    """Name a model and the settings changed for it: a column of the table."""
-    return " ".join([model, *(f"{key}={changes[key]}" for key in sorted(changes))])
+    """Name a model and the settings changed for it: a column of the table.
+
+    A key changes no answer and is left out, as is the user in an address.
+    """
+    told = sorted(changes.keys() - set(SECRETS))
+    return " ".join([model, *(f"{key}={masked(key, changes[key])}" for key in told)])
 
 
-def build_of(model: str) -> str:
+def build_of(settings: Settings) -> str:
     """Name the weights behind a model's name, and the reader's and the router's beside it.
 
-    So the outcomes before a training are not taken for those after it.
+    So the outcomes before a training are not taken for those after it, nor those of one endpoint
+    for those of another.
     """
     helpers = map(_version, (reader_folder(), router_folder(), intents_folder()))
-    return " ".join(filter(None, (_weights_of(model), *helpers)))
+    return " ".join(filter(None, (_weights_of(settings), *helpers)))
 
 
-def _weights_of(model: str) -> str:
-    """Name a model's weights; empty for a model that is not here."""
-    if model == STARTER:
+def _weights_of(settings: Settings) -> str:
+    """Name a model's weights, or the endpoint that has them; empty for a model not here."""
+    if choose_engine(settings) == "openai":
+        return without_user(settings.base_url or "OpenAI")
+    if settings.model == STARTER:
         adapter = starter_adapter()
         return adapter_version(adapter) if adapter else ""
-    weights = sorted(Path(model).expanduser().glob("*.safetensors"))
+    folder = find_model(settings.model, settings)
+    weights = sorted(folder.glob("*.safetensors")) if folder else []
     return " ".join(f"{each.stat().st_size}@{each.stat().st_mtime_ns}" for each in weights)
 
 

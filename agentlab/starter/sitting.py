@@ -87,8 +87,9 @@ def sit(
         return
     if choose_engine(left.settings) == "vllm":
         raise UserError(
-            "--workers: each process would start a vLLM of its own. Start one with agentlab serve "
-            "and give its base_url, or leave --workers out."
+            "--workers: each process would start a vLLM of its own. Start one yourself, with "
+            "--enable-auto-tool-choice --tool-call-parser hermes, and give its address with "
+            "--set engine=openai --set base_url=URL, or leave --workers out."
         )
     yield from _ask_in_processes(left, workers)
 

@@ -30,6 +30,18 @@ def test_a_home_that_is_given_is_taken_as_it_is(tmp_path):
     assert demo.demo_settings(resolved(tmp_path), tmp_path / "x").home == tmp_path / "x"
 
 
+def test_the_demo_reads_into_no_library_that_others_search(tmp_path):
+    shared = {
+        "AGENTLAB_STORE": "weaviate",
+        "WEAVIATE_URL": "http://team:8080",
+        "AGENTLAB_COLLECTION": "team",
+        "AGENTLAB_WEAVIATE_TENANT": "north",
+    }
+    settings = demo.demo_settings(resolved(tmp_path, **shared), None)
+    assert (settings.store, settings.collection) == ("lancedb", "library")
+    assert settings.weaviate_tenant is None
+
+
 def test_there_are_three_questions_and_three_handbooks():
     assert len(demo.questions()) == 3
     assert len(list(HANDBOOKS.glob("*.pdf"))) >= 3

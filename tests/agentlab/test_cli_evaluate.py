@@ -9,6 +9,7 @@ from agentlab.cli import evaluate, report
 from agentlab.cli.main import run
 from agentlab.evaluation import Asked, Outcome
 from agentlab.record import Record
+from agentlab.settings import Settings
 from agentlab.starter import examination
 from agentlab.starter.exam import Case
 from agentlab.starter.general import Forgotten
@@ -109,6 +110,36 @@ def test_what_is_recorded_is_not_asked_again_and_changes_are_columns_of_their_ow
     assert list(value) == ["starter", "starter passages=2"]
     kinds = 7
     assert [each["questions"] for each in value.values()] == [2 * kinds, 2 * kinds]
+
+
+def test_a_case_that_two_runs_recorded_counts_once(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded.write_bytes(recorded.read_bytes() * 2)
+    assert run(evaluated(recorded, "starter", "starter", "--json")) == 0
+    value: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert value["starter"]["questions"] == 2 * 7
+
+
+def test_a_model_that_is_not_here_is_fetched_before_its_weights_are_named(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def fetched(name: str, *_: object, **__: object) -> Path:
+        told.append(f"fetched {name}")
+        return recorded.parent
+
+    def named(settings: Settings) -> str:
+        told.append(f"named {settings.model}")
+        return "b"
+
+    monkeypatch.setenv("AGENTLAB_ENGINE", "transformers")
+    monkeypatch.setattr("agentlab.model.find_model", lambda *_: None)
+    monkeypatch.setattr("agentlab.model.model_folder", fetched)
+    monkeypatch.setattr(examination, "build_of", named)
+    assert run(evaluated(recorded, "other")) == 0
+    assert told[:2] == ["fetched other", "named other"]
 
 
 def test_the_forms_of_the_table_go_to_stdout(

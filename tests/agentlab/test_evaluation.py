@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -257,6 +258,32 @@ def test_a_line_separator_within_an_answer_does_not_end_its_line(tmp_path: Path)
     record.add(replace(outcome, raw="one\u2028two\x85three"))
     assert [each.raw for each in record.outcomes()] == ["one\u2028two\x85three"]
     assert record.left_out() == 0
+
+
+def test_a_line_that_is_cut_within_a_character_costs_no_other(tmp_path: Path) -> None:
+    record = Record(tmp_path / "out.jsonl")
+    [outcome] = outcomes((CASE, answer()))
+    record.add(outcome)
+    with record.path.open("ab") as file:
+        file.write('{"shape": 2, "model": "é'.encode()[:-1])
+    record.add(outcome)
+    assert record.outcomes() == [outcome, outcome]
+    assert record.left_out() == 1
+
+
+def test_a_line_is_whole_where_a_write_takes_a_part_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Narrow(FileIO):
+        def write(self, data: bytes) -> int:
+            return super().write(data[:100])
+
+    record = Record(tmp_path / "out.jsonl")
+    [outcome] = outcomes((CASE, answer()))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, *_, **__: Narrow(path, "a+"))
+        record.add(outcome)
+    assert record.outcomes() == [outcome]
 
 
 def test_a_record_of_an_older_shape_is_left_out(tmp_path: Path) -> None:

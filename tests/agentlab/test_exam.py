@@ -159,13 +159,39 @@ def test_a_column_is_named_by_model_and_changes_and_its_weights(
     assert examination.label_of("starter", {}) == "starter"
     assert examination.label_of("m", {"b": "2", "a": "1"}) == "m a=1 b=2"
     monkeypatch.setattr(examination, "reader_folder", lambda: tmp_path)
+    settings = Settings(model=str(tmp_path), engine="transformers")
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(b"one")
-    before = examination.build_of(str(tmp_path))
+    before = examination.build_of(settings)
     weights.write_bytes(b"other")
-    trained = examination.build_of(str(tmp_path))
+    trained = examination.build_of(settings)
     (tmp_path / "reader_config.json").write_text("{}")
-    assert len({before, trained, examination.build_of(str(tmp_path))}) == 3
+    assert len({before, trained, examination.build_of(settings)}) == 3
+
+
+def test_no_secret_stands_in_the_name_of_a_column() -> None:
+    changes = {"api_key": "sk-secret", "base_url": "http://me:word@host/v1", "passages": "2"}
+    assert examination.label_of("m", changes) == "m base_url=http://****@host/v1 passages=2"
+
+
+def test_a_model_that_is_named_is_known_by_its_weights_in_the_cache(tmp_path: Path) -> None:
+    settings = Settings(model="org/m", engine="transformers", cache=tmp_path)
+    absent = examination.build_of(settings)
+    weights = tmp_path / "models" / "org--m" / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"one")
+    here = examination.build_of(settings)
+    weights.write_bytes(b"other")
+    assert len({absent, here, examination.build_of(settings)}) == 3
+
+
+def test_one_name_at_two_endpoints_is_two_models() -> None:
+    one, other, with_user = (
+        examination.build_of(Settings(model="m", base_url=url))
+        for url in ("http://one:1/v1", "http://other:1/v1", "http://me:word@one:1/v1")
+    )
+    assert one != other
+    assert "word" not in with_user
 
 
 def test_an_exam_that_was_stopped_asks_only_what_is_left(tmp_path: Path) -> None:

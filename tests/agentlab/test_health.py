@@ -1,5 +1,6 @@
 """The doctor: every finding is ok, a note or a problem with something to do about it."""
 
+from errno import EACCES
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,10 @@ from ingest.tuning import Tuning
 @pytest.fixture
 def settings(tmp_path):
     return Settings(home=tmp_path / "home", cache=tmp_path / "cache", web="off")
+
+
+def findings(settings):
+    return {check.name: check for check in health.checks(Resolved(settings, {}), probe=False)}
 
 
 def test_the_four_packages_lie_in_one_folder():
@@ -74,6 +79,59 @@ def test_an_endpoint_for_embeddings_needs_no_folder(settings):
 def test_an_endpoint_needs_no_folder(settings):
     served = settings.model_copy(update={"base_url": "http://127.0.0.1:9/v1", "model": "big"})
     assert health.check_model(served).detail == "big at http://127.0.0.1:9/v1"
+
+
+def test_openai_without_a_key_is_a_problem(settings):
+    keyless = settings.model_copy(update={"engine": "openai"})
+    check = health.check_model(keyless)
+    assert (check.state, check.detail) == ("problem", "OpenAI needs a key and none is set")
+    keyed = keyless.model_copy(update={"openai_api_key": "k"})
+    assert health.check_model(keyed).state == "ok"
+
+
+def test_an_engine_that_uses_no_endpoint_needs_the_model_here(settings):
+    changes = {"engine": "transformers", "base_url": "http://127.0.0.1:9/v1", "model": "big"}
+    check = health.check_model(settings.model_copy(update=changes))
+    assert (check.state, check.detail) == ("problem", "big is not here yet")
+
+
+def test_vllm_that_is_not_installed_is_a_problem(settings, monkeypatch):
+    monkeypatch.setattr("serve.server.find_spec", lambda _: None)
+    check = findings(settings.model_copy(update={"engine": "vllm"}))["model"]
+    assert check.state == "problem"
+    assert "vLLM is not installed" in check.detail
+
+
+def test_an_adapter_is_no_model(settings, tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    changes = {"engine": "transformers", "model": str(tmp_path)}
+    check = findings(settings.model_copy(update=changes))["model"]
+    assert check.state == "problem"
+    assert "is a LoRA adapter, not a whole model" in check.detail
+
+
+def test_a_home_out_of_reach_is_a_problem(settings, monkeypatch):
+    exists = Path.exists
+
+    def refused(path):
+        if path == settings.home:
+            raise PermissionError(EACCES, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", refused)
+    check = findings(settings)["disk"]
+    assert check.state == "problem"
+    assert check.detail == f"{settings.home} cannot be written (Permission denied)"
+
+
+def test_a_check_that_fails_is_a_finding_and_the_others_go_on(settings, monkeypatch):
+    def fail():
+        raise RuntimeError("no metadata")
+
+    monkeypatch.setattr(health, "check_python", fail)
+    checks = findings(settings)
+    assert checks["versions"] == health.Check("versions", "problem", "no metadata")
+    assert checks["packages"].state == "ok"
 
 
 def test_an_empty_library_is_a_note_with_the_next_step(settings):

@@ -254,6 +254,13 @@ def test_lines_of_a_pipe_skip_blanks_and_end(monkeypatch, capsys):
         lines.read()
 
 
+def test_a_line_of_a_pipe_that_is_not_utf_8_costs_no_other(monkeypatch):
+    piped = io.TextIOWrapper(io.BytesIO(b"caf\xe9?\nHow many?\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", piped)
+    lines = PlainLines()
+    assert [lines.read(), lines.read()] == ["caf\ufffd?", "How many?"]
+
+
 def test_history_lies_in_the_home_and_is_private(tmp_path):
     from agentlab.cli.lines import _open_history
 

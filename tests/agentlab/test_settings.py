@@ -157,6 +157,24 @@ def test_a_faulty_file_is_named(tmp_path, text, says):
     assert str(file) in str(caught.value)
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    file = write(tmp_path, "\ufeffmax_steps = 7\n")
+    assert load_settings(file=file, environ={}).settings.max_steps == 7
+
+
+@pytest.mark.parametrize("text", ["", 'home = "~/agentlab"\n'])
+def test_where_no_home_directory_is_known_the_message_names_what_to_set(
+    tmp_path, monkeypatch, text
+):
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 54321)  # in no list of users
+    file = write(tmp_path, text)
+    with pytest.raises(SettingsError, match="AGENTLAB_HOME, AGENTLAB_CACHE"):
+        load_settings(file=file, environ={})
+    named = {"AGENTLAB_HOME": str(tmp_path / "home"), "AGENTLAB_CACHE": str(tmp_path / "cache")}
+    assert load_settings(file=file, environ=named).settings.home == tmp_path / "home"
+
+
 def test_a_named_file_that_is_missing_is_an_error(tmp_path):
     with pytest.raises(SettingsError, match="does not exist"):
         load_settings(environ={"AGENTLAB_CONFIG": str(tmp_path / "none.toml")})

@@ -68,7 +68,7 @@ def test_an_endpoint_is_asked_one_question_at_a_time_unless_told_otherwise() -> 
 
 def test_several_processes_start_no_servers(sitting: Sitting) -> None:
     sitting = replace(sitting, settings=Settings(home=sitting.settings.home, engine="vllm"))
-    with pytest.raises(UserError, match="agentlab serve"):
+    with pytest.raises(UserError, match="--set base_url=URL"):
         list(sit(sitting, workers=2))
 
 
