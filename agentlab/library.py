@@ -16,7 +16,7 @@ from ingest.embedding import Embedder
 from ingest.likelihood import QueryLikelihood
 from ingest.reader import Reader, base_of
 from ingest.reranking import CrossEncoder, LateReranker, Reranker
-from ingest.stores import open_store
+from ingest.stores import Store, open_store
 from serve.models import folder_name, new_folder, resolve
 
 Backend = Literal["torch", "onnx", "openai"]
@@ -107,15 +107,29 @@ def open_keeping_embedder(
 
 
 def embedder_name(settings: Settings) -> str:
-    """Tell the name of the embedder, which need not be opened for it."""
-    prefix = ENDPOINT if embedder_backend(settings) == "openai" else ""
-    return f"{prefix}{settings.embedder}"
+    """Tell the name of the embedder, which need not be opened for it.
+
+    A folder goes by its whole path: what it embeds is searched from other folders, too.
+    """
+    if embedder_backend(settings) == "openai":
+        return f"{ENDPOINT}{settings.embedder}"
+    folder = Path(settings.embedder).expanduser()
+    return str(folder.absolute()) if folder.is_dir() else settings.embedder
+
+
+def embedder_name_in(store: Store, settings: Settings) -> str:
+    """Tell the name of the embedder as a library knows it.
+
+    One that was made when folders went by their paths as they were written goes on under that name.
+    """
+    name, made = embedder_name(settings), made_by(store)
+    if made and embedder_name(with_embedder(settings, made)) == name:
+        return made
+    return name
 
 
 def with_embedder(settings: Settings, name: str) -> Settings:
     """Give the settings under which the embedder of that name is opened."""
-    if name == embedder_name(settings):
-        return settings
     model = name.removeprefix(ENDPOINT)
     backend = settings.embedder_backend
     if model != name:

@@ -13,6 +13,8 @@ from ingest.documents import Chunk
 from ingest.errors import CollectionBusyError, StoreError, StoreMismatchError, StoreWriteError
 from ingest.lock import Lock
 from ingest.manifest import Manifest, manifest_path
+from ingest.profiles import NOTE as PROFILES
+from ingest.profiles import merge_profiles
 from ingest.stores.base import Store, StoredDocument
 
 BATCH = 500
@@ -168,11 +170,17 @@ def _drop_stale(target: Store, name: str, wanted: set[str], before: set[str]) ->
 
 
 def _copy_notes(source: Store, target: Store, *, whole: bool) -> None:
-    """Copy the notes; the last one says whether indexes, card and calibration fit what is there."""
+    """Copy the notes, the profiles beside those of documents that only the target has.
+
+    The last one says whether indexes, card and calibration fit what is there.
+    """
     state = source.note(NOTE) or {"embedder": _embedder(source), "finished": False}
     for name in source.notes():
         if name != NOTE:
-            target.put_note(name, source.note(name) or {})
+            note = source.note(name) or {}
+            if name == PROFILES:
+                note = merge_profiles(note, target.note(name) or {})
+            target.put_note(name, note)
     target.finish()
     target.put_note(NOTE, {**state, "finished": bool(state["finished"]) and whole})
 

@@ -31,6 +31,8 @@ from ingest.ocr import Ocr
 from ingest.outcomes import OUT_OF_MEMORY, Outcome, from_json
 
 START_TIMEOUT_S = 120
+LONGEST_S = 1_000_000.0
+"""Some eleven days: the system cannot wait for much longer at a time."""
 
 _MORE_MEMORY = "split it (qpdf --split-pages=100 big.pdf part.pdf), or give it more (--memory)"
 _PROGRAM = (
@@ -69,7 +71,8 @@ class _Workers:
 
     def __init__(self, config: IngestConfig) -> None:
         self.count = config.workers or min(4, os.cpu_count() or 1)
-        self._config = config
+        patience = min(config.timeout_s, LONGEST_S)
+        self._config = config.model_copy(update={"timeout_s": patience})
         self._threads = ThreadPoolExecutor(self.count, thread_name_prefix="parsing")
         self._own = threading.local()
         self._lock = threading.Lock()

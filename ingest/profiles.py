@@ -8,7 +8,7 @@ import base64
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -115,8 +115,6 @@ def make_profile(
     told = [stem_of(first.source), first.title, *facts.values()]
     told += [*map(str, years), opening[:OPENING], *sections]
     words = dict.fromkeys(word for text in told for _, _, word in word_spans(text))
-    mean = np.mean([vector for _, vector in ordered], axis=0)
-    mean = mean / max(float(np.linalg.norm(mean)), 1e-9)
     return Profile(
         source=first.source,
         document=first.document,
@@ -124,8 +122,15 @@ def make_profile(
         facts=facts,
         years=years,
         words=tuple(islice(words, MOST_WORDS)),
-        vector=np.round(mean * _SCALE).astype(np.int8).tobytes(),
+        vector=_mean(ordered),
     )
+
+
+def _mean(rows: Sequence[tuple[Chunk, np.ndarray]]) -> bytes:
+    """Give the mean of chunks' vectors, normalised, in 8 bits a number."""
+    mean = np.mean([vector for _, vector in rows], axis=0)
+    mean = mean / max(float(np.linalg.norm(mean)), 1e-9)
+    return np.round(mean * _SCALE).astype(np.int8).tobytes()
 
 
 def refresh_profiles(
@@ -148,6 +153,26 @@ def refresh_profiles(
             now[entry.source] = profile.to_dict()
     if now != before:
         store.put_note(NOTE, {"made": _MADE, "documents": now})
+
+
+def renew_profiles(before: Store, now: Store) -> None:
+    """Take the profiles over to a store of the same documents under other vectors.
+
+    What their files say of themselves may be known from there alone, as on another machine.
+    """
+    note = before.note(NOTE) or {}
+    documents = {}
+    for source, known in note.get("documents", {}).items():
+        if rows := now.rows(source):
+            profile = replace(Profile.from_dict(source, known), vector=_mean(rows))
+            documents[source] = profile.to_dict()
+    now.put_note(NOTE, {**note, "documents": documents})
+
+
+def merge_profiles(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the notes of two stores' profiles; of what both know, ours holds."""
+    documents = {**theirs.get("documents", {}), **ours.get("documents", {})}
+    return {**ours, "documents": documents}
 
 
 def _same(fresh: Mapping[str, str]) -> Any:

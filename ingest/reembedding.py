@@ -18,6 +18,7 @@ from ingest.errors import StoreError, StoreWriteError
 from ingest.events import Waiting
 from ingest.lock import Lock
 from ingest.manifest import Manifest, manifest_path, peek, renamed
+from ingest.profiles import renew_profiles
 from ingest.state import CUT_ANEW, begin, finish, rename_records
 from ingest.stores.base import Store, StoredDocument
 from ingest.tuning import Tuning
@@ -118,6 +119,7 @@ def reembed(collection: Collection, *, wait: bool = True) -> Iterator[Event]:
             filling = _Filling(store, target)
             yield from filling.events(documents)
             yield Measuring()
+            renew_profiles(store, target.store)
             finish(target)
             store.switch(target.store.generation)
             collection.forget()

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -142,7 +143,6 @@ class Reading:
         quiet: bool = False,
         engine: Literal["local", "ray"] = "local",
     ) -> None:
-        self._engine = ray_engine(settings) if engine == "ray" else None
         self._paths = paths
         self._config = config
         self._sync = sync
@@ -152,6 +152,8 @@ class Reading:
         self._as_json = as_json
         self._quiet = quiet
         self._collection = open_library(settings)
+        name = self._collection.embedder.name
+        self._engine = ray_engine(settings, name) if engine == "ray" else None
 
     def __enter__(self) -> "Reading":
         return self
@@ -209,30 +211,41 @@ def read_into_library(settings: "Settings", paths: Sequence[Path]) -> int:
         return reading.once()
 
 
-def open_library(settings: "Settings", *, as_made: bool = False) -> "Collection":
+def open_library(
+    settings: "Settings", *, as_made: bool = False, anew: bool = False
+) -> "Collection":
     """Open the library to change it; the embedder is loaded when there is something to embed.
 
-    It is that of the settings or, `as_made`, that by which the library was made.
+    It is that of the settings or, `as_made`, that by which the library was made. To embed it `anew`
+    it goes by its own name, whatever an older library calls it.
     """
     from agentlab.cli.models import tell
     from agentlab.late_embedder import LateEmbedder
-    from agentlab.library import embedder_name, open_keeping_embedder, store_config, with_embedder
+    from agentlab.library import (
+        embedder_name,
+        embedder_name_in,
+        open_keeping_embedder,
+        store_config,
+        with_embedder,
+    )
     from ingest.collection import Collection, made_by
     from ingest.stores import open_store
 
     store = open_store(store_config(settings))
-    name = (made_by(store) if as_made else None) or embedder_name(settings)
+    name = embedder_name(settings) if anew else embedder_name_in(store, settings)
+    if as_made:
+        name = made_by(store) or name
     chosen = with_embedder(settings, name)
     embedder = LateEmbedder(name, lambda: open_keeping_embedder(chosen, progress=tell))
     return Collection(store, embedder, alpha=settings.alpha)
 
 
-def ray_engine(settings: "Settings") -> "RayEngine":
+def ray_engine(settings: "Settings", embedder: str) -> "RayEngine":
     """Give the engine that reads on a Ray cluster, each of whose workers opens the embedder."""
-    from agentlab.library import open_embedder
+    from agentlab.library import open_embedder, with_embedder
     from ingest.cluster import RayEngine
 
-    return RayEngine(partial(open_embedder, settings))
+    return RayEngine(partial(open_embedder, with_embedder(settings, embedder)))
 
 
 def keep_in_step(
@@ -255,10 +268,12 @@ def _rounds(paths: Sequence[Path], stop: "Event | None") -> Iterator[None]:
     """Tell when to read: at first, and whenever something has changed."""
     from watchfiles import Change, watch
 
+    roots = {str(path.absolute()) for path in paths}
     watching = True
     while watching:
+        there = _there(paths)
         changes = watch(
-            *paths,
+            *there,
             watch_filter=lambda change, path: concerns(path, gone=change == Change.deleted),
             stop_event=stop,
             debounce=1600,
@@ -269,15 +284,30 @@ def _rounds(paths: Sequence[Path], stop: "Event | None") -> Iterator[None]:
         watching = False
         try:
             for changed in changes:
+                gone = {path for change, path in changed if change == Change.deleted}
+                # What takes the place of a file or a folder is not what is watched.
+                if watching and (_there(paths) != there or gone & roots):
+                    break
                 # The first round comes when the watch is on, so that no change falls between.
                 if changed or not watching:
                     watching = True
                     yield
-            watching = False
+            else:
+                watching = False
         except RuntimeError:
             # A name that is not UTF-8 has ended the watch, which then begins anew.
             if not watching:
                 raise
+
+
+def _there(paths: Sequence[Path]) -> dict[Path, tuple[int, int]]:
+    """Tell which of the paths there are, and what on the disk each stands for."""
+    found = {}
+    for path in paths:
+        with suppress(OSError):
+            status = path.stat()
+            found[path] = (status.st_dev, status.st_ino)
+    return found
 
 
 def concerns(path: str, *, gone: bool = False) -> bool:

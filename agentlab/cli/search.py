@@ -46,6 +46,8 @@ _ORIGINS = {
     "tuned": ", tuned to this library",
     "default": "",
 }
+_MOST_DIGITS = 9
+"""What is longer counts no pages, and does not fit the 32 bits that a page's number has."""
 
 
 class Kind(StrEnum):
@@ -207,9 +209,9 @@ def _where(sources: Sequence[str], pages: Sequence[str]) -> "Where":
     """Tell pages by their number where one is given, else by what they call themselves."""
     from ingest.stores.base import Where
 
-    numbers = [int(each) for each in pages if each.isdecimal()]
-    labels = [each for each in pages if not each.isdecimal()]
-    return Where(tuple(sources), tuple(numbers), tuple(labels))
+    numbers = [each for each in pages if each.isdecimal() and len(each) <= _MOST_DIGITS]
+    labels = [each for each in pages if each not in numbers]
+    return Where(tuple(sources), tuple(map(int, numbers)), tuple(labels))
 
 
 def _meta(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -140,7 +140,7 @@ def reembed(
     from ingest.reembedding import plan_reembedding
     from ingest.reembedding import reembed as embed_anew
 
-    collection = open_library(settings)
+    collection = open_library(settings, anew=True)
     try:
         if dry_run:
             plan = plan_reembedding(collection)

@@ -9,11 +9,17 @@ from ingest.embedding.errors import EmbedderError
 
 _LONGEST = 256
 _POOLING = "1_Pooling/config.json"
+_MODULES = "modules.json"
+_KNOWN = {"Transformer", "Pooling", "Normalize"}
 _DECIDES = ("*.safetensors", "pytorch_model*.bin", "config.json", "tokenizer.json", _POOLING)
 
 
 def pooling_of(folder: Path) -> Literal["mean", "first"]:
-    """Tell how a model makes one vector of its tokens' vectors: their mean, or the first one."""
+    """Tell how a model makes one vector of its tokens' vectors: their mean, or the first one.
+
+    Raises EmbedderError where it does something else, or something more.
+    """
+    _check_modules(folder)
     file = folder / _POOLING
     if not file.is_file():
         return "mean"
@@ -28,6 +34,21 @@ def pooling_of(folder: Path) -> Literal["mean", "first"]:
         "embedder that takes their mean or the first one, or serve it and set embedder_backend to "
         "openai."
     )
+
+
+def _check_modules(folder: Path) -> None:
+    """Refuse a model with a layer that would be left out: its vectors would be others."""
+    file = folder / _MODULES
+    if not file.is_file():
+        return
+    modules = json.loads(file.read_text(encoding="utf-8"))
+    more = {each["type"].rpartition(".")[2] for each in modules} - _KNOWN
+    if more:
+        raise EmbedderError(
+            f"{folder} has more layers than are known here ({', '.join(sorted(more))}): choose an "
+            "embedder that only pools its tokens' vectors, or serve it and set embedder_backend "
+            "to openai."
+        )
 
 
 def longest_of(positions: int) -> int:

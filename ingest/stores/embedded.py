@@ -80,7 +80,6 @@ class LanceStore:
         }
         with self._explained("write"):
             table = self._create(vectors.shape[1])
-            self._check_dimension(table, vectors.shape[1])
             merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(pa.Table.from_pylist(list(rows.values()), schema=table.schema))
 
@@ -137,9 +136,8 @@ class LanceStore:
         def find(_: int) -> list[list[Hit]]:
             with self._explained("search"):
                 table = self._open()
-                if table is None:
+                if table is None or not self._takes(table, vectors.shape[1]):
                     return []
-                self._check_dimension(table, vectors.shape[1])
                 words = alpha < 1 and self._has_words(table)
                 found = search(
                     table, queries, vectors, alpha=alpha, limit=limit, where=where, words=words
@@ -262,25 +260,29 @@ class LanceStore:
         return self._table
 
     def _create(self, dimension: int) -> Any:
-        if self._open() is None:
+        table = self._open()
+        if table is None or not self._takes(table, dimension):
             texts = [pa.field(name, pa.string()) for name in FIELDS if name not in _NUMBERS]
             numbers = [pa.field(name, pa.int32()) for name in _NUMBERS]
             vector = pa.field("vector", pa.list_(pa.float32(), dimension))
             schema = pa.schema([*texts, *numbers, pa.field("embedded", pa.string()), vector])
             name = self._named(self.generation)
-            self._table = self._database.create_table(name, schema=schema, exist_ok=True)
+            mode = "create" if table is None else "overwrite"
+            self._table = self._database.create_table(name, schema=schema, mode=mode, exist_ok=True)
         if LABEL not in self._table.schema.names:
             self._table.add_columns(pa.field(LABEL, pa.string()))
         return self._table
 
-    def _check_dimension(self, table: Any, dimension: int) -> None:
+    def _takes(self, table: Any, dimension: int) -> bool:
+        """Tell whether a table takes vectors of this length; raise where it holds others."""
         stored = table.schema.field("vector").type.list_size
-        if stored != dimension:
+        if stored != dimension and table.count_rows():
             message = (
                 f"{self.folder} holds vectors of {stored} numbers in {self._collection!r}, not"
                 f" {dimension}: it was made by another embedder; use that one, or a new collection"
             )
             raise StoreMismatchError(message)
+        return bool(stored == dimension)
 
     @contextmanager
     def _explained(self, action: str) -> Iterator[None]:

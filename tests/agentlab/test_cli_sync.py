@@ -173,6 +173,16 @@ def test_a_file_that_holds_the_same_is_named_when_its_twin_is_removed(papers, ca
     assert "read 1 document" in capsys.readouterr().out
 
 
+def test_a_number_that_is_too_long_for_a_page_is_no_match(papers, monkeypatch, capsys):
+    monkeypatch.setattr(library, "open_embedder", lambda *_, **__: WordEmbedder())
+    monkeypatch.setenv("AGENTLAB_READER", "false")
+    run(["ingest", "papers"])
+    assert run(["search", "boats", "--page", "1"]) == 0
+    for long in ("20240131123", "9" * 5000):
+        assert run(["search", "boats", "--page", long]) == 5
+        assert "No match." in capsys.readouterr().err
+
+
 def test_a_running_ingest_is_named_to_whoever_will_not_wait(papers, capsys):
     run(["ingest", "papers"])
     holder = subprocess.Popen(
@@ -254,6 +264,60 @@ def test_a_watch_goes_on_when_a_name_appears_that_is_not_utf8(papers, capsys):
         stop.set()
         watching.join(timeout=60)
     assert not watching.is_alive()
+
+
+@pytest.fixture
+def watched():
+    """What starts a watch of a path, and gives the queue of what each of its rounds saw."""
+    stop = threading.Event()
+    threads = []
+
+    def start(path, see):
+        rounds = queue.Queue()
+        watching = threading.Thread(
+            target=keep_in_step, args=([path], lambda: rounds.put(see())), kwargs={"stop": stop}
+        )
+        threads.append(watching)
+        watching.start()
+        return rounds
+
+    yield start
+    stop.set()
+    for each in threads:
+        each.join(timeout=60)
+        assert not each.is_alive()
+
+
+def test_a_watched_file_that_is_saved_by_a_rename_is_seen_each_time(tmp_path, watched):
+    path = tmp_path / "boats.md"
+    path.write_text("one")
+    rounds = watched(path, path.read_text)
+    assert rounds.get(timeout=60) == "one"
+    for text in ("two", "three"):
+        (tmp_path / "boats.new").write_text(text)
+        (tmp_path / "boats.new").rename(path)
+        while rounds.get(timeout=20) != text:
+            pass
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_watched_folder_that_another_takes_the_place_of_is_seen_again(tmp_path, watched, kept):
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    rounds = watched(folder, lambda: sorted(each.name for each in folder.glob("*")))
+    assert rounds.get(timeout=60) == []
+    if kept:
+        folder.rename(tmp_path / "before")
+        assert rounds.get(timeout=20) == []
+    else:
+        folder.rmdir()  # the next one may well get its number on the disk
+    folder.mkdir()
+    names = []
+    for name in ("boats.md", "trains.md"):
+        (folder / name).touch()
+        names.append(name)
+        while rounds.get(timeout=20) != names:
+            pass
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ import pytest
 from ingest_fakes import WordEmbedder
 
 from agentlab import library
+from agentlab.cli.ingest import open_library
 from agentlab.errors import SettingsError
 from agentlab.resolving import load_settings
 from agentlab.settings import Settings
+from ingest.embedding import Embedder
 from ingest.embedding.cache import CachedEmbedder
 
 
@@ -55,6 +57,61 @@ def test_an_endpoint_needs_no_model_on_this_machine(tmp_path: Path) -> None:
         settings(tmp_path, embedder="e5", embedder_backend="openai", embedder_url="http://x/v1")
     )
     assert opened.name == "openai:e5"
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of an embedder that lies below the working folder, and opens without a model."""
+
+    def opened(settings: Settings, **_: Any) -> Embedder:
+        assert Path(settings.embedder).is_dir()
+        return WordEmbedder(settings.embedder)
+
+    monkeypatch.setattr(library, "open_embedder", opened)
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "embedders" / "mine"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def made_in_a_library(own: Settings, *, before: str = "", anew: bool = False) -> str:
+    """Name the embedder of what is added to a library; `before` is what made it."""
+    collection = open_library(own, anew=anew)
+    try:
+        if before:
+            collection.store.put_note("state", {"embedder": before})
+            return made_in_a_library(own, anew=anew)
+        assert collection.embedder.encode(["leave"]).shape == (1, 64)
+        return collection.embedder.name
+    finally:
+        collection.close()
+
+
+def test_a_library_of_a_folders_embedder_is_searched_from_every_other_folder(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = made_in_a_library(settings(tmp_path, embedder="embedders/mine", embedding_cache_mb=0))
+    assert made == str(mine)
+    collection = open_library(settings(tmp_path))
+    collection.store.put_note("state", {"embedder": made})
+    collection.close()
+    monkeypatch.chdir(mine)
+    opened = library.open_collection(settings(tmp_path))
+    opened.close()
+    assert opened.embedder.name == made
+
+
+def test_a_library_that_names_a_folder_as_it_was_written_keeps_that_name_until_embedded_anew(
+    mine: Path, tmp_path: Path
+) -> None:
+    old = "embedders/mine"
+    for written in (old, str(mine)):
+        own = settings(tmp_path, embedder=written, embedding_cache_mb=0)
+        assert made_in_a_library(own, before=old) == old
+        assert made_in_a_library(own, before=old, anew=True) == str(mine)
+    opened = library.open_collection(own)
+    opened.close()
+    assert opened.embedder.name == old
 
 
 def test_only_an_ingest_has_its_vectors_kept_and_only_where_that_is_wanted(

@@ -27,6 +27,7 @@ from ingest.errors import (
 from ingest.events import Finished, Report
 from ingest.lock import Lock
 from ingest.pipeline import ingest as read
+from ingest.profiles import Only
 from ingest.stores import Store, open_store
 from ingest.stores.embedded import LanceStore
 
@@ -251,6 +252,22 @@ def test_a_document_that_both_have_becomes_the_one_that_is_copied(
     again = take_in(folder, target)
     assert any("ten" in chunk.text for chunk, _ in contents(target).values())
     assert again.skipped == ()
+
+
+def test_documents_that_only_the_target_has_are_still_found_by_what_they_say_of_themselves(
+    source: Store, target: Store, folder: Path, tmp_path: Path
+) -> None:
+    write(folder, "boats", "ten")
+    (tmp_path / "others").mkdir()
+    for where, author in ((folder, "Weber"), (tmp_path / "others", "Miller")):
+        (where / "sauna.md").write_text(f"---\nauthor: {author}\n---\n# Sauna\n\nIt is hot.\n")
+    take_in(tmp_path / "others", target)
+    take_in(folder, source)
+    assert copy(source, target).elsewhere == 1
+    collection = Collection(target, WordEmbedder())  # type: ignore[arg-type]
+    for where, author in ((folder, "Weber"), (tmp_path / "others", "Miller")):
+        hits = collection.search("sauna", only=Only(meta={"author": (author,)}))
+        assert {hit.chunk.source for hit in hits} == {str(where / "sauna.md")}
 
 
 def test_a_library_of_another_embedder_is_left_alone(

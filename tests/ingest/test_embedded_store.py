@@ -70,6 +70,22 @@ def test_a_damaged_table_is_named_with_what_to_do(tmp_path: Path) -> None:
         LanceStore(tmp_path, collection="library").count()
 
 
+def test_a_library_that_was_emptied_takes_vectors_of_another_length(tmp_path: Path) -> None:
+    store, other = (LanceStore(tmp_path, collection="library") for _ in range(2))
+    store.write([CHUNK], VECTOR)
+    store.finish()
+    assert other.count() == 1
+    store.delete([CHUNK.id])
+    longer = np.ones((1, 9), dtype=np.float32)
+    assert other.hybrid("text", longer[0], alpha=0.5, limit=3) == []
+    store.write([CHUNK], longer)
+    store.finish()
+    for each in (store, other, LanceStore(tmp_path, collection="library")):
+        assert [hit.chunk for hit in each.hybrid("text", longer[0], alpha=0.5, limit=3)] == [CHUNK]
+    with pytest.raises(StoreMismatchError, match="holds vectors of 9 numbers"):
+        store.write([CHUNK], VECTOR)
+
+
 def test_a_large_table_is_indexed_and_finds_what_an_exact_search_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

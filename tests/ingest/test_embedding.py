@@ -66,6 +66,18 @@ def test_pooling_that_is_not_known_is_refused_with_a_way_out(tmp_path: Path) -> 
         pooling_of(tmp_path)
 
 
+def test_a_layer_that_would_be_left_out_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    def made_of(*kinds: str) -> None:
+        modules = [{"type": f"sentence_transformers.models.{kind}"} for kind in kinds]
+        (tmp_path / "modules.json").write_text(json.dumps(modules))
+
+    made_of("Transformer", "Pooling", "Normalize")
+    assert pooling_of(tmp_path) == "mean"
+    made_of("Transformer", "Pooling", "Dense")
+    with pytest.raises(EmbedderError, match=r"more layers .*\(Dense\).*embedder_backend"):
+        pooling_of(tmp_path)
+
+
 def test_a_fingerprint_changes_with_whatever_decides_the_vectors(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     (tmp_path / "tokenizer.json").write_text("{}")

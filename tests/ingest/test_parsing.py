@@ -171,6 +171,10 @@ def test_a_file_that_takes_too_long_ends_with_its_reader(tmp_path: Path) -> None
     assert outcomes([slow, good], workers=1, timeout_s=3, memory_mb=8192) == ["timeout", "ok"]
 
 
+def test_a_time_that_no_system_can_wait_is_as_good_as_the_longest(tmp_path: Path) -> None:
+    assert outcomes([write_good(tmp_path / "good.pdf")], timeout_s=1e15) == ["ok"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("write", [write_bomb, write_forms_within_forms])
 def test_a_file_that_takes_all_memory_costs_itself_alone(tmp_path: Path, write: object) -> None:

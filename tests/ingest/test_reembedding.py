@@ -17,8 +17,9 @@ from ingest.embedding.cache import CachedEmbedder, MemoryVectors
 from ingest.errors import CollectionBusyError, StoreError, StoreMismatchError, StoreWriteError
 from ingest.events import Finished
 from ingest.lock import Lock
-from ingest.manifest import peek
+from ingest.manifest import manifest_path, peek
 from ingest.pipeline import ingest
+from ingest.profiles import Only, Profiles
 from ingest.reembedding import ReembedReport, plan_reembedding, reembed
 from ingest.stores import Store
 from ingest.stores import open_store as open_one
@@ -133,6 +134,24 @@ def test_a_collection_embedded_anew_is_the_one_that_the_new_embedder_makes_of_th
     again = fill(config, folder, ShortEmbedder())
     assert (again.unchanged, again.documents, again.embedded) == (3, 0, 0)
     assert plan_reembedding(new).needed is False
+
+
+def test_what_a_machine_knows_only_from_the_library_is_kept(
+    config: StoreConfig, folder: Path
+) -> None:
+    (folder / "ferry.md").write_text("---\nauthor: Weber\n---\n# Ferry\n\nIt is painted blue.\n")
+    fill(config, folder, WordEmbedder())
+    before = Profiles.of(open_store(config)).facts_of(str(folder / "ferry.md"))
+    manifest = manifest_path(open_store(config).place)
+    assert manifest
+    manifest.unlink()
+    new = opened(config, ShortEmbedder())
+    report_of(new)
+    profiles = Profiles.of(new.store)
+    assert profiles.facts_of(str(folder / "ferry.md")) == before
+    assert {len(each.vector) for each in profiles.all} == {ShortEmbedder.dimension}
+    (hit,) = new.search(QUESTION, only=Only(meta={"author": ("Weber",)}))
+    assert "blue" in hit.chunk.text
 
 
 def test_the_old_generation_leaves_nothing_behind(config: StoreConfig, folder: Path) -> None:
