@@ -26,6 +26,7 @@ _TYPOGRAPHY = str.maketrans(
 )
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])-\s*\n\s*(?=[a-zà-ÿ])")
 _FOOTNOTE = re.compile(rf"(?<!\S)[{RAISED}]+(?=[^\W\d_])")
+_RAISED = re.compile(rf"(?<=\d)(?=[{RAISED}⁻])")
 _THOUSANDS = re.compile(r"(?<=\d)[,'’\u202f\u00a0](?=\d{3}(?!\d))")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\d)")
 _ELLIPSIS = re.compile(r"\s*(?:\[(?:\.\.\.|…)\]|\.\.\.|…)\s*")
@@ -88,7 +89,7 @@ def holds_claim(text: str, claim: str, *, context: str = "") -> bool:
 def normalised(text: str) -> str:
     """Reduce a text to what must agree: no ligatures, typographic marks, line breaks or case."""
     text = _FOOTNOTE.sub("", text.translate(_MARKS))  # which a quote of the note goes without
-    text = _THOUSANDS.sub("", _HYPHENATED.sub("", text))
+    text = _THOUSANDS.sub("", _RAISED.sub("^", _HYPHENATED.sub("", text)))
     text = unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY).lower().replace('"', "")
     return " ".join(text.split()).strip(" .,;:!?'")
 

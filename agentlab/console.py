@@ -58,6 +58,8 @@ STOPPED = {
 }
 _SURE = 0.5
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CITED = re.compile(r"\s*\[\d+\]")
+_TAG = re.compile(r"(?P<code>(`+)[^`].*?\2)|<(?=[/!?A-Za-z])", re.DOTALL)
 _QUOTE_START = ('"', "“")
 
 
@@ -150,7 +152,7 @@ def preview(written: str) -> RenderableType:
     body = "\n".join(line for line in lines if not line.lstrip().startswith(_QUOTE_START))
     parts: list[RenderableType] = [Text("  " + line, style="dim italic") for line in quotes]
     if body.strip():
-        parts.append(Markdown(parse_answer(body).text))
+        parts.append(_markdown(parse_answer(body).text))
     return Group(*parts)
 
 
@@ -205,10 +207,23 @@ def source_text(source: Source) -> str:
 def draw_answer(console: Console, answer: Answer) -> None:
     """Draw an answer, what it rests on, and what it took."""
     console.print()
-    _print_trimmed(console, Markdown(clean(answer.text)))
+    _print_trimmed(console, _body(answer))
     console.print()
     draw_support(console, answer)
     print_line(console, Text("  " + summary(answer), style="step"))
+
+
+def _body(answer: Answer) -> RenderableType:
+    """Draw words of a source as they stand there, what a model worded as Markdown."""
+    words = _CITED.sub("", answer.text).strip()
+    if words and any(words in each.quote for each in answer.citations):
+        return Text(clean(answer.text))
+    return _markdown(answer.text)
+
+
+def _markdown(text: str) -> Markdown:
+    """Draw Markdown, in which a word in angle brackets is no HTML, which would not be shown."""
+    return Markdown(_TAG.sub(lambda found: found["code"] or r"\<", clean(text)))
 
 
 def draw_support(console: Console, answer: Answer) -> None:

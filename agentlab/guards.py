@@ -24,7 +24,7 @@ from agentlab.answer import Observed, Step, Thought, ToolCalled
 from agentlab.errors import AgentlabError
 from agentlab.local_chat import LocalChatModel
 from agentlab.pattern import message_pattern
-from agentlab.prompts import NOT_FOUND, says_weak, without_chat_markup, without_thinking
+from agentlab.prompts import NOT_FOUND, SEARCHES, says_weak, without_chat_markup, without_thinking
 from agentlab.router import LISTS
 from agentlab.run_client import within
 from agentlab.tools.sources import numbered_apart
@@ -185,7 +185,7 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
             usable = quotes.allowed(answering, self._choice)
             return _Form(usable, () if usable else None, offered)
         tried = {step.tool for step in self._trace.steps}
-        untried = [name for name in offered if name not in tried]
+        untried = [name for name in SEARCHES if name in offered and name not in tried]
         return _Form((), () if untried else (NOT_FOUND,), untried or offered)
 
     def _call(self, request: ModelRequest[Any], handler: Handler) -> AIMessage:

@@ -51,7 +51,7 @@ def _read(path: Path, key: str) -> Iterator[Line]:
     """Read what was kept under this key, up to a line that a kill cut off."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:  # a cut within a character is no text
         for number, text in enumerate(file):
             try:
                 line = json.loads(text)

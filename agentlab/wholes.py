@@ -54,7 +54,7 @@ _DATED = (
 _DATE = re.compile(r"\b(?:1[5-9]|20)\d\d\b|\bversion\b", re.IGNORECASE)
 _VERB = (
     r"(?:mentions?|mentioning|talks?\s+about|says?\s+(?:something|anything)\s+(?:about|on)"
-    r"|discuss(?:es)?|covers?|deals?\s+with|refers?\s+to|contains?|(?:is|are)\s+about)"
+    r"|discuss(?:es)?|covers?|deals?\s+with|refers?\s+to|contains?|(?:is|are)\s+about(?!\s+to\b))"
 )
 _MENTIONS = (
     rf"(?:which|what)\s+(?:of\s+(?:the|my|these)\s+)?{_NOUN}\s+{_VERB}\s+(.+)"
@@ -108,7 +108,9 @@ def whole_of(asked: Wording, library: Collection) -> Whole | None:
         return None
     form, subject = found
     if form == "mentions":
-        return Whole("mentions", subject)
+        # Several words that stand together nowhere may be said in others, which a search finds.
+        nowhere = len(content_words(subject)) > 1 and not _is_held(subject, library)
+        return None if nowhere else Whole("mentions", subject)
     if form != "holds" and _EVERY.fullmatch(subject):
         return Whole("list")
     fitting = _fitting(subject, card.entries)
@@ -133,9 +135,7 @@ def _summary(
     "It" and "the document" are the one that the question before found.
     """
     if not known and _telling(subject):
-        hits = library.search(subject, limit=_DEPTH)
-        found = any(holds(subject, hit.chunk) for hit in hits)
-        return Whole("mentions", subject) if found else None
+        return Whole("mentions", subject) if _is_held(subject, library) else None
     if len(entries) > 1 and not known and asked.earlier:
         hits = library.search(asked.earlier, limit=1)
         return Whole("outline", hits[0].chunk.source) if hits else Whole("list")
@@ -165,6 +165,11 @@ def in_order(library: Collection, source: str) -> list[Chunk]:
     """List the passages of a document as they stand in it."""
     chunks = (chunk for chunk, _ in library.store.rows(source))
     return sorted(chunks, key=lambda each: (each.page, each.start))
+
+
+def _is_held(words: str, library: Collection) -> bool:
+    """Tell whether one of the passages that a search finds holds all words."""
+    return any(holds(words, hit.chunk) for hit in library.search(words, limit=_DEPTH))
 
 
 def holds(words: str, chunk: Chunk) -> bool:

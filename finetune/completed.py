@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from finetune.calls import with_readable_calls
 from finetune.data.rows import Said, as_messages
 from finetune.encoding import GENERATION
 
@@ -73,7 +74,7 @@ def _render(
     marked: bool = False,
 ) -> Any:
     return tokenizer.apply_chat_template(
-        [dict(message) for message in messages],
+        with_readable_calls(messages, tokenizer, template),
         tools=[dict(tool) for tool in tools] if tools else None,
         chat_template=template,
         add_generation_prompt=asked,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finetune.calls import with_readable_calls
 from finetune.data.rows import Conversation, Text
 from finetune.errors import ExampleError, TemplateError
 
@@ -125,7 +126,7 @@ def encode(
         read = tuple(tokenizer(example.text)["input_ids"])
         return Encoded(read, read)
     rendered: Any = tokenizer.apply_chat_template(
-        [dict(message) for message in example.messages],
+        with_readable_calls(example.messages, tokenizer, template),
         tools=[dict(tool) for tool in example.tools] if example.tools else None,
         chat_template=template,
         tokenize=True,

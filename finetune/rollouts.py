@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+from finetune.calls import with_readable_calls
 from finetune.data.rows import Message, Prompt
 from finetune.methods.method import Model
 
@@ -147,7 +148,7 @@ class Roller:
 
     def _render(self, messages: Sequence[Message], *, asked: bool) -> str:
         text = self.tokenizer.apply_chat_template(
-            [dict(message) for message in messages],
+            with_readable_calls(messages, self.tokenizer, self.template),
             tools=[dict(tool) for tool in self.world.tools] or None,
             chat_template=self.template,
             add_generation_prompt=asked,

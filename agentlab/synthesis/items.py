@@ -15,6 +15,8 @@ _LEANING = re.compile(
     r"|section|context|table|sentence|article|author|page)\b|\baccording to (?:it|them|this)\b",
     re.IGNORECASE,
 )
+# Not within a word, nor within a number such as 4.6 or 1,600.
+_EDGE = r"(?!(?<=\w)\w)(?!(?<=\d[.,])\d)(?!(?<=\d)[.,]\d)"
 
 
 class Refused(Exception):  # noqa: N818 - no error: it is counted
@@ -79,18 +81,21 @@ def verify(draft: Draft, chunk: Chunk) -> Item:
     found = locate(quote, chunk.text)
     if found is None:
         raise Refused("the quote is not in the passage")
-    held = re.search(re.escape(answer.rstrip(".")), quote, re.IGNORECASE) if answer else None
-    if not answer or held is None:
+    held = locate(answer.rstrip("."), quote, any_case=True) if _bare(answer) else None
+    if held is None:
         raise Refused("the answer is not in the quote")
     if f" {_bare(answer)} " in f" {_bare(question)} ":
         raise Refused("the question holds its answer")
-    return Item(question, held.group(), quote, *found, chunk, draft.form)
+    return Item(question, quote[slice(*held)], quote, *found, chunk, draft.form)
 
 
-def locate(quote: str, text: str) -> tuple[int, int] | None:
-    """Find where a quote stands in a text, word for word; how the text is broken does not count."""
-    pattern = r"\s+".join(map(re.escape, quote.split()))
-    match = re.search(pattern, text)
+def locate(quote: str, text: str, *, any_case: bool = False) -> tuple[int, int] | None:
+    """Find where a quote stands in a text, word for word; how the text is broken does not count.
+
+    A part of a word or number is not found: "6 euros" does not stand in "46 euros" or "4.6 euros".
+    """
+    pattern = _EDGE + r"\s+".join(map(re.escape, quote.split())) + _EDGE
+    match = re.search(pattern, text, re.IGNORECASE if any_case else 0)
     return match.span() if match else None
 
 

@@ -64,7 +64,10 @@ def find_pages(library: Library, searches: Sequence[str], *, limit: int) -> list
         ((rank, order, hit) for order, hits in enumerate(found) for rank, hit in enumerate(hits)),
         key=lambda each: each[:2],
     )
-    return list({hit.chunk.id: hit for *_, hit in reversed(ranked)}.values())[::-1]
+    best: dict[str, Hit] = {}
+    for *_, hit in ranked:
+        best.setdefault(hit.chunk.id, hit)
+    return list(best.values())
 
 
 def read_pages(

@@ -105,10 +105,10 @@ SHAPES: Mapping[Kind, Shape] = {
 
 # The first whose fields a row has all; alternatives are other tools' names.
 _TELLING: tuple[tuple[Kind, tuple[tuple[str, ...], ...]], ...] = (
-    ("conversation", (("messages", "conversations"),)),
     ("pair", (("chosen",), ("rejected",))),
     ("ranking", (("prompt",), ("completions",))),
     ("label", (("prompt",), ("completion",), ("label",))),
+    ("conversation", (("messages", "conversations"),)),
     ("conversation", (("prompt",), ("completion",))),
     ("instruction", (("instruction",), ("response", "output"))),
     ("question", (("question",), ("passage",))),

@@ -15,6 +15,7 @@ from finetune.data.rows import (
     Ranking,
     Said,
     Text,
+    as_messages,
 )
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
@@ -68,12 +69,14 @@ def parse_instruction(record: Record) -> Instruction:
 def parse_pair(record: Record) -> Pair:
     """Read `prompt`, `chosen` and `rejected`.
 
-    Where two whole conversations stand for them, the prompt is what both begin with.
+    Where two whole conversations stand for them, the prompt is what both begin with; one that is
+    given besides is not said twice.
     """
     fields = record.fields
     chosen, rejected = _said(fields, "chosen"), _said(fields, "rejected")
     if "prompt" in fields:
         prompt = _said(fields, "prompt")
+        chosen, rejected = _without_prompt(as_messages(prompt, "user"), chosen, rejected)
     elif isinstance(chosen, str) or isinstance(rejected, str):
         raise ValueError("`prompt` is missing")
     else:
@@ -149,7 +152,9 @@ def _of_completion(record: Record) -> Conversation:
 def _of_sharegpt(turn: object) -> object:
     if not isinstance(turn, dict) or "from" not in turn:
         return turn
-    return {"role": _SPEAKERS.get(turn["from"], turn["from"]), "content": turn.get("value")}
+    speaker = turn["from"]
+    role = _SPEAKERS.get(speaker, speaker) if isinstance(speaker, str) else speaker
+    return {"role": role, "content": turn.get("value")}
 
 
 def _messages(messages: Sequence[object]) -> tuple[Message, ...]:
@@ -161,7 +166,7 @@ def _message(message: object, number: int) -> Message:
     if not isinstance(message, dict):
         raise ValueError(f"{where} is no object")  # noqa: TRY004
     role, content = message.get("role"), message.get("content")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise ValueError(f"{where} has the role {role!r}, not one of {', '.join(sorted(ROLES))}")
     if isinstance(content, str):
         return message
@@ -194,6 +199,16 @@ def _checked(said: object, what: str) -> Said:
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from error
     raise ValueError(f"{what} is neither a text nor a filled list of messages")
+
+
+def _without_prompt(prompt: tuple[Message, ...], chosen: Said, rejected: Said) -> tuple[Said, Said]:
+    """Cut the prompt off two whole conversations; other answers stay as they are."""
+    asked = len(prompt)
+    if chosen[:asked] != prompt or rejected[:asked] != prompt:
+        return chosen, rejected
+    if len(chosen) == asked or len(rejected) == asked:
+        raise ValueError("`chosen` or `rejected` says nothing after the prompt")
+    return chosen[asked:], rejected[asked:]
 
 
 def _shared(one: Sequence[Message], other: Sequence[Message]) -> int:

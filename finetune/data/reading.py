@@ -9,6 +9,7 @@ from finetune.data.files import Fault, Record, read_records
 from finetune.data.kinds import SHAPES, Kind, kind_of_fields
 from finetune.data.rows import Conversation, Instruction, Label, Pair, Prompt, Ranking, Text
 from finetune.data.templates import DEFAULT, fill, load_template
+from finetune.data.writing import to_jsonl
 from finetune.errors import ExampleError
 
 Parsed = TypeVar("Parsed")
@@ -91,7 +92,7 @@ class Known:
 
 def known_rows(paths: Iterable[Path]) -> Iterator[Known | Fault]:
     """Read rows of whichever kinds one by one; what holds for none of them is a Fault."""
-    for record in read_records(paths):
+    for record in _writable_records(paths):
         if isinstance(record, Fault):
             yield record
             continue
@@ -115,7 +116,7 @@ def read_rows(
     paths = tuple(paths)
     rows: list[Parsed] = []
     faults: list[Fault] = []
-    for record in read_records(paths):
+    for record in _writable_records(paths):
         if isinstance(record, Fault):
             faults.append(record)
             continue
@@ -128,6 +129,19 @@ def read_rows(
         names = ", ".join(str(path) for path in paths)
         raise ExampleError(f"No rows in {names}. Give a JSONL file with one {kind} a line.")
     return rows
+
+
+def _writable_records(paths: Iterable[Path]) -> Iterator[Record | Fault]:
+    """Read records; one with half a character, as JSON can escape it, is a Fault."""
+    for record in read_records(paths):
+        try:
+            if isinstance(record, Record):
+                to_jsonl(record.fields).encode()
+        except UnicodeEncodeError as error:
+            half = ascii(error.object[error.start : error.end])
+            yield Fault(record.path, record.line, f"{half} is half a character, which is no text")
+        else:
+            yield record
 
 
 def unknown(record: Record) -> Fault:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from finetune.calls import with_readable_calls
 from finetune.data.content import content_of
 from finetune.data.rows import Conversation, Label, Pair, Ranking, Said, as_messages, as_text
 
@@ -37,7 +38,7 @@ class TokenCounter:
         if not self._tokenizer.chat_template:
             return self._words(as_text(tuple(messages)))
         encoded: Any = self._tokenizer.apply_chat_template(
-            [dict(each) for each in messages],
+            with_readable_calls(messages, self._tokenizer),
             tools=[dict(each) for each in tools] if tools else None,
             tokenize=True,
             return_dict=True,

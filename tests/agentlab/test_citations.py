@@ -156,3 +156,18 @@ def test_an_answer_without_marks_has_no_citations() -> None:
 def test_normalising_twice_changes_nothing() -> None:
     once = normalised("“5,000” ﬁles — it’s  done.")
     assert normalised(once) == once
+
+
+@pytest.mark.parametrize(
+    ("source", "claim", "held"),
+    [
+        ("The dose is 10⁶ cells per ml.", "The dose is 106 cells per ml", False),
+        ("Net income was 1,234¹ million.", "Net income was 12,341 million", False),
+        ("Net income was 1,234¹ million.", "Net income was 1,234 million", True),
+        ("The dose is 10⁶ cells per ml.", "The dose is 10⁶ cells per ml", True),
+    ],
+)
+def test_a_raised_digit_is_no_digit_of_the_number_before_it(
+    source: str, claim: str, held: bool
+) -> None:
+    assert holds_claim(source, claim) == held

@@ -74,6 +74,20 @@ def test_a_list_of_the_library_needs_no_source_and_shows_how_it_begins(screen):
     assert lines == ["    nothing found"]
 
 
+@pytest.mark.parametrize(
+    "words", ["Set <timeout>", "__init__.py", "# of rooms: 5", "+ 46 30 123", "5. Mai 2020"]
+)
+def test_words_of_a_source_stand_as_they_stand_there(screen, words):
+    quoted = replace(GOOD, quote=f"It says: {words}, no more.")
+    drawing.draw_answer(screen, answer(text=f"{words} [1]", citations=(quoted,)))
+    assert f"{words} [1]" in shown(screen)
+
+
+def test_a_word_in_angle_brackets_is_shown_in_what_a_model_worded(screen):
+    drawing.draw_answer(screen, answer(text="**Run** `run <a>` on <PATH> [1]"))
+    assert "Run run <a> on <PATH> [1]" in shown(screen)
+
+
 def test_an_abstention_needs_no_source(screen):
     drawing.draw_answer(screen, answer(citations=(), abstained=True))
     assert "no source is cited" not in shown(screen)

@@ -1,12 +1,13 @@
 """The model in this process as a LangChain chat model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import BaseTool, tool
 from scripted import ScriptedModel, ScriptedWeb, call, small_library
 
 from agentlab.agent import Agent
@@ -158,19 +159,33 @@ def test_the_last_answer_without_tools_is_guided_too(tmp_path: Path) -> None:
     assert list(last["quotes"]) == [("A hotel night may cost 140 euros at most.", 1)]
 
 
-def forms_where_nothing_answers(tmp_path: Path, *lines: str, **values: Any) -> list[Any]:
+def forms_where_nothing_answers(
+    tmp_path: Path, *lines: str, tools: Sequence[BaseTool] = (), **values: Any
+) -> list[Any]:
     """Ask what no passage answers, and give what each message might be: others, calls, quotes."""
     typist = Typist(*lines)
     library = small_library()
     library.reader = DoubtfulReader()
     settings = Settings(home=tmp_path, cache=tmp_path / "cache", route="model", **values)
     chat = LocalChatModel(generator=typist)
-    with Agent(settings, chat=chat, collection=library, provider=ScriptedWeb()) as agent:
+    web = ScriptedWeb()
+    with Agent(settings, chat=chat, collection=library, provider=web, tools=tools) as agent:
         assert agent.ask("What may a hotel night cost?").abstained
     return [(each["others"], list(each["calls"]), bool(each["quotes"])) for each in typist.asked]
 
 
 BOTH = ["search_documents", "search_web"]
+
+
+def test_a_tool_of_ones_own_is_never_the_only_thing_left_to_do(tmp_path: Path) -> None:
+    @tool
+    def send_email(text: str) -> str:
+        """Send an email."""
+        return f"sent {text}"
+
+    web = CALL.replace("search_documents", "search_web")
+    *_, last = forms_where_nothing_answers(tmp_path, CALL, web, NOT_FOUND, tools=[send_email])
+    assert last == ((NOT_FOUND,), [*BOTH, "send_email"], False)
 
 
 def test_where_nothing_answers_the_other_tool_is_tried_and_then_the_model_declines(

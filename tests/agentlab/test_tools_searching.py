@@ -14,7 +14,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from agentlab.probing import Wording
 from agentlab.prompts import SEARCH_DOCUMENTS, SEARCH_WEB
-from agentlab.tools.documents import document_tool, tell_pages
+from agentlab.tools.documents import document_tool, find_pages, tell_pages
 from agentlab.tools.errors import RateLimitError, ToolInputError
 from agentlab.tools.providers.base import WebResult
 from agentlab.tools.sources import SourceBook
@@ -169,6 +169,17 @@ def test_the_first_search_also_looks_for_the_persons_own_words() -> None:
         "leave", "How long is leave, all told?", "form for leave",
     ]  # fmt: skip
     assert library.read_for == ["How long is leave, all told?", "form for leave"]
+
+
+def test_what_any_wording_finds_first_comes_first() -> None:
+    library = Library()
+    ranks = {"boats": "ABC", "harbour": "DBEA"}
+    pages = {name: page(name, f"Text {name}.", 1) for name in "ABCDE"}
+    library.search = lambda query, *, limit: [  # type: ignore[method-assign]
+        Hit(pages[name], 1.0, 1.0, 1.0) for name in ranks[query]
+    ]
+    found = find_pages(library, ["boats", "harbour"], limit=6)
+    assert [hit.chunk.text for hit in found] == [f"Text {name}." for name in "ADBCE"]
 
 
 def test_a_question_that_leans_on_another_is_read_in_own_words_and_in_the_models() -> None:

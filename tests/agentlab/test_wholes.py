@@ -96,6 +96,8 @@ def test_where_no_document_is_named_they_are_listed(question: str) -> None:
         "Summarise the Treaty of Versailles",
         "How long is the travel handbook valid?",
         "What does the travel handbook say about hotels?",
+        "Which handbook covers damage to a hired hotel room?",
+        "What handbook is about to be replaced?",
         f"Summarise this: {'all work and no play ' * 20}",
     ],
 )

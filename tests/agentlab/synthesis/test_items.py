@@ -1,8 +1,10 @@
+from random import Random
 from typing import Any
 
 import pytest
 
 from agentlab.synthesis.items import Draft, Refused, read_draft, verify
+from agentlab.synthesis.rows import reader_row
 from agentlab.synthesis.sentences import draft_of_sentences
 from ingest.documents import Chunk
 
@@ -44,6 +46,36 @@ def test_what_cannot_be_verified_is_refused_with_its_reason(
 ) -> None:
     with pytest.raises(Refused, match=said):
         verify(Draft(question, answer, quote), passage())
+
+
+ALLOWANCE = "The daily meal allowance for 1,600 technicians is 46 euros, and nothing else is paid."
+
+
+@pytest.mark.parametrize("answer", ["6 euros", "no", ".", "technician", "1", "600 technicians"])
+def test_a_part_of_a_word_or_number_is_no_answer(answer: str) -> None:
+    with pytest.raises(Refused, match="answer is not in"):
+        verify(Draft("What is the daily allowance?", answer, ALLOWANCE), passage(ALLOWANCE))
+
+
+@pytest.mark.parametrize("answer", ["46", "46 Euros.", "1,600 technicians", "nothing else"])
+def test_whole_words_and_numbers_are_an_answer(answer: str) -> None:
+    draft = Draft("What is the daily allowance?", answer, ALLOWANCE)
+    assert verify(draft, passage(ALLOWANCE)).answer == answer.rstrip(".").lower()
+
+
+def test_an_answer_stands_where_it_is_a_whole_word() -> None:
+    text = "There is nothing to do for 4.6 euros: the answer is no, and 6 is the limit."
+    for answer, said in (("no", "is no,"), ("6", "and 6 ")):
+        row = reader_row(verify(Draft("Is there more?", answer, text), passage(text)), Random(1))
+        start, end = row["answer"]
+        assert text[start:end] == answer
+        assert start == text.index(said) + said.index(answer)
+
+
+def test_a_quote_does_not_begin_within_a_number() -> None:
+    draft = Draft("What is the daily allowance?", "6 euros", "6 euros, and nothing else")
+    with pytest.raises(Refused, match="quote is not in the passage"):
+        verify(draft, passage(ALLOWANCE))
 
 
 @pytest.mark.parametrize("value", [3, {}, {"question": "a", "answer": "", "quote": "b"}])

@@ -36,6 +36,13 @@ def test_a_check_names_every_bad_row_and_who_learns_from_the_rest(tmp_path: Path
     assert [fault.line for fault in found.faults] == list(range(3, 14))
 
 
+def test_half_a_character_is_a_fault_of_its_row(tmp_path: Path) -> None:
+    half = r'{"prompt": "hi there", "completion": "nice \ud83d day today"}'
+    whole = r'{"prompt": "hi there", "completion": "nice \ud83d\ude00 day today"}'
+    (fault,) = check([write(tmp_path / "a.jsonl", whole, half)]).faults
+    assert str(fault).endswith(r"a.jsonl:2: '\ud83d' is half a character, which is no text")
+
+
 def test_kinds_that_no_method_learns_from_together_are_told(tmp_path: Path) -> None:
     pair = {"prompt": "a", "chosen": "b", "rejected": "c"}
     ranking = {"prompt": "a", "completions": ["b", "c"]}

@@ -63,6 +63,9 @@ def test_plain_text_may_stand_among_conversations(tmp_path: Path) -> None:
         ({"messages": []}, "`messages` is no filled list"),
         ({"messages": ["hi"]}, "message 1 is no object"),
         ({"messages": [{"role": "bot", "content": "a"}]}, "the role 'bot'"),
+        ({"messages": [{"role": ["user"], "content": "a"}]}, r"the role \['user'\]"),
+        ({"conversations": [{"from": ["human"], "value": "a"}]}, r"the role \['human'\]"),
+        ({"text": "a nice \ud83d day"}, r"'\\ud83d' is half a character"),
         ({"messages": [{"role": "assistant"}]}, r"message 1 \(assistant\) has no text"),
         ({"messages": [{"role": "user", "content": "a"}]}, "no message of the assistant"),
         (GOOD | {"tools": "search"}, "`tools` is no list"),
@@ -126,6 +129,18 @@ def test_two_whole_conversations_are_a_pair_over_what_they_share(tmp_path: Path)
     assert (list(pair.prompt), list(pair.chosen), list(pair.rejected)) == (SAID, HO, HA)
 
 
+@pytest.mark.parametrize("prompt", ["hi", SAID])
+def test_a_prompt_that_whole_conversations_repeat_is_said_once(
+    tmp_path: Path, prompt: object
+) -> None:
+    row = {"prompt": prompt, "chosen": SAID + HO, "rejected": SAID + HA, "messages": SAID + HO}
+    path = write(tmp_path / "a.jsonl", row)
+    (pair,) = read_pairs([path])
+    assert list(as_messages(pair.prompt, "user")) == SAID
+    assert (list(pair.chosen), list(pair.rejected)) == (HO, HA)
+    assert kind_of(path) == "pair"
+
+
 def test_a_pair_can_be_read_as_a_ranking_of_two(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", {"prompt": "hi", "chosen": "ho", "rejected": "ha"})
     assert read_rankings([path])[0].completions == ("ho", "ha")
@@ -184,6 +199,7 @@ def test_rows_are_written_as_they_were_read(tmp_path: Path) -> None:
         (read_pairs, {"chosen": "a", "rejected": "b"}, "`prompt` is missing"),
         (read_pairs, {"prompt": "p", "chosen": "a", "rejected": "a"}, "are the same"),
         (read_pairs, {"prompt": "p", "chosen": "a", "rejected": " "}, "`rejected` is neither"),
+        (read_pairs, {"prompt": "hi", "chosen": SAID, "rejected": SAID + HA}, "after the prompt"),
         (read_pairs, {"chosen": SAID, "rejected": HO}, "share no beginning"),
         (read_labels, {"prompt": "p", "completion": "a"}, "`label` is None"),
         (read_labels, {"prompt": [{"role": "x"}], "completion": "a", "label": 1}, "the role 'x'"),
@@ -205,6 +221,9 @@ def test_a_row_that_does_not_hold_says_why(
     ("row", "kind"),
     [
         (GOOD, "conversation"),
+        (GOOD | {"prompt": "a", "chosen": "b", "rejected": "c"}, "pair"),
+        (GOOD | {"prompt": "a", "completion": "b", "label": True}, "label"),
+        (GOOD | {"prompt": "a", "completions": ["b", "c"]}, "ranking"),
         ({"text": "a b"}, "text"),
         ({"text": "a b", "label": "ask"}, "route"),
         ({"instruction": "a", "response": "b"}, "instruction"),
