@@ -12,7 +12,7 @@ PARSERS = {
     "text": "text-1",
     "docx": "docx-3",
 }
-CHUNKER = "chunk-5"
+CHUNKER = "chunk-6"
 TENANT = r"^[A-Za-z0-9_-]{1,64}$"
 """The names of tenants that Weaviate takes."""
 

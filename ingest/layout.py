@@ -29,6 +29,12 @@ _NUMBERED = re.compile(
 )
 _CAPTION = re.compile(r"^(?:fig(?:ure)?|tab(?:le)?|abb(?:ildung)?)\b\.?\s*\d", re.IGNORECASE)
 _NO_TITLES = ("contents", "table of contents", "inhaltsverzeichnis", "abstract", "introduction")
+_PAGE = re.compile(
+    r"(?:page |seite |p\. ?)?[-–\[(]? ?(?P<number>\d+|[ivxlc]+) ?[-–\])]?(?: ?(?:of|von|/) ?\d+)?"
+)
+_OWN = "[page]"  # the key of what is nothing but the page's own number
+_DIGITS = re.compile(r"\d+")
+_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _LEADERS = re.compile(r"(?:\.\s?){4,}|…{2,}")
 
 
@@ -115,21 +121,25 @@ def page_text(lines: Iterable[Line]) -> tuple[str, list[Line]]:
 
 
 def body_spans(pages: Sequence[Page]) -> list[tuple[int, int]]:
-    """Tell for each page where its body starts and ends, running headers and footers left out."""
-    edges = [_edges(page.text) for page in pages]
-    tops = _repeated([[key for key, _ in top] for top, _ in edges])
-    bottoms = _repeated([[key for key, _ in bottom] for _, bottom in edges])
+    """Tell for each page where its body starts and ends, running headers and footers left out.
+
+    A running line is the same on its pages but for the page's own number: "Total: 118.20" on one
+    page and "Total: 240.55" on the next are none.
+    """
+    edges = [_edges(page) for page in pages]
+    tops = _repeated([top for top, _ in edges])
+    bottoms = _repeated([bottom for _, bottom in edges])
     spans = []
     for page, (top, bottom) in zip(pages, edges, strict=True):
         start, end = 0, len(page.text)
-        for key, (_, stop) in top:
-            if not (key in tops or _is_page_number(key)):
+        for edge in top:
+            if not (edge.keys & tops):
                 break
-            start = stop
-        for key, (begin, _) in bottom:
-            if not (key in bottoms or _is_page_number(key)) or begin < start:
+            start = edge.end
+        for edge in bottom:
+            if not (edge.keys & bottoms) or edge.start < start:
                 break
-            end = begin
+            end = edge.start
         spans.append((start, end) if page.text[start:end].strip() else (0, len(page.text)))
     return spans
 
@@ -171,30 +181,53 @@ def _largest(lines: Sequence[Line]) -> str:
     return " ".join(words)
 
 
-def _edges(
-    text: str,
-) -> tuple[list[tuple[str, tuple[int, int]]], list[tuple[str, tuple[int, int]]]]:
-    """Give the first and the last lines as (key, span), each list from the edge inwards."""
-    rows = [m.span() for m in re.finditer(r"[^\n]+\n*", text)]
-    keyed = [(_key(text[a:b]), (a, b)) for a, b in rows]
-    return keyed[:EDGE_LINES], keyed[::-1][:EDGE_LINES]
+@dataclass(frozen=True)
+class _Edge:
+    """A line near the edge of a page, and the keys under which it may come again on others."""
+
+    keys: frozenset[str]
+    start: int
+    end: int
 
 
-def _key(line: str) -> str:
-    return re.sub(r"\d+|\b[ivxlc]+\b", "#", " ".join(line.casefold().split()))
+def _edges(page: Page) -> tuple[list[_Edge], list[_Edge]]:
+    """Give the first and the last lines, each list from the edge inwards."""
+    rows = [match.span() for match in re.finditer(r"[^\n]+\n*", page.text)]
+    near = {*rows[:EDGE_LINES], *rows[-EDGE_LINES:]}
+    found = [_Edge(_keys(page.text[a:b], page), a, b) for a, b in rows if (a, b) in near]
+    return found[:EDGE_LINES], found[::-1][:EDGE_LINES]
 
 
-def _is_page_number(key: str) -> bool:
-    return bool(
-        re.fullmatch(r"(?:page |seite |p\. ?)?[-–\[(]? ?# ?[-–\])]?(?: ?(?:of|von|/) ?#)?", key)
-    )
+def _keys(line: str, page: Page) -> frozenset[str]:
+    """Write a line as it stands, and with the page's own number at an end as that.
+
+    What is nothing but a page's number may count from elsewhere: where it begins is its key.
+    """
+    words = line.casefold().split()
+    line = " ".join(words)
+    keys = {line}
+    own = {str(page.number), page.label.casefold()} - {""}
+    if found := _PAGE.fullmatch(line):
+        number = found["number"]
+        keys.add(_OWN if number in own else f"[{_value(number) - page.number}]")
+    elif own & {word.strip("-–|[]().,") for word in (*words[:1], *words[-1:])}:
+        keys.add(_DIGITS.sub("#", line))
+    return frozenset(keys)
 
 
-def _repeated(edges: Sequence[Sequence[str]]) -> set[str]:
+def _value(number: str) -> int:
+    """Read a number, which may be a roman one."""
+    if number.isdecimal():
+        return int(number)
+    values = [_ROMAN[letter] for letter in number]
+    return sum(-a if a < b else a for a, b in zip(values, [*values[1:], 0], strict=True))
+
+
+def _repeated(edges: Sequence[Sequence[_Edge]]) -> set[str]:
     """Give the keys at the edges of enough pages: three, and a fifth of all (odd, even ones)."""
-    counts = Counter(key for keys in edges for key in set(keys))
+    counts = Counter(key for page in edges for key in {key for edge in page for key in edge.keys})
     enough = max(3, len(edges) // 5)
-    return {key for key, count in counts.items() if count >= enough and len(key) <= 150}
+    return {_OWN, *(key for key, count in counts.items() if count >= enough and len(key) <= 150)}
 
 
 def _looking_like(pages: Sequence[Page], lines: Sequence[Sequence[Line]]) -> list[Heading]:

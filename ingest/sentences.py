@@ -49,6 +49,9 @@ _UNFINISHED = re.compile(
 # below which a line without one is taken for a heading or a row.
 _FULL_LINE = 60
 _SHORTEST_WRAPPED = 40
+# Characters before a dot that tell whether it ends a sentence: in a page of names with initials all
+# that came before would be read again at each.
+_TAIL = 40
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -94,12 +97,13 @@ def _is_boundary(text: str, start: int, match: re.Match[str]) -> bool:
         return False
     if match.group() != ".":
         return not (_LEADER.search(text, start, match.end()) and _VALUE.match(text, match.end()))
-    if _HOUR.search(before):
+    tail = before[-_TAIL:]
+    if _HOUR.search(tail):
         return not _AFTER_HOUR.match(text, match.end())
-    if _BEFORE_NUMBER.search(before) and rest[:1].isdigit():
+    if _BEFORE_NUMBER.search(tail) and rest[:1].isdigit():
         return False
     joined = _NUMBERING.fullmatch(before) or _YES_OR_NO.fullmatch(before)
-    return not (joined or _ABBREVIATION.search(before))
+    return not (joined or _ABBREVIATION.search(tail))
 
 
 def _goes_with_code(text: str, start: int, end: int) -> bool:

@@ -168,6 +168,34 @@ def test_running_lines_are_not_in_any_chunk() -> None:
     assert not any("Quillon 2031" in chunk.text for chunk in chunks)
 
 
+BODIES = [f"{SENTENCE} {word} ends here." for word in ("Spring", "Summer", "Autumn", "Winter")]
+
+
+def test_a_page_number_is_in_no_chunk_wherever_it_counts_from() -> None:
+    numbers = ("xi", "xii", "xiii", "xiv")
+    pages = [f"{body}\n- {number} -" for body, number in zip(BODIES, numbers, strict=True)]
+    assert [chunk.text for chunk in cut(document(*pages))] == BODIES
+    assert [chunk.text for chunk in cut(document(f"{SENTENCE}\nPage 1 of 1"))] == [SENTENCE]
+
+
+def test_lines_at_the_edges_that_differ_in_what_they_count_are_no_running_lines() -> None:
+    pages = [
+        f"Invoice number 100{n}\nDue on 2031-0{n}-15\n{body}\nTotal due: {n * 7}.10"
+        for n, body in enumerate(BODIES, start=1)
+    ]
+    assert [chunk.text for chunk in cut(document(*pages), tokens=90)] == pages
+
+
+def test_a_number_that_ends_a_page_is_a_word_of_it() -> None:
+    (chunk,) = cut(document(f"{SENTENCE} Berths for the week:\n46"))
+    assert chunk.text.endswith("46")
+
+
+def test_a_running_line_may_end_in_the_pages_own_number() -> None:
+    pages = [f"Harbour rules, part 2 | {n}\n{body}" for n, body in enumerate(BODIES, start=1)]
+    assert [chunk.text for chunk in cut(document(*pages))] == BODIES
+
+
 def test_an_endless_word_is_cut_by_its_length() -> None:
     chunks = cut(document("x" * 5000), tokens=20)
     assert max(len(chunk.text) for chunk in chunks) <= 240
