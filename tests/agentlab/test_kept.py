@@ -5,15 +5,10 @@ import pytest
 from agentlab.kept import Kept, kept_beside
 
 
-class Killed(Exception):
-    """Stand for the end of a process."""
-
-
 def test_a_line_that_is_cut_within_a_character_is_done_once_more(tmp_path: Path) -> None:
     out = tmp_path / "rows.jsonl"
-    with pytest.raises(Killed), kept_beside(out, "the same") as kept:
-        add(kept, "ä", "ö")
-        raise Killed
+    with pytest.raises(KeyboardInterrupt), kept_beside(out, "the same") as kept:
+        add_until_killed(kept, "ä", "ö")
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[: -len("\xb6\"}\n")])
     with kept_beside(out, "the same") as kept:
@@ -21,6 +16,7 @@ def test_a_line_that_is_cut_within_a_character_is_done_once_more(tmp_path: Path)
         assert [line["said"] for line in kept.lines()] == ["ä"]
 
 
-def add(kept: Kept, *words: str) -> None:
+def add_until_killed(kept: Kept, *words: str) -> None:
     for word in words:
         kept.add({"said": word})
+    raise KeyboardInterrupt
