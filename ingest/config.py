@@ -10,7 +10,7 @@ PARSERS = {
     "markdown": "markdown-2",
     "html": "html-3",
     "text": "text-1",
-    "docx": "docx-3",
+    "docx": "docx-4",
 }
 CHUNKER = "chunk-6"
 TENANT = r"^[A-Za-z0-9_-]{1,64}$"

@@ -40,7 +40,10 @@ _DATES = tuple(
         rf"(?<!\d){_YEAR}-(?P<m>0[1-9]|1[0-2])(?!\d)",
     )
 )
-_YEARS = re.compile(r"(?<![\d.,-])(?:fy)?((?:19|20)\d\d)(?!\d|[.,]\d)", re.IGNORECASE)
+_YEARS = re.compile(
+    r"(?<![\d.,-])(?:fy)?((?:19|20)\d\d(?:[-–/](?:\d\d){1,2}(?![-–/\d]))?)(?!\d|[.,]\d)",
+    re.IGNORECASE,
+)
 _PERIOD = re.compile(
     r"(?:year|period|quarter|months|date|dated|as of)\W+(?:\w+\W+){0,4}?$", re.IGNORECASE
 )
@@ -102,7 +105,7 @@ def gather(
     period = _period(opening[:OPENING])
     day = written.get("date", "") or said or period
     years = next(filter(None, map(_named_years, (name, *folders))), set())
-    years = years or _years(title) or _years(day)
+    years = years or _years(title) or _years(day[:4])
     stamped = "" if years else next(filter(None, written.values()), "")
     facts.pop("date", None)
     if found := day or stamped:
@@ -213,7 +216,6 @@ def _named_years(name: str) -> set[int]:
 
 
 def _years(text: str) -> set[int]:
-    return {
-        int(match.group(1))
-        for match in _YEARS.finditer(re.sub(r"q[1-4]", " ", text, flags=re.IGNORECASE))
-    }
+    """Find the years that stand apart, and those of spans such as 2021-22."""
+    told = _YEARS.findall(re.sub(r"q[1-4]", " ", text, flags=re.IGNORECASE))
+    return {year for each in told for year in asked_years(each)}

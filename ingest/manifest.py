@@ -4,14 +4,14 @@ It can be lost: then what the store holds is read again, but not embedded again.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import closing
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ingest.errors import StoreMismatchError
-from ingest.folders import place_of
+from ingest.errors import DocumentError, StoreMismatchError
+from ingest.folders import file_digest, place_of
 from ingest.stores.base import StoredDocument
 
 State = Literal[
@@ -24,11 +24,11 @@ VERSION = 2  # 2 has `facts`
 class Record:
     """What is known of one file.
 
-    `size`, `mtime_ns` and `sha256` tell what it was when it was looked at (at `looked_ns`), and
-    `pipeline` by what it was then read; `state` tells what became of that. `held` is the sha256 of
-    what the store keeps of it, in `chunks` chunks: a version that cannot be read leaves the one
-    before. `same_as` is the path of the file whose chunks serve for this one too. `facts` is the
-    metadata of what is held, as JSON.
+    `path` is where it lies, or its `source` where that is not known. `size`, `mtime_ns` and
+    `sha256` tell what it was when it was looked at (at `looked_ns`), and `pipeline` by what it was
+    then read; `state` tells what became of that. `held` is the sha256 of what the store keeps of
+    it, in `chunks` chunks: a version that cannot be read leaves the one before. `same_as` is the
+    source whose chunks serve for this file too. `facts` is the metadata of what is held, as JSON.
     """
 
     path: str
@@ -51,6 +51,11 @@ class Record:
     attempts: int = 0
     at: float = 0.0
     facts: str = ""
+
+    @property
+    def is_placed(self) -> bool:
+        """Tell whether it is known where the file lies."""
+        return Path(self.path).is_absolute()
 
 
 _NAMES = [each.name for each in fields(Record)]
@@ -138,6 +143,7 @@ def reconcile(
 
     What the store lacks, or has in other numbers, is pending again. What it has beyond the records
     was written by another machine or an older version, whose `ledger` says which of it is whole.
+    Such a record is not placed where nothing proves which file here the document came from.
     """
     there: dict[str, list[StoredDocument]] = {}
     for document in stored:
@@ -145,10 +151,30 @@ def reconcile(
     right = {path: _checked(each, there.get(each.source, [])) for path, each in records.items()}
     known = {each.source for each in records.values()}
     for source, documents in there.items():
-        path = place_of(source)
-        if source not in known and path not in right:
+        if source in known:
+            continue
+        path = _path_of(source, {each.id for each in documents}, taken=right)
+        if path not in right:
             right[path] = _adopted(path, documents, ledger.get(source, {}))
     return right
+
+
+def _path_of(source: str, digests: set[str], *, taken: Container[str]) -> str:
+    """Tell where the file of a stored document lies; the source itself where nothing proves it.
+
+    A relative source may be a file of another folder or machine: here it must have the same bytes.
+    """
+    path = place_of(source)
+    if Path(source).is_absolute() or (path not in taken and _has_bytes(Path(path), digests)):
+        return path
+    return source
+
+
+def _has_bytes(path: Path, digests: set[str]) -> bool:
+    try:
+        return path.is_file() and file_digest(path) in digests
+    except (OSError, DocumentError):
+        return False
 
 
 def _checked(record: Record, found: list[StoredDocument]) -> Record:

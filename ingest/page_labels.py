@@ -51,13 +51,13 @@ def _ranges(root: Any, pages: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
 def _label(style: Mapping[str, Any], offset: int) -> str:
     kind, prefix, start = (_resolved(style.get(name)) for name in ("/S", "/P", "/St"))
     number = offset + (start if isinstance(start, int) and start > 0 else 1)
-    told = f"{prefix if isinstance(prefix, str) else ''}{_numeral(str(kind), number)}"
+    told = f"{prefix if isinstance(prefix, str) else ''}{numeral(str(kind), number)}"
     told = clean(" ".join(told.split()))
     return told if len(told) <= LONGEST else ""
 
 
-def _numeral(kind: str, number: int) -> str:
-    """Write a number; one too long for a label is left out."""
+def numeral(kind: str, number: int) -> str:
+    """Write a number in a style of PDF (`/r`); one too long for a label is left out."""
     written = ""
     if kind == "/D":
         written = str(number)

@@ -9,7 +9,7 @@ _SHORT = (
 )
 _ASKED = re.compile(
     rf"(?<![\d.,$€£])(?:\bFY ?)?({_YEAR})(?!\d|[.,]\d|\s*%)|{_SHORT}"
-    r"|(?<=(?:19|20)\d\d[-–/])(\d\d)\b(?![-–/]\d)"
+    rf"|(?<=({_YEAR})[-–/])(\d\d)\b(?![-–/]\d)"
 )
 _ORDINALS = {
     ordinal: number
@@ -17,8 +17,8 @@ _ORDINALS = {
     for ordinal in pair.split()
 }
 _QUARTER = re.compile(
-    r"(?<![A-Za-z])(?:(?:19|20)\d\d[ _-]?)?(?:q([1-4])|([1-4])q|"
-    rf"({'|'.join(_ORDINALS)})[ -](?:fiscal )?quarter)(?![a-z])",
+    r"(?<![A-Za-z])(?:(?:19|20)\d\d[ _-]?)?(?:q([1-4])(?!\d(?!\d))|([1-4])q|"
+    rf"({'|'.join(_ORDINALS)})[ -](?:fiscal )?quarter)(?=fy|[^a-z]|$)",
     re.IGNORECASE,
 )
 
@@ -27,9 +27,16 @@ def asked_years(question: str) -> dict[int, tuple[int, int]]:
     """Find the years that a question names, also as FY22 or 2021-22, and where each stands."""
     found: dict[int, tuple[int, int]] = {}
     for match in _ASKED.finditer(question):
-        told = next(filter(None, match.groups()))
-        found.setdefault(int(told) if len(told) == 4 else 2000 + int(told), match.span())
+        year, short, first, closing = match.groups()
+        told = int(year or 0) or (full_year(short) if short else _closing_year(first, closing))
+        if told:
+            found.setdefault(told, match.span())
     return found
+
+
+def full_year(digits: str) -> int:
+    """Give the year that two digits stand for; from 50 on it is one of the last century."""
+    return (1900 if int(digits) >= 50 else 2000) + int(digits)
 
 
 def asked_quarters(question: str) -> dict[str, tuple[int, int]]:
@@ -54,3 +61,11 @@ def fit_of_years(asked: set[int], had: set[int]) -> float:
     if asked & had:
         return 0.8
     return 0.7 if last + 1 in had else 0.5
+
+
+def _closing_year(first: str, digits: str) -> int:
+    """Give the last year of a span such as 2021-22, or 0 where the digits may be a month."""
+    begun, last = int(first), int(digits)
+    if last == (begun + 1) % 100:
+        return begun + 1
+    return begun - begun % 100 + last if last > max(12, begun % 100) else 0

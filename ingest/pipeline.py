@@ -158,7 +158,7 @@ class _Run:
         check_embedder(self._collection, documents)
         if self._store.generation > FIRST:  # perhaps embedded anew by another machine
             rename_records(self._store, self._manifest)
-            records = self._manifest.records()
+            records |= self._manifest.records()
         tuning = self._collection.tuning
         for each in documents:
             self._stored[each.source] = self._stored.get(each.source, 0) + each.chunks
@@ -223,8 +223,8 @@ class _Run:
                 continue
             group.append(cut)
             yield _parsed(cut)
-            if cut.document.remark:
-                self._remarks.append(Remark(step.source, cut.document.remark))
+            for remark in filter(None, (cut.document.remark, _name_remark(step))):
+                self._remarks.append(Remark(step.source, remark))
                 yield self._remarks[-1]
             if sum(len(each.chunks) for each in group) >= GROUP_CHUNKS:
                 yield from self._keep(group)
@@ -258,7 +258,8 @@ class _Run:
 
     def _pass_duplicates(self, plan: Plan) -> Iterator[Event]:
         """Tell of the files whose chunks are another's; what they had of their own goes."""
-        failed = {each.source: each for each in self._skipped}
+        stored_as = {step.source: step.record.source for step in plan.todo}
+        failed = {stored_as.get(each.source): each for each in self._skipped}
         for step in plan.of("duplicate"):
             if step.original in failed:
                 first = failed[step.original]
@@ -308,6 +309,18 @@ def _parsed(cut: Cut) -> Parsed:
     blank = tuple(page.number for page in cut.document.pages if not page.text.strip())
     pages, chunks = len(cut.document.pages), len(cut.chunks)
     return Parsed(cut.step.source, cut.document.title, pages, chunks, blank, cut.document.paged)
+
+
+def _name_remark(step: Step) -> str:
+    """Tell of a document that goes by the name of a new file, and whose own file is not known."""
+    if not step.name_taken:
+        return ""
+    return (
+        "the library holds another document of this name, from another folder or machine or from "
+        "before its manifest was lost: that one stays, and this file is stored as "
+        f"{step.record.source}. Where the other is an older version of it, remove it: "
+        f"agentlab docs rm {step.source}, run in another folder"
+    )
 
 
 def _still_failing(step: Step) -> StillFailing:

@@ -27,8 +27,9 @@ _NOT_READING = {"embed_batch", "chunk_tokens", "workers", "passwords"}
 class Step:
     """What is done with one file, `path` as it was given and `record` as it is now.
 
-    `before` is the record of the file that a moved one was; `original` names the file whose chunks
-    serve for a duplicate; `folder` is where it lies below the folder that was given.
+    `before` is the record of the file that a moved one was; `original` is the source whose chunks
+    serve for a duplicate; `folder` is where it lies below the folder that was given; `name_taken`
+    tells that a stored document whose file is not known goes by its name.
     """
 
     kind: Kind
@@ -38,6 +39,7 @@ class Step:
     original: str = ""
     error: DocumentError | None = None
     folder: str = ""
+    name_taken: bool = False
 
     @property
     def source(self) -> str:
@@ -127,7 +129,9 @@ def make_plan(
     files, left_out = find_files(paths, none_is_fine=sync)
     looks = {place_of(path): _look(path, records) for path in files}
     gone = [
-        record for record in records.values() if record.path not in looks and is_gone(record.path)
+        each
+        for each in records.values()
+        if each.is_placed and each.path not in looks and is_gone(each.path)
     ]
     decision = _Decision(
         looks=looks,
@@ -138,13 +142,15 @@ def make_plan(
         gone={each.path for each in gone},
         retry_failed=retry_failed,
     )
-    steps = tuple(replace(each, folder=below(each.path, paths)) for each in decision.steps())
+    roots = [path.resolve() for path in paths if path.is_dir()]
+    leaving = [each for each in gone if sync and _below(each, roots)]
+    decided = list(decision.steps(looks))
+    decided += decision.steps(_look_at_twins(decided, leaving, looks, records))
+    steps = tuple(replace(each, folder=below(each.path, paths)) for each in decided)
     moved = {step.before.path for step in steps if step.before}
-    removals: list[Record] = []
+    removals = [each for each in leaving if each.path not in moved]
     held_back = ""
     if sync:
-        roots = [path.resolve() for path in paths if path.is_dir()]
-        removals = [each for each in gone if each.path not in moved and _below(each, roots)]
         there = [each for each in records.values() if _below(each, roots)]
         held_back = _held_back(
             [each.source for each in removals if each.source in stored],
@@ -209,6 +215,33 @@ def _look(path: Path, records: Mapping[str, Record]) -> _Look:
     return _Look(path, status.st_size, status.st_mtime_ns, at_ns, digest)
 
 
+def _look_at_twins(
+    steps: Sequence[Step],
+    leaving: Sequence[Record],
+    looks: Mapping[str, _Look],
+    records: Mapping[str, Record],
+) -> dict[str, _Look]:
+    """Look at the files, beside those that were given, for which chunks serve that are to go."""
+    moved = [step.before for step in steps if step.before]
+    renewed = [step.record for step in steps if step.reads]
+    emptied = [step.record for step in steps if step.kind == "duplicate"]
+    touched = {each.source for each in (*leaving, *moved, *renewed, *emptied)}
+    kept = {(each.source, each.sha256) for each in renewed}
+    twins = {
+        each.path: _look(Path(each.path), records)
+        for each in records.values()
+        if each.path not in looks and _loses_chunks(each, touched, kept)
+    }
+    return {path: look for path, look in twins.items() if look.sha256 == records[path].sha256}
+
+
+def _loses_chunks(record: Record, touched: set[str], kept: set[tuple[str, str]]) -> bool:
+    """Tell whether chunks that served for a file go, or went in a run that broke off."""
+    if record.state == "duplicate":
+        return record.same_as in touched and (record.same_as, record.sha256) not in kept
+    return bool(record.same_as) and record.state not in {"verified", "failed", "quarantined"}
+
+
 class _Decision:
     """Decides file by file, with an eye on all the others."""
 
@@ -230,7 +263,7 @@ class _Decision:
         self._embedder = embedder
         self._gone = gone
         self._retry_failed = retry_failed
-        self._first: dict[str, str] = {}
+        self._first: dict[tuple[str, str], str] = {}
         self._taken = {each.source: each.path for each in records.values()}
         self._holders: dict[str, list[Record]] = {}
         self._bad: dict[str, list[Record]] = {}
@@ -240,12 +273,12 @@ class _Decision:
             elif record.sha256 and record.source in stored:
                 self._holders.setdefault(record.sha256, []).append(record)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self, looks: Mapping[str, _Look]) -> Iterator[Step]:
         """Give the step of each file."""
-        for key, look in self._looks.items():
+        for key, look in looks.items():
             step = self._step(key, look)
             if step.reads:
-                self._first[look.sha256] = step.source
+                self._first[look.sha256, kind_of(key)] = step.record.source
                 if step.before:
                     self._holders[look.sha256].remove(step.before)
             yield step
@@ -268,17 +301,25 @@ class _Decision:
             return elsewhere
         if bad := self._failed_before(record):
             return Step("quarantined", look.path, bad)
-        return Step("changed" if record.source in self._stored else "new", look.path, record)
+        if record.source in self._stored:
+            return Step("changed", look.path, record)
+        other = self._records.get(str(look.path))
+        return Step("new", look.path, record, name_taken=bool(other and not other.is_placed))
 
     def _elsewhere(self, look: _Look, record: Record) -> Step | None:
-        """Find the same bytes under another name: one that is gone, or one that serves for both."""
+        """Find the same bytes under another name: one that is gone, or one that serves for both.
+
+        A file of another kind does not serve: it is read in another way, if at all.
+        """
+        kind = kind_of(record.path)
         for holder in self._holders.get(look.sha256, []):
             if holder.path in self._gone:
                 return Step("moved", look.path, record, before=holder)
-            if holder.path != record.path and self._serves(holder):
+            alike = holder.path != record.path and kind_of(holder.path) == kind
+            if alike and self._serves(holder):
                 return Step("duplicate", look.path, record, original=holder.source)
-        if look.sha256 in self._first:
-            return Step("duplicate", look.path, record, original=self._first[look.sha256])
+        if first := self._first.get((look.sha256, kind)):
+            return Step("duplicate", look.path, record, original=first)
         return None
 
     def _failed_before(self, record: Record) -> Record | None:

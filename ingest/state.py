@@ -34,7 +34,9 @@ def survey(
     ledger = store.note(LEDGER) or {}
     records = reconcile(noted, stored, dict(ledger.get("sources", {})))
     if manifest:
-        manifest.save(each for path, each in records.items() if each != noted.get(path))
+        manifest.save(
+            each for path, each in records.items() if each.is_placed and each != noted.get(path)
+        )
     return stored, records
 
 

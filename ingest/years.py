@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from ingest.periods import full_year
 from ingest.sentences import last_sentence
 
 _ANY = r"(?:1[5-9]|20)\d\d"
@@ -38,7 +39,7 @@ def of_another_year(question: str, sentence: str) -> bool:
 
 def _short(text: str) -> Iterator[str]:
     for fiscal, cut in _SHORT.findall(text):
-        yield f"20{fiscal or cut}"
+        yield str(full_year(fiscal or cut))
 
 
 def _between(text: str) -> Iterator[str]:

@@ -7,7 +7,6 @@ headers and footers of pages. A heading is what its style or outline level says.
 
 import io
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from ingest.formats.files import SPLIT, brief, load, usable_title
 from ingest.formats.grids import grid_lines
 from ingest.formats.parts import Block, Content, to_document
 from ingest.layout import clean
+from ingest.page_labels import numeral
 from ingest.raised import raise_digits
 
 MAX_XML_BYTES = 64 * 1024 * 1024
@@ -41,6 +41,7 @@ _PROTECTED = "EncryptedPackage".encode("utf-16-le")
 _SKIPPED = {"del", "moveFrom", "Fallback", "txbxContent", "pPr", "rPr", "instrText", "delText"}
 _CONTAINERS = {"sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag"}
 _CHARACTERS = {"tab": " ", "ptab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+_NUMERALS = {"lowerLetter": "/a", "upperLetter": "/A", "lowerRoman": "/r", "upperRoman": "/R"}
 _NOTES = {"footnoteReference": "footnote", "endnoteReference": "endnote"}
 
 
@@ -53,10 +54,7 @@ def read_word(path: Path, *, max_bytes: int, max_pages: int) -> Document:
         opened = docx.Document(io.BytesIO(data))
         body = _Body(opened)
         blocks = list(body.blocks(opened.element.body))
-        properties = opened.core_properties
-        metadata = {name: str(getattr(properties, name) or "") for name in _PROPERTIES}
-        dates = {name: getattr(properties, name) for name in ("created", "modified")}
-        metadata |= {name: day.date().isoformat() for name, day in dates.items() if day}
+        metadata = _metadata(opened)
     except (DocumentError, MemoryError):
         raise
     except Exception as error:  # a broken package makes the readers of zip and XML raise anything
@@ -64,8 +62,8 @@ def read_word(path: Path, *, max_bytes: int, max_pages: int) -> Document:
         raise CorruptError(source, detail, "get a fresh copy, or save it again in Word") from error
     content = Content(
         blocks,
-        title=usable_title(body.title) or metadata["title"],
-        metadata={name: value for name, value in metadata.items() if value},
+        title=usable_title(body.title) or metadata.get("title", ""),
+        metadata=metadata,
         no_text="if it holds pictures of pages, save it as PDF and add a text layer (ocrmypdf)",
     )
     return to_document(path, data, content, max_pages=max_pages)
@@ -92,6 +90,18 @@ def _check_package(data: bytes, source: str, max_bytes: int) -> None:
     if largest > MAX_XML_BYTES:
         detail = f"its text unpacks to {largest:,} bytes, the limit is {MAX_XML_BYTES:,}"
         raise TooLargeError(source, detail, SPLIT)
+
+
+def _metadata(opened: Any) -> dict[str, str]:
+    """Give the properties of a file; python-docx makes some up where it has none."""
+    relations = {each.reltype for each in opened.part.package.rels.values()}
+    if RELATIONSHIP_TYPE.CORE_PROPERTIES not in relations:
+        return {}
+    properties = opened.core_properties
+    metadata = {name: str(getattr(properties, name) or "") for name in _PROPERTIES}
+    dates = {name: getattr(properties, name) for name in ("created", "modified")}
+    metadata |= {name: day.date().isoformat() for name, day in dates.items() if day}
+    return {name: value for name, value in metadata.items() if value}
 
 
 class _Body:
@@ -233,7 +243,8 @@ class _Numbering:
 
     def __init__(self, element: Any | None) -> None:
         self._formats: dict[tuple[int, int], str] = {}
-        self._next: Counter[tuple[int, int]] = Counter()
+        self._starts: dict[tuple[int, int], int] = {}
+        self._next: dict[tuple[int, int], int] = {}
         if element is None:
             return
         abstract = {
@@ -246,20 +257,32 @@ class _Numbering:
                 kind = level.find(qn("w:numFmt"))
                 key = (int(each.get(qn("w:numId"))), int(level.get(qn("w:ilvl"))))
                 self._formats[key] = "bullet" if kind is None else kind.get(qn("w:val"))
+                start = level.find(qn("w:start"))
+                self._starts[key] = 1 if start is None else _number(start)
+            for override in each.iter(qn("w:lvlOverride")):
+                start = override.find(qn("w:startOverride"))
+                key = (int(each.get(qn("w:numId"))), int(override.get(qn("w:ilvl"))))
+                if start is not None:
+                    self._starts[key] = _number(start)
 
     def marker(self, numbering: tuple[int, int] | None) -> str:
         """Give what stands before the next item of a list, "" where there is no list."""
         if numbering is None or not numbering[0]:
             return ""
         list_id, level = numbering
-        self._next[numbering] += 1
+        number = self._next.get(numbering, self._starts.get(numbering, 1))
+        self._next[numbering] = number + 1
         for other in list(self._next):
             if other[0] == list_id and other[1] > level:
                 del self._next[other]
         indent = "  " * max(0, min(level, HEADING_LEVELS))
-        if self._formats.get(numbering, "bullet") in {"bullet", "none"}:
+        kind = self._formats.get(numbering, "bullet")
+        if kind in {"bullet", "none"}:
             return f"{indent}- "
-        return f"{indent}{self._next[numbering]}. "
+        if written := numeral(_NUMERALS.get(kind, ""), number):
+            # Without a bullet not all letters begin an item, and a dot may end a sentence.
+            return f"{indent}- {written}) "
+        return f"{indent}{number}. "
 
 
 def _read_notes(part: Any) -> dict[tuple[str, str | None], str]:

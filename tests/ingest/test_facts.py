@@ -35,6 +35,12 @@ def test_dates_are_read_in_many_forms_and_no_day_is_made_up(text: str, day: str)
         ("x.pdf", "Minutes of 7 May 2020", "", "2020-05-07", "minutes", (2020,)),
         ("0001-22-7.pdf", "UNITED STATES", COVER, "2021-06-30", "10-K", (2021,)),
         ("notes.md", "Notes", "We met in 1995.", None, None, ()),
+        ("budget 2021-2022.pdf", "", "", None, None, (2021, 2022)),
+        ("x.pdf", "Budget 2021-22", "", None, None, (2021, 2022)),
+        ("report-1998-99.pdf", "", "", None, "report", (1998, 1999)),
+        ("minutes-2021-05.pdf", "", "", "2021-05", None, (2021,)),
+        ("x.pdf", "", "Dated: November 2010", "2010-11", None, (2010,)),
+        ("FY98 report.pdf", "", "", None, "report", (1998,)),
     ],
 )
 def test_names_titles_and_first_lines_tell_dates_types_and_years(
@@ -78,6 +84,29 @@ def test_a_question_names_years_and_types_but_not_amounts() -> None:
     ]
     assert set(asked_types("the annual report and the travel policy")) == {"10-K", "policy"}
     assert asked_types("a reporter minuted it") == {}
+
+
+@pytest.mark.parametrize(
+    ("question", "years"),
+    [
+        ("sales in 2021-05?", [2021]),
+        ("sales in 2023-11?", [2023]),
+        ("sales in 1998-99?", [1998, 1999]),
+        ("sales in 1999-00 and 2009/10?", [1999, 2000, 2009, 2010]),
+        ("sales in 2010-15?", [2010, 2015]),
+        ("sales in 2020-13?", [2020]),
+        ("sales in FY98 and FY49?", [1998, 2049]),
+    ],
+)
+def test_two_digits_are_a_year_of_the_right_century_and_no_month(
+    question: str, years: list[int]
+) -> None:
+    assert list(asked_years(question)) == years
+
+
+def test_a_quarter_may_stand_right_before_a_fiscal_year_but_not_within_a_number() -> None:
+    assert list(asked_quarters("Q3FY22, 4QFY22 and Q123")) == ["Q3", "Q4", "Q1"]
+    assert asked_quarters("question Q12 of the form, Q1a") == {}
 
 
 def test_metadata_is_kept_under_lower_cased_keys_and_bounded() -> None:

@@ -3,11 +3,12 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import docx
 import pytest
 from docx.oxml import parse_xml
-from docx.oxml.ns import nsdecls
+from docx.oxml.ns import nsdecls, qn
 from formats_fakes import HOTELS, MEALS, headings_of, read, text_of, write_word
 
 from ingest.errors import (
@@ -18,6 +19,7 @@ from ingest.errors import (
     UnsupportedError,
 )
 from ingest.formats import word
+from ingest.sentences import sentence_spans
 
 OLD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -83,6 +85,59 @@ def test_a_text_box_is_read_once(tmp_path: Path) -> None:
     opened.add_paragraph("Before.")._p.append(parse_xml(box))
     opened.save(str(tmp_path / "a.docx"))
     assert text_of(read(tmp_path / "a.docx")) == "Before.\n\nIn a box."
+
+
+def test_a_file_without_properties_has_no_made_up_title_or_day(tmp_path: Path) -> None:
+    opened = docx.Document()
+    opened.add_paragraph(HOTELS)
+    relations = opened.part.package.rels
+    for each in [k for k, v in relations.items() if v.reltype.endswith("/core-properties")]:
+        del relations[each]
+    opened.save(str(tmp_path / "a.docx"))
+    document = read(tmp_path / "a.docx")
+    assert document.metadata == {}
+    assert document.title == "a"
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "lines"),
+    [
+        ("decimal", 5, "5. Ask first\n6. Book then"),
+        ("lowerLetter", 5, "- e) Ask first\n- f) Book then"),
+        ("upperLetter", 26, "- Z) Ask first\n- AA) Book then"),
+        ("lowerRoman", 3, "- iii) Ask first\n- iv) Book then"),
+        ("upperRoman", 1, "- I) Ask first\n- II) Book then"),
+        ("lowerLetter", 0, "0. Ask first\n- a) Book then"),
+    ],
+)
+def test_list_items_are_numbered_as_the_file_says(
+    tmp_path: Path, kind: str, start: int, lines: str
+) -> None:
+    opened = numbered(kind, start)
+    opened.save(str(tmp_path / "a.docx"))
+    text = text_of(read(tmp_path / "a.docx"))
+    assert text == lines
+    assert [text[first:last] for first, last in sentence_spans(text)] == lines.split("\n")
+
+
+def test_a_list_may_begin_at_another_number_than_its_kind(tmp_path: Path) -> None:
+    opened = numbered("decimal", 1)
+    override = '<w:lvlOverride {} w:ilvl="0"><w:startOverride w:val="7"/></w:lvlOverride>'
+    for each in opened.part.numbering_part.element.num_lst:
+        each.append(parse_xml(override.format(nsdecls("w"))))
+    opened.save(str(tmp_path / "a.docx"))
+    assert text_of(read(tmp_path / "a.docx")) == "7. Ask first\n8. Book then"
+
+
+def numbered(kind: str, start: int) -> Any:
+    """Make a file of one numbered list."""
+    opened = docx.Document()
+    for level in opened.part.numbering_part.element.iter(qn("w:lvl")):
+        level.find(qn("w:numFmt")).set(qn("w:val"), kind)
+        level.find(qn("w:start")).set(qn("w:val"), str(start))
+    for item in ("Ask first", "Book then"):
+        opened.add_paragraph(item, style="List Number")
+    return opened
 
 
 def packed(**entries: bytes) -> bytes:

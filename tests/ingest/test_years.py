@@ -12,6 +12,7 @@ from ingest.years import lacking_a_year, of_another_year, years_told
         ("the season 2008/09", {"2008", "2009"}),
         ("from 2019 to 2021", {"2019", "2020", "2021"}),
         ("FY24 and FY '25, the class of '09", {"2024", "2025", "2009"}),
+        ("in '98 and FY97", {"1998", "1997"}),
         ("on 2021-12-28, by 28/12/2023", {"2021", "2023"}),
         ("rooms 1012 to 3000, 2024-1999, '12' bolts", {"2024", "1999"}),
     ],
