@@ -91,7 +91,22 @@ def load_base(
         raise ModelError(f"{folder} holds no model that loads: {error}. Fetch it again.") from error
     if quantization:
         _keep_trainable(model)
+    let_save(model)
     return model
+
+
+def let_save(model: PreTrainedModel) -> None:
+    """Let the base's own settings for writing be saved with it.
+
+    Bases with a temperature and without `do_sample` are published; transformers saves none.
+    """
+    generation = getattr(model, "generation_config", None)
+    if generation is None:  # as of a model that scores
+        return
+    try:
+        generation.validate(strict=True)
+    except ValueError:
+        generation.do_sample = True
 
 
 def _keep_trainable(model: PreTrainedModel) -> None:

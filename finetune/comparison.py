@@ -22,7 +22,7 @@ from finetune.telling import Teller
 from finetune.tune_config import TuneConfig
 
 PLAIN = ("lora", "rslora")
-SHOWN = ("parameters", "last_loss", "held_out_loss", "tokens_per_second")
+SHOWN = ("parameters", "last_loss", "held_out_loss", "held_out_reward", "tokens_per_second")
 
 Numbers = dict[str, Any]
 
@@ -81,5 +81,6 @@ def train_beside(
         weight.numel() for weight in model_of(trainer).parameters() if weight.requires_grad
     )
     if held_out:
-        numbers["held_out_loss"] = method.measure(trainer, held_out)["loss"]
+        measured = method.measure(trainer, held_out)
+        numbers |= {f"held_out_{name}": value for name, value in measured.items()}
     return shown(numbers)

@@ -56,6 +56,16 @@ def complete(
     return Completed(tuple(whole[:shared]), tuple(whole[shared:]))
 
 
+def of_one_prompt(chosen: Completed, rejected: Completed) -> tuple[Completed, Completed]:
+    """Let the completions of one prompt begin at the same token.
+
+    One that joins with the end of the prompt, as with a line break, begins a token earlier.
+    """
+    shared = min(len(chosen.prompt_ids), len(rejected.prompt_ids))
+    first, second = (Completed(ids[:shared], ids[shared:]) for ids in (chosen.ids, rejected.ids))
+    return first, second
+
+
 def encode_prompt(
     prompt: Said, tools: Tools, *, tokenizer: "PreTrainedTokenizerBase", template: str
 ) -> tuple[int, ...]:

@@ -81,13 +81,14 @@ def write_merged(base: Path, adapter: Path, folder: Path, chat_template: str | N
     from peft.peft_model import PeftModel
     from transformers import AutoModelForCausalLM
 
-    from finetune.base_model import load_tokenizer, no_bars
+    from finetune.base_model import let_save, load_tokenizer, no_bars
 
     with no_bars():
         try:
             model = AutoModelForCausalLM.from_pretrained(
                 base, dtype=torch.float32, local_files_only=True
             )
+            let_save(model)
             adapted = PeftModel.from_pretrained(model, str(adapter))
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"{adapter} does not fit the base model {base}: {error}") from error

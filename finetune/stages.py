@@ -137,14 +137,16 @@ def stages_to_run(plan: Plan, base: Path) -> Iterator[tuple[Stage, Path]]:
     Whoever iterates trains a stage to its end before asking for the next. A finished stage whose
     settings are others now is refused.
     """
-    model, adapter = plan.model, None
+    model, adapter, judges_base = plan.model, None, base
     for stage in plan.stages:
-        settled = _settle(stage, plan, model=model, adapter=adapter)
+        told = judges_base if judges_base != base else None
+        settled = _settle(stage, plan, model=model, adapter=adapter, judges_base=told)
         if stage.finished:
             _check_same(settled)
         else:
             yield settled, base
         if stage.config.method == "reward":
+            judges_base = base
             continue  # it judges what later stages write; they do not go on from it
         if stage.config.tuner == "full":
             base, adapter = stage.config.out, None
@@ -156,21 +158,26 @@ def stages_to_run(plan: Plan, base: Path) -> Iterator[tuple[Stage, Path]]:
         model = str(base)
 
 
-def _settle(stage: Stage, plan: Plan, *, model: str, adapter: Path | None) -> Stage:
+def _settle(
+    stage: Stage, plan: Plan, *, model: str, adapter: Path | None, judges_base: Path | None
+) -> Stage:
     """Fill in what follows from the stages before: model, adapter, and a reward model to ask."""
     changed: dict[str, Any] = {"model": model}
     if adapter and not stage.config.adapter and stage.config.method != "reward":
         changed["adapter"] = adapter
-    judged = _with_judge(stage, plan)
+    judged = _with_judge(stage, plan, base=judges_base)
     return replace(judged, config=judged.config.model_copy(update=changed))
 
 
-def _with_judge(stage: Stage, plan: Plan) -> Stage:
-    """Let ppo ask the reward model of the last stage that trains one, unless it names rewards."""
+def _with_judge(stage: Stage, plan: Plan, *, base: Path | None = None) -> Stage:
+    """Let ppo ask the reward model of the last stage that trains one, unless it names rewards.
+
+    `base` is the folder of the model below the reward model, where ppo itself has another.
+    """
     judges = [each for each in plan.stages[: stage.number - 1] if each.config.method == "reward"]
     if not judges or not isinstance(stage.config, PpoConfig) or stage.config.rewards is not None:
         return stage
-    rewards = (RewardModelAt(folder=judges[-1].config.out),)
+    rewards = (RewardModelAt(folder=judges[-1].config.out, base=base),)
     return replace(stage, config=stage.config.model_copy(update={"rewards": rewards}))
 
 

@@ -104,6 +104,7 @@ def _tune(
 
     plan = training.settings_of(lambda values: load_config(method, recipe, values), given)
     plan = training.with_template(plan)
+    plan = plan.model_copy(update={"model": training.whole_name(plan.model)})
     found = training.found(plan.model, config)
     seen = look_at(plan, base=found, rewards=_rewards([plan]))
     require_library([plan], config)

@@ -13,6 +13,7 @@ from finetune.config import RunConfig
 from finetune.precision import in_bf16
 from finetune.processes import company
 from finetune.telling import diverged
+from finetune.tune_config import TuneConfig
 
 SHOWN = 80
 SHOWN_ROWS = 4
@@ -107,6 +108,13 @@ def arrange(lengths: Sequence[int], *, batch: int, total: int, seed: int) -> lis
         rng.shuffle(batches)
         order += [row for rows in batches for row in rows]
     return order
+
+
+def in_order(config: TuneConfig, lengths: Sequence[int], *, total: int) -> list[int]:
+    """Return the order of a run's rows; those of micro batches of one, never padded, by chance."""
+    if config.micro_batch == 1:
+        lengths = [1] * len(lengths)
+    return arrange(lengths, batch=config.batch, total=total, seed=config.seed)
 
 
 def arguments(config: RunConfig, folder: Path, *, total: int) -> dict[str, Any]:

@@ -55,8 +55,10 @@ def pack(
     for text in texts:
         stream += tokenizer(text, add_special_tokens=False)["input_ids"]
         stream.append(tokenizer.eos_token_id)
-        while len(stream) >= length:
-            block, stream = tuple(stream[:length]), stream[length:]
+        whole = len(stream) - len(stream) % length
+        for start in range(0, whole, length):
+            block = tuple(stream[start : start + length])
             yield Encoded(block, block)
+        del stream[:whole]
     if len(stream) > 1:
         yield Encoded(tuple(stream), tuple(stream))

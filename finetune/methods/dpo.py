@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
 from transformers import Trainer
 from trl.trainer.dpo_config import DPOConfig as TrlConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
+from finetune.completed import of_one_prompt
 from finetune.data.reading import read_pairs
 from finetune.method_config import DpoConfig
 from finetune.methods.common import QuietTrainer
@@ -25,8 +25,10 @@ class Dpo(Preference[DpoConfig]):
         """Read pairs, and rankings as all of their pairs."""
         rows: list[Any] = []
         for pair in read_pairs(paths):
-            chosen = self.complete(pair.prompt, pair.chosen, pair.tools)
-            rejected = self.complete(pair.prompt, pair.rejected, pair.tools)
+            chosen, rejected = of_one_prompt(
+                self.complete(pair.prompt, pair.chosen, pair.tools),
+                self.complete(pair.prompt, pair.rejected, pair.tools),
+            )
             fields = {
                 "prompt_ids": list(chosen.prompt_ids),
                 "chosen_ids": list(chosen.completion_ids),
@@ -37,15 +39,16 @@ class Dpo(Preference[DpoConfig]):
 
     def make_trainer(self, model: Model, rows: Rows, folder: Path) -> Trainer:
         """Build the trainer; the reference is a frozen copy of the adapter as it begins."""
+        total = self.config.steps(len(rows.items))
         trainer = DpoTrainer(
             model=model,
             args=TrlConfig(
-                **self.arguments(folder, total=self.config.steps(len(rows.items))),
+                **self.arguments(folder, total=total),
                 beta=self.config.beta,
                 loss_type=[self.config.loss],
                 label_smoothing=self.config.label_smoothing,
             ),
-            train_dataset=Dataset.from_list(list(rows.items)),
+            train_dataset=self.laid_out(rows, total=total),
             processing_class=self.tokenizer,
         )
         ready(trainer)

@@ -20,7 +20,7 @@ from finetune.data.reading import read_prompts
 from finetune.data.rows import Prompt
 from finetune.encoding import require_template
 from finetune.errors import ConfigError
-from finetune.methods.common import QuietTrainer, arguments
+from finetune.methods.common import QuietTrainer, arguments, arrange
 from finetune.methods.method import Method, Model, Rows, model_of, ready
 from finetune.policy_config import GrpoConfig
 from finetune.rollouts import Roller, Rollout, Sampling, World
@@ -46,8 +46,12 @@ class Grpo(Method[GrpoConfig]):
         """Build the trainer, each of whose steps acts `generations` times on `batch` prompts."""
         config = self.config
         weights = self.weights()
+        total = config.steps(len(rows.items))
+        asked: Sequence[int] = range(len(rows.items))
+        if len(asked) < config.batch:  # TRL leaves out a batch that is not full: here all there is
+            asked = arrange([0] * len(asked), batch=config.batch, total=total, seed=config.seed)
         settings = TrlConfig(
-            **arguments(config, folder, total=config.steps(len(rows.items))),
+            **arguments(config, folder, total=total),
             per_device_train_batch_size=config.micro_batch,
             gradient_accumulation_steps=config.accumulation,
             gradient_checkpointing=torch.cuda.is_available(),
@@ -68,9 +72,7 @@ class Grpo(Method[GrpoConfig]):
                 model=model,
                 reward_funcs=[_reward(name) for name in weights],
                 args=settings,
-                train_dataset=Dataset.from_list(
-                    [{"prompt": "", "row": number} for number in range(len(rows.items))]
-                ),
+                train_dataset=Dataset.from_list([{"prompt": "", "row": row} for row in asked]),
                 processing_class=self.tokenizer,
             )
         ready(trainer)

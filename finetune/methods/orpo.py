@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
 from transformers import Trainer
 
 from finetune.completed import Completed
@@ -42,15 +41,16 @@ class Orpo(Preference[OrpoConfig]):
 
     def make_trainer(self, model: Model, rows: Rows, folder: Path) -> Trainer:
         """Build the trainer."""
+        total = self.config.steps(len(rows.items))
         with quiet_datasets():
             trainer = OrpoTrainer(
                 model=model,
                 args=TrlConfig(
-                    **self.arguments(folder, total=self.config.steps(len(rows.items))),
+                    **self.arguments(folder, total=total),
                     beta=self.config.beta,
                     remove_unused_columns=False,
                 ),
-                train_dataset=Dataset.from_list(list(rows.items)),
+                train_dataset=self.laid_out(rows, total=total),
                 processing_class=self.tokenizer,
             )
         ready(trainer)

@@ -18,7 +18,7 @@ from finetune.completed import Completed, Tools, complete
 from finetune.data.rows import Said
 from finetune.encoding import require_template
 from finetune.errors import ExampleError
-from finetune.methods.common import arguments
+from finetune.methods.common import arguments, in_order
 from finetune.methods.method import Method, Rows
 from finetune.tune_config import TuneConfig
 
@@ -65,9 +65,19 @@ class Preference(Method[Settings]):
             "per_device_train_batch_size": config.micro_batch,
             "per_device_eval_batch_size": config.micro_batch,
             "gradient_accumulation_steps": config.accumulation,
+            "train_sampling_strategy": "sequential",
             "gradient_checkpointing": torch.cuda.is_available(),
             "max_length": config.max_length,
         }
+
+    def laid_out(self, rows: Rows, *, total: int) -> Dataset:
+        """Lay out the pairs of `total` steps, those of like length together."""
+        lengths = [
+            sum(len(ids) for name, ids in row.items() if name.endswith("_ids"))
+            for row in rows.items
+        ]
+        order = in_order(self.config, lengths, total=total)
+        return Dataset.from_list(list(rows.items)).select(order)
 
     def measure(self, trainer: Trainer, held_out: Rows) -> Mapping[str, float]:
         """Return the held-out loss and rewards, as the trainer itself takes them."""

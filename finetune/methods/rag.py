@@ -113,9 +113,7 @@ class Rag(Preference[RagConfig]):
         trainer = RagTrainer(
             self,
             model=model,
-            args=TrainingArguments(
-                **settings, train_sampling_strategy="sequential", remove_unused_columns=False
-            ),
+            args=TrainingArguments(**settings, remove_unused_columns=False),
             train_dataset=[rows.items[at] for at in order],
             data_collator=lambda items: {"rows": list(items)},
             processing_class=self.tokenizer,

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from peft import TaskType
 from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification, Trainer
@@ -16,7 +15,7 @@ from finetune.base_model import add_adapter, load_adapter, load_base, without_re
 from finetune.continuing import Earlier
 from finetune.data.reading import read_pairs
 from finetune.method_config import RewardConfig
-from finetune.methods.common import QuietTrainer, arrange
+from finetune.methods.common import QuietTrainer
 from finetune.methods.method import Model, Rows, model_of, ready
 from finetune.methods.preference import Preference
 from finetune.precision import in_bf16
@@ -65,16 +64,13 @@ class Reward(Preference[RewardConfig]):
         """Build the trainer, which takes pairs of like length together."""
         config = self.config
         total = config.steps(len(rows.items))
-        lengths = [max(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in rows.items]
-        order = arrange(lengths, batch=config.batch, total=total, seed=config.seed)
         trainer = RewardTrainer(
             model=model,
             args=TrlConfig(
                 **self.arguments(folder, total=total),
                 center_rewards_coefficient=config.centering,
-                train_sampling_strategy="sequential",
             ),
-            train_dataset=Dataset.from_list([rows.items[at] for at in order]),
+            train_dataset=self.laid_out(rows, total=total),
             processing_class=self.tokenizer,
         )
         ready(trainer)

@@ -15,7 +15,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from finetune.data.reading import read_examples
 from finetune.encoding import IGNORED, Encoded, encode_all, read_template
 from finetune.method_config import SftConfig
-from finetune.methods.common import QuietTrainer, arguments, arrange
+from finetune.methods.common import QuietTrainer, arguments, in_order
 from finetune.methods.method import Method, Model, Rows, model_of, ready
 from finetune.precision import in_bf16
 from finetune.tune_config import TuneConfig
@@ -145,25 +145,22 @@ def make_label_trainer(
     *,
     total: int,
 ) -> SftTrainer:
-    """Build a trainer on labelled tokens; micro batches of one row are never padded."""
+    """Build a trainer on labelled tokens, which takes rows of like length together."""
     settings = TrlConfig(
         **arguments(config, folder, total=total),
         per_device_train_batch_size=config.micro_batch,
         gradient_accumulation_steps=config.accumulation,
         gradient_checkpointing=torch.cuda.is_available(),
-        train_sampling_strategy="random" if config.micro_batch == 1 else "sequential",
+        train_sampling_strategy="sequential",
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    if config.micro_batch > 1:  # rows of like length together, which are then padded least
-        lengths = [len(row.input_ids) for row in rows]
-        order = arrange(lengths, batch=config.batch, total=total, seed=config.seed)
-        rows = [rows[at] for at in order]
+    order = in_order(config, [len(row.input_ids) for row in rows], total=total)
     dataset = Dataset.from_list(
         [{"input_ids": list(row.input_ids), "labels": list(row.labels)} for row in rows]
     )
     trainer = SftTrainer(
-        model=model, args=settings, train_dataset=dataset, processing_class=tokenizer
+        model=model, args=settings, train_dataset=dataset.select(order), processing_class=tokenizer
     )
     ready(trainer)
     return trainer

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from agentlab.cli.main import run
+from agentlab.cli.training import whole_name
 from agentlab.model import STARTER_BASE, starter_adapter
 from finetune import events
 from finetune.method_config import METHODS
@@ -111,6 +112,19 @@ def test_ppo_without_rewards_says_which_settings_give_some(
     for more in (["--dry-run"], []):
         assert run(["finetune", "ppo", *given, *more]) == 2
         assert "--set rewards=FOLDER" in capsys.readouterr().err
+
+
+def test_a_reward_model_is_known_to_be_on_the_same_model_by_its_short_name(
+    rows: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge, whole = tmp_path / "judge", whole_name("smollm2-135m")
+    judge.mkdir()
+    (judge / "reward.json").write_text("{}")
+    (judge / "resolved.yaml").write_text(f"{{data: rows, model: {whole}, out: out}}")
+    given = ["--data", str(rows("ppo")), "--out", "o", "--set", f"rewards={judge}", "--dry-run"]
+    for name in ("smollm2-135m", whole):
+        assert run(["finetune", "ppo", "--model", name, *given]) == 0, capsys.readouterr().err
+        assert yaml.safe_load(capsys.readouterr().out)["model"] == whole
 
 
 def test_a_dry_run_of_rlmf_tells_what_a_round_takes_and_refuses_what_fails_later(

@@ -27,6 +27,15 @@ def test_texts_are_packed_into_full_blocks_and_nothing_is_lost(tiny_base: Path) 
     assert all(block.labels == block.input_ids for block in blocks)
 
 
+def test_one_long_text_is_packed_like_many_short_ones(tiny_base: Path) -> None:
+    tokenizer = load_tokenizer(tiny_base)
+    text = " ".join(f"The number {number} follows." for number in range(40))
+    blocks = list(pack([text], tokenizer, length=16))
+    stream = [token for block in blocks for token in block.input_ids]
+    assert {len(block.input_ids) for block in blocks[:-1]} == {16}
+    assert tokenizer.decode(stream) == f"{text}<|im_end|>"
+
+
 @pytest.fixture
 def settings(tiny_base: Path, tmp_path: Path) -> Callable[..., TuneConfig]:
     rows = [{"text": f"The number {number + 1} follows {number}. " * 3} for number in range(20)]

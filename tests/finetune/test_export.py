@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -53,6 +54,16 @@ def test_the_merged_model_says_what_base_and_adapter_say(
     got = model.float()(ids).logits
     assert (expected - plain).abs().max() > 0.1
     assert (got - expected).abs().max() < 0.05 * (expected - plain).abs().max()
+
+
+def test_a_base_with_a_temperature_and_no_sampling_merges(
+    tiny_base: Path, adapter: Callable[[int], Path], tmp_path: Path
+) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "published")
+    (base / "generation_config.json").write_text('{"temperature": 0.6}', encoding="utf-8")
+    merged = merge(base, adapter(1), tmp_path / "models", chat_template=None)
+    written = json.loads((merged / "generation_config.json").read_text(encoding="utf-8"))
+    assert (written["temperature"], written["do_sample"]) == (0.6, True)
 
 
 def test_the_update_is_added_in_fp32_and_rounded_once(

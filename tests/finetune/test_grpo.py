@@ -1,12 +1,14 @@
 """GRPO on a tiny model in a tiny world: it learns what is rewarded, and tools' words are masked."""
 
 import json
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bell import Bell
+from bell import Bell, BellEpisode
 from stopped_runs import stop_after
 
 pytest.importorskip("trl")
@@ -73,6 +75,42 @@ def test_held_out_prompts_are_judged_by_each_reward(
     assert seen.measures["reward"] == pytest.approx(
         seen.measures["reward/liked"] + seen.measures["reward/short"]
     )
+
+
+@pytest.mark.parametrize(("prompts", "epochs"), [(1, 1), (3, 1), (3, 4)])
+def test_prompts_that_fill_no_batch_are_asked_again_as_often_as_each_other(
+    prompts: int,
+    epochs: int,
+    settings: Callable[..., TuneConfig],
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "few.jsonl"
+    data.write_text("".join(f'{{"prompt": "What is {n}?"}}\n' for n in range(prompts)))
+    config = settings(data=data, batch=4, generations=2, max_steps=None, epochs=epochs)
+    asked: Counter[str] = Counter()
+
+    class Heard(Bell):
+        def begin(self, prompt: Prompt) -> BellEpisode:
+            asked[str(prompt.prompt)] += 1
+            return super().begin(prompt)
+
+    steps = len(rewards(list(train(config, world=Heard()))))
+    assert steps == math.ceil(prompts * epochs / 4)
+    assert len(asked) == prompts
+    assert max(asked.values()) - min(asked.values()) <= 2
+    assert asked.total() == steps * 4 * 2
+
+
+def test_a_neural_run_is_compared_by_what_held_out_prompts_earn(
+    settings: Callable[..., TuneConfig], tmp_path: Path
+) -> None:
+    config = settings(max_steps=1, tuner="neural", eval_data=tmp_path / "prompts.jsonl")
+    list(train(config, world=Bell()))
+    metrics = json.loads((config.out / "metrics.json").read_text(encoding="utf-8"))
+    table = metrics["compared"]
+    assert list(table) == ["neural", "lora", "rslora"]
+    assert table["neural"]["held_out_reward"] == metrics["held_out_reward"]
+    assert all("held_out_reward" in numbers for numbers in table.values())
 
 
 def test_a_stopped_run_goes_on_with_the_rewards_of_one_that_was_not(

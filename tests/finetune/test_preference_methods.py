@@ -1,6 +1,7 @@
 """DPO, KTO and ORPO on a tiny model: the preferred answers become likelier than the others."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from stopped_runs import stop_after
 
 pytest.importorskip("trl")
 
+from torch.utils.data import SequentialSampler
+
 from finetune.base_model import load_tokenizer
 from finetune.data.rows import as_messages
 from finetune.errors import ExampleError
@@ -17,6 +20,7 @@ from finetune.events import Evaluated, Event, Finished, Progress, Started
 from finetune.method_config import DpoConfig, load_config
 from finetune.methods.dpo import Dpo
 from finetune.methods.kto import paired
+from finetune.methods.orpo import Orpo
 from finetune.training import train
 from finetune.tune_config import TuneConfig
 
@@ -158,3 +162,36 @@ def test_kto_refuses_labels_of_one_kind(
 def test_each_row_gets_another_completion_of_its_micro_batch() -> None:
     rows = [{"completion_ids": [number]} for number in range(5)]
     assert [row["KL_completion_ids"] for row in paired(rows, 2)] == [[1], [0], [3], [2], [4]]
+
+
+@pytest.mark.parametrize(("kind", "column"), [(Dpo, "chosen_ids"), (Orpo, "chosen_input_ids")])
+def test_each_epoch_takes_every_pair_once_in_whole_batches(
+    kind: Any, column: str, settings: Callable[..., TuneConfig], tiny_base: Path
+) -> None:
+    method = "dpo" if kind is Dpo else "orpo"
+    config: Any = settings(method, batch=9, micro_batch=1, epochs=3, max_steps=None)
+    told = kind(config, load_tokenizer(tiny_base))
+    rows = told.read(config.data)
+    trainer = told.make_trainer(told.load(tiny_base, None), rows, config.out)
+    taken = Counter(tuple(row[column]) for row in trainer.train_dataset)
+    assert set(taken.values()) == {config.epochs}
+    assert trainer.args.max_steps * config.batch == len(trainer.train_dataset)
+    assert isinstance(trainer._get_train_sampler(), SequentialSampler)
+
+
+def test_answers_that_begin_with_line_breaks_share_the_whole_prompt(
+    settings: Callable[..., TuneConfig], tiny_base: Path, tmp_path: Path
+) -> None:
+    tokenizer = load_tokenizer(tiny_base)
+    tokenizer.add_tokens(["\n\n"])
+    template = tmp_path / "plain.jinja"
+    template.write_text("{% for m in messages %}{{ m.content }}\n{% endfor %}", encoding="utf-8")
+    row = pair(1) | {"chosen": "\nYes."}
+    config = settings("dpo", data=written(tmp_path / "r.jsonl", [row]), chat_template=template)
+    found = Dpo(config, tokenizer).read(config.data).items[0]  # type: ignore[arg-type]
+    prompt, chosen, rejected = (
+        tokenizer.decode(found[f"{name}_ids"]) for name in ("prompt", "chosen", "rejected")
+    )
+    assert prompt + chosen == f"{row['prompt']}\n{row['chosen']}\n"
+    assert prompt + rejected == f"{row['prompt']}\n{row['rejected']}\n"
+    assert prompt == row["prompt"]

@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,20 @@ def gradients(model: PeftModel, loss: torch.Tensor) -> dict[str, torch.Tensor]:
     model.zero_grad()
     loss.backward()
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_each_epoch_takes_every_row_once_also_without_padding(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    config, model = adapted(tiny_base, tmp_path, batch=4, micro_batch=1, epochs=2)
+    data = rows(6)
+    total = config.steps(len(data))
+    trainer = make_label_trainer(
+        config, model, load_tokenizer(tiny_base), data, tmp_path, total=total
+    )
+    batches = [tuple(batch["input_ids"][0].tolist()) for batch in trainer.get_train_dataloader()]
+    assert len(batches) == total * config.batch
+    assert Counter(batches) == {row.input_ids: config.epochs for row in data}
 
 
 def test_loss_and_gradients_are_those_of_plain_trl_and_of_full_logits(

@@ -170,6 +170,31 @@ def test_ppo_asks_the_reward_model_of_the_stage_before(
     assert metrics["continued"]["adapter"]
 
 
+@pytest.mark.parametrize(("between", "tuner"), [("merge", "lora"), ("continue", "full")])
+def test_ppo_on_what_a_stage_left_asks_a_reward_model_on_the_plans_own_model(
+    between: str,
+    tuner: str,
+    plan_file: Callable[..., Path],
+    template: Path,
+    tiny_base: Path,
+    tmp_path: Path,
+) -> None:
+    path = plan_file(between=between, first={"tuner": tuner})
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text('{"prompt": "1?"}\n', encoding="utf-8")
+    plan = yaml.safe_load(path.read_text(encoding="utf-8"))
+    learner, judge = plan["stages"]
+    judge |= {"method": "reward"}
+    more = {"method": "ppo", "data": str(asked), "micro_batch": 2, "completion_length": 4}
+    plan["stages"] = [judge, learner, judge | more | {"kl_limit": 9}]
+    path.write_text(yaml.safe_dump(plan | {"model": "a-name"}), encoding="utf-8")
+    assert run(read_plan(path), tiny_base) == ["1-reward", "2-sft", "3-ppo"]
+    assert run(read_plan(path), tiny_base) == []
+    told = yaml.safe_load((tmp_path / "out" / "3-ppo" / "resolved.yaml").read_text())
+    assert told["rewards"][0]["base"] == str(tiny_base)
+    assert told["model"] != "a-name"
+
+
 def test_what_a_later_stage_lacks_is_told_before_the_first_one_runs(
     plan_file: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -378,7 +378,7 @@ def test_a_run_says_what_it_did_to_general_text_and_to_the_variety_of_writing(
     finished = list(train(config))[-1]
     assert isinstance(finished, Finished)
     effects = finished.metrics["effects"]
-    assert effects["forgotten_percent"] > 0  # so high a rate on one kind of text
+    assert effects["forgotten_percent"] != 0  # a base of random weights may as well gain
     for side in ("base", "tuned"):
         assert 0 < effects[side]["distinct_2"] <= 1
         assert 0 <= effects[side]["self_bleu"] <= 1
