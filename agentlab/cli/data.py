@@ -307,6 +307,7 @@ def curate(
         against=tuple(against or ()),
         ngram=ngram,
         max_tokens=max_tokens,
+        tokenizer=model,
         max_words=max_words,
     )
     counter = token_counter(model, config)

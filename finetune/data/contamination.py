@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from finetune.data.content import content_of
+from finetune.data.content import content_of, messages_of, words_in
 from finetune.data.duplicates import words_of
 from finetune.data.files import Fault
 from finetune.data.reading import known_rows
@@ -20,7 +20,8 @@ class Contamination:
     """Knows the runs of `ngram` words of some evaluation sets, by GPT-3's rule (13 words).
 
     Of a set's rows what is asked and answered counts, and not the passage that they are about: it
-    may well be learned from. A question of fewer words than `ngram` is found where it stands whole.
+    may well be learned from. A question of fewer words than `ngram` is found where it stands whole;
+    a short answer is not looked for, as many questions may have it: that nothing was found.
     """
 
     def __init__(self, ngram: int) -> None:
@@ -30,8 +31,11 @@ class Contamination:
     def learn(self, path: Path) -> int:
         """Take a set in; return how many questions and answers there were. ExampleError: none."""
         count = 0
-        for place, text in _texts(path):
-            count += self._add(words_of(text), place)
+        for place, text, least in _texts(path, ngram=self.ngram):
+            words = words_of(text)
+            if len(words) >= least:
+                self._add(words, place)
+                count += 1
         if not count:
             raise ExampleError(
                 f"{path} holds no question of {LEAST_WORDS} words or more. Give rows that "
@@ -49,28 +53,38 @@ class Contamination:
                     return place
         return None
 
-    def _add(self, words: list[str], place: str) -> int:
-        if len(words) < LEAST_WORDS:
-            return 0
+    def _add(self, words: list[str], place: str) -> None:
         size = min(self.ngram, len(words))
         runs = self._runs.setdefault(size, {})
         for start in range(len(words) - size + 1):
             runs.setdefault(hash(tuple(words[start : start + size])), place)
-        return 1
 
 
-def _texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Give what is asked and answered, and where: of rows, else of any JSON with questions."""
-    rows = list(_of_rows(path))
-    yield from rows or _of_json(path)
+def _texts(path: Path, *, ngram: int) -> Iterator[tuple[str, str, int]]:
+    """Give what is asked and answered, where, and the fewest words that count of it.
+
+    It is taken of rows, else of any JSON with questions.
+    """
+    rows = list(_of_rows(path, ngram=ngram))
+    yield from rows or ((place, text, LEAST_WORDS) for place, text in _of_json(path))
 
 
-def _of_rows(path: Path) -> Iterator[tuple[str, str]]:
+def _of_rows(path: Path, *, ngram: int) -> Iterator[tuple[str, str, int]]:
     for each in known_rows([path]):
         if not isinstance(each, Fault):
-            content = content_of(each.row)
             place = f"{each.record.path}:{each.record.line}"
-            yield from ((place, text) for text in (content.asked, content.answered) if text)
+            for text, asked in _said_in(each.row):
+                yield place, text, LEAST_WORDS if asked else ngram
+
+
+def _said_in(row: Any) -> Iterator[tuple[str, bool]]:
+    """Give what a row says, message by message where it has some, and whether that is asked."""
+    if messages := messages_of(row):
+        told = [each for each in messages if each["role"] in {"user", "assistant"}]
+        yield from ((words_in(each), each["role"] == "user") for each in told)
+    else:
+        content = content_of(row)
+        yield from ((content.asked, True), (content.answered, False))
 
 
 def _of_json(path: Path) -> Iterator[tuple[str, str]]:

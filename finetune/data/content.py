@@ -1,6 +1,7 @@
 """Content: the words of a row, told apart into what is asked and what is answered."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,6 @@ from finetune.data.rows import (
     Said,
     Text,
     as_messages,
-    as_text,
 )
 from finetune.lookup_rows import Lookup
 from finetune.reader_rows import ReaderRow
@@ -44,7 +44,8 @@ _OWN: Mapping[Kind, tuple[str, ...]] = {
 class Content:
     """What a row asks, what it answers, and what the answer rests on.
 
-    A system message is in none of them: all rows of a file share it, and it says nothing of one.
+    A tool's name and arguments are words of the message that calls it. A system message is in none
+    of them: all rows of a file share it, and it says nothing of one.
     """
 
     asked: str
@@ -85,6 +86,28 @@ def content_of(row: Any) -> Content:  # noqa: C901, PLR0911 - one answer a kind
             raise TypeError(f"no row: {row!r}")
 
 
+def messages_of(row: Any) -> tuple[Message, ...]:
+    """Give the messages of a row, of all its answers; none where it is not made of messages."""
+    match row:
+        case Conversation():
+            return row.messages
+        case Pair():
+            return _asked_and_answered(row.prompt, row.chosen, row.rejected)
+        case Label():
+            return _asked_and_answered(row.prompt, row.completion)
+        case Ranking():
+            return _asked_and_answered(row.prompt, *row.completions)
+        case Prompt():
+            return _asked_and_answered(row.prompt)
+        case _:
+            return ()
+
+
+def words_in(message: Message) -> str:
+    """Give the words of a message, and of the calls that it makes."""
+    return "\n".join(filter(None, (message.get("content"), *_calls(message))))
+
+
 def rewrite(kind: Kind, fields: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
     """Change the words of a row's own fields, those of tool calls too; all else stays as it is."""
     return {
@@ -100,17 +123,33 @@ def prompt_of(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 
 def _of_messages(messages: tuple[Message, ...]) -> Content:
-    said = {
-        role: [each["content"] for each in messages if each["role"] == role and each.get("content")]
+    said = (
+        filter(None, (words_in(each) for each in messages if each["role"] == role))
         for role in ("user", "assistant", "tool")
-    }
-    return Content(*("\n".join(said[role]) for role in ("user", "assistant", "tool")))
+    )
+    return Content(*map("\n".join, said))
 
 
 def _answered(prompt: Said, *answers: Said) -> Content:
     before = _of_messages(as_messages(prompt, "user"))
     asked = "\n".join(filter(None, (before.asked, before.answered)))
-    return Content(asked, "\n".join(map(as_text, answers)), before.context)
+    said = (words_in(each) for answer in answers for each in as_messages(answer, "assistant"))
+    return Content(asked, "\n".join(filter(None, said)), before.context)
+
+
+def _asked_and_answered(prompt: Said, *answers: Said) -> tuple[Message, ...]:
+    said = (each for answer in answers for each in as_messages(answer, "assistant"))
+    return (*as_messages(prompt, "user"), *said)
+
+
+def _calls(message: Message) -> Iterator[str]:
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict):
+            arguments = function.get("arguments", "")
+            if not isinstance(arguments, str):
+                arguments = json.dumps(arguments, ensure_ascii=False)
+            yield f"{function.get('name', '')} {arguments}"
 
 
 def _changed(value: Any, change: Callable[[str], str]) -> Any:

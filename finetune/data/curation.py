@@ -5,7 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from finetune.data.reading import Known, known_rows
 from finetune.data.rows import Row
 from finetune.data.unfinished import Unfinished, held
 from finetune.data.writing import refuse_own_input, to_jsonl
-from finetune.errors import ExampleError
+from finetune.errors import ConfigError, ExampleError
 
 Pii = Literal["mask", "drop", "keep"]
 _EVERY = 200
@@ -35,7 +35,8 @@ class Rules:
 
     `near` is the Jaccard similarity from which rows are near duplicates. `against` are evaluation
     sets, of which no run of `ngram` words may be learned. `region` is of phone numbers without a
-    country code. A row is too long with more than `max_tokens` tokens or `max_words` words.
+    country code. A row is too long with more than `max_tokens` tokens of `tokenizer`, which is the
+    name of its model, or `max_words` words.
     """
 
     exact: bool = True
@@ -46,6 +47,7 @@ class Rules:
     against: tuple[Path, ...] = ()
     ngram: int = 13
     max_tokens: int | None = None
+    tokenizer: str | None = None
     max_words: int | None = None
 
 
@@ -100,10 +102,13 @@ def curate(
     Rows are read one at a time, and both files take their places when all is done: a stopped run
     leaves what was there, and the same call goes on with what it had looked at, even after kill -9.
     The first of rows that say the same is kept. `max_tokens` needs `count_tokens`. Raises
-    ExampleError where nothing is left.
+    ExampleError where nothing is left, ConfigError where both files are one or are read.
     """
-    files = files_in(paths)
+    # A row is known by its file and line, and a file that is named twice holds nothing new.
+    files = list({path.resolve(): path for path in files_in(paths)}.values())
     report = report or out.with_suffix(".report.jsonl")
+    if report.resolve() == out.resolve():
+        raise ConfigError(f"{out} cannot hold both rows and verdicts. Give another --report.")
     for target in (out, report):
         refuse_own_input(target, [*files, *rules.against])
     judge = _Judge(rules, count_tokens)
@@ -187,18 +192,18 @@ class _Judge:
         reason = self._reason(each, place)
         if reason:
             return None, [Verdict(place, "dropped", *reason, lineage=lineage)]
-        fields, found = self._masked(each)
-        if found and (fields is None or self._rules.pii == "drop"):
+        masked, found = self._masked(each)
+        if found and (masked is None or self._rules.pii == "drop"):
             said = ", ".join(f"{count} {kind}" for kind, count in found.items())
             return None, [Verdict(place, "dropped", "personal data", said, lineage)]
-        twin = self._twin(each, fields or {}, place)
-        if twin:
+        record, row = masked or (each.record, each.row)
+        if twin := self._twin(row, place):
             return None, [Verdict(place, "dropped", "near duplicate", twin, lineage)]
         masks = [
             Verdict(place, "masked", kind, f"{count} of them", lineage)
             for kind, count in found.items()
         ]
-        return fields, masks
+        return record.fields, masks
 
     def _reason(self, each: Known, place: str) -> tuple[str, str] | None:
         rules, content = self._rules, content_of(each.row)
@@ -218,11 +223,14 @@ class _Judge:
         held = self._known.find(content.whole) if self._known else None
         return ("in an evaluation set", held) if held else None
 
-    def _masked(self, each: Known) -> tuple[Mapping[str, Any] | None, Counter[str]]:
-        """Mask what is personal; None where that would move a reader's answer in its passage."""
-        fields, found = each.record.fields, Counter[str]()
+    def _masked(self, each: Known) -> tuple[tuple[Record, Any] | None, Counter[str]]:
+        """Mask what is personal; None where the row would not be one any more.
+
+        Such is a reader's row whose answer would move in its passage.
+        """
+        found = Counter[str]()
         if self._privacy is None:
-            return fields, found
+            return (each.record, each.row), found
 
         def mask(text: str) -> str:
             assert self._privacy is not None  # noqa: S101 - for the type checker
@@ -230,17 +238,19 @@ class _Judge:
             found.update(kinds)
             return masked
 
-        masked = rewrite(each.kind, fields, mask)
-        if found and each.kind == "question" and masked["passage"] != fields["passage"]:
+        record = replace(each.record, fields=rewrite(each.kind, each.record.fields, mask))
+        if not found:
+            return (each.record, each.row), found
+        if each.kind == "question" and record.fields["passage"] != each.record.fields["passage"]:
             return None, found
-        return masked if found else fields, found
+        try:
+            return (record, SHAPES[each.kind].parse(record)), found
+        except ValueError:
+            return None, found
 
-    def _twin(self, each: Known, fields: Mapping[str, Any], place: str) -> str | None:
+    def _twin(self, row: Any, place: str) -> str | None:
         if self._near is None:
             return None
-        row = each.row
-        if fields is not each.record.fields:
-            row = SHAPES[each.kind].parse(Record(dict(fields), each.record.path, each.record.line))
         self.sketch = self._near.sketch(content_of(row))
         twin = self._near.twin(self.sketch)
         if twin is None:

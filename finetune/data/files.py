@@ -2,10 +2,12 @@
 
 import csv
 import json
+import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from finetune.errors import ExampleError
 
@@ -15,11 +17,9 @@ _BATCH_ROWS = 1024
 _LARGEST_CELL = 2**30
 # Where null says something: this passage does not answer.
 _NULLABLE = frozenset({"answer"})
-# Cells of a CSV file that hold lists, as JSON.
-_LISTS = (
-    "messages conversations tools prompt chosen rejected completion completions negatives passages"
-)
-_NESTED = frozenset([*_LISTS.split(), "answer", "lineage"])
+# Cells of a CSV file that hold JSON, and those that hold messages as JSON or else a text.
+_NESTED = frozenset("messages conversations tools completions negatives passages lineage".split())
+_SAID = frozenset({"prompt", "chosen", "rejected", "completion"})
 
 
 @dataclass(frozen=True)
@@ -154,17 +154,55 @@ def _of_csv(path: Path, delimiter: str) -> Iterator[Record | Fault]:
     csv.field_size_limit(_LARGEST_CELL)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, delimiter=delimiter, strict=True)
-            head = next(rows, [])
-            line = rows.line_num + 1
-            for cells in rows:
-                if cells:
+            rows = _rows_of(file, delimiter)
+            _, head = next(rows, (1, []))
+            if isinstance(head, str):
+                yield Fault(str(path), 1, f"no CSV ({head})")
+                return
+            for line, cells in rows:
+                if isinstance(cells, str):
+                    yield Fault(str(path), line, f"no CSV ({cells})")
+                elif cells:
                     yield _of_cells(head, cells, path, line)
-                line = rows.line_num + 1
     except UnicodeDecodeError as error:
         raise _no_text(path, error) from error
-    except csv.Error as error:
-        yield Fault(str(path), rows.line_num, f"no CSV from here on ({error})")
+
+
+def _rows_of(file: TextIO, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+    """Give the cells of each row, or what is wrong with it, and the line that it begins on.
+
+    Where the quotes of a row are not those of CSV, its first line alone is taken for the row, which
+    in a TSV is a good one: there quotes are often signs like others.
+    """
+    ahead, taken, line = deque[str](), list[str](), 1
+
+    def lines() -> Iterator[str]:
+        while text := ahead.popleft() if ahead else file.readline():
+            taken.append(text)
+            yield text
+
+    while True:
+        taken.clear()
+        cells: list[str] | str | None
+        try:
+            cells = next(csv.reader(lines(), delimiter=delimiter, strict=True), None)
+        except csv.Error as error:
+            cells = _cells_of_tsv(taken[0]) if delimiter == "\t" else str(error)
+            ahead.extendleft(reversed(taken[1:]))
+            del taken[1:]
+        if cells is None:
+            return
+        yield line, cells
+        line += len(taken)
+
+
+def _cells_of_tsv(line: str) -> list[str]:
+    """Cut a line into cells; one that only begins with a quote is taken as it stands."""
+    cells = line.rstrip("\r\n").split("\t")
+    return [
+        each[1:-1].replace('""', '"') if re.fullmatch(r'"(?:[^"]|"")*"', each) else each
+        for each in cells
+    ]
 
 
 def _of_cells(head: list[str], cells: list[str], path: Path, line: int) -> Record | Fault:
@@ -179,12 +217,26 @@ def _of_cells(head: list[str], cells: list[str], path: Path, line: int) -> Recor
 def _of_cell(name: str, cell: str) -> Any:
     if not cell:
         return None
-    if name in _NESTED and cell.lstrip().startswith(("[", "{")):
+    if name in _NESTED | _SAID | _NULLABLE and cell.lstrip().startswith(("[", "{")):
         try:
-            return json.loads(cell)
+            value = json.loads(cell)
         except ValueError:
             return cell  # a text that begins with a bracket
+        if name in _NESTED or (_is_span(value) if name in _NULLABLE else _are_messages(value)):
+            return value
     return cell
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, list) and [type(each) for each in value] == [int, int]
+
+
+def _are_messages(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(each, dict) and ("role" in each or "from" in each) for each in value)
+    )
 
 
 def _of_parquet(path: Path) -> Iterator[Record | Fault]:

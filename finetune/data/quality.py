@@ -7,7 +7,17 @@ from typing import Any
 
 from finetune.data.content import Content
 from finetune.data.duplicates import words_of
-from finetune.data.rows import Conversation, Pair, Text, as_text
+from finetune.data.rows import (
+    Conversation,
+    Label,
+    Message,
+    Pair,
+    Ranking,
+    Said,
+    Text,
+    as_messages,
+    as_text,
+)
 
 _BROKEN = re.compile(r"�|[\x00-\x08\x0b\x0e-\x1f]|Ã[\x80-\xbf©¤¶¼±³¡­]|â€[™œ\x9d“”]")
 _ASSISTANT = re.compile(
@@ -27,23 +37,43 @@ _MOST_OF_ONE = {2: 0.20, 3: 0.18, 4: 0.16}
 
 def fault_of(row: Any, content: Content) -> str | None:
     """Tell why nothing good is learned from a row, or None where something is."""
-    answered = content.answered
-    if not answered.strip() and isinstance(row, Conversation):
+    answer = _imitated(row, content)
+    if not content.answered.strip() and isinstance(row, Conversation):
         return "the assistant says nothing"
     if _BROKEN.search(content.whole):
         return "broken characters"
-    said = words_of(answered)
+    said = words_of(answer)
     if said and said == words_of(content.asked):
         return "the answer repeats the question"
-    if not isinstance(row, Text) and _ASSISTANT.search(answered):
+    if not isinstance(row, Text) and _ASSISTANT.search(answer):
         return "the answer speaks of being a language model"
-    return _of_pair(row) or _of_calls(row) or _of_prose(answered)
+    return _of_pair(row) or _of_calls(row) or _of_prose(answer)
+
+
+def _imitated(row: Any, content: Content) -> str:
+    """Give what is learned to be written: of several answers the good one, and no calls."""
+    match row:
+        case Conversation():
+            return as_text(tuple(each for each in row.messages if each["role"] == "assistant"))
+        case Pair():
+            return as_text(row.chosen)
+        case Ranking():
+            return as_text(row.completions[0])
+        case Label():
+            return as_text(row.completion) if row.label else ""
+        case _:
+            return content.answered
 
 
 def _of_pair(row: Any) -> str | None:
-    if isinstance(row, Pair) and as_text(row.chosen).split() == as_text(row.rejected).split():
+    if isinstance(row, Pair) and _without_space(row.chosen) == _without_space(row.rejected):
         return "both answers say the same"
     return None
+
+
+def _without_space(said: Said) -> list[Message]:
+    messages = as_messages(said, "assistant")
+    return [{**each, "content": (each.get("content") or "").split()} for each in messages]
 
 
 def _of_calls(row: Any) -> str | None:

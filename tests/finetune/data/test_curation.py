@@ -112,6 +112,14 @@ def test_rows_with_personal_data_can_be_dropped_or_left(tmp_path: Path) -> None:
     assert kept == rows
 
 
+def test_a_pair_that_differs_in_personal_data_alone_is_dropped(tmp_path: Path) -> None:
+    pair = {"prompt": "Whom?", "chosen": "Write to a@b.de.", "rejected": "Write to c@d.de."}
+    done, kept, told = curated(tmp_path, pair, {"text": LONG})
+    assert (told[1]["reason"], told[1]["detail"]) == ("personal data", "2 email")
+    assert len(kept) == 1
+    assert done.rows == 2
+
+
 def test_a_readers_answer_never_moves_in_its_passage(tmp_path: Path) -> None:
     row = {"question": "Who?", "title": "t", "passage": "a@b.de asks Ann.", "answer": [12, 15]}
     asked = row | {"question": "Who is c@d.de?", "passage": "He asks Ann.", "answer": [8, 11]}
@@ -140,6 +148,23 @@ def test_no_words_of_an_evaluation_set_are_learned(tmp_path: Path) -> None:
     assert told[3]["detail"] == f"{rows}:1"
     assert len(kept) == 2
     assert done.dropped == {"in an evaluation set": 2}
+
+
+def test_a_short_answer_of_an_evaluation_set_gives_nothing_away(tmp_path: Path) -> None:
+    unknown = "I could not find an answer in the sources."
+    follow_up = {"role": "user", "content": "And at what time of the year?"}
+    rows = talk("Who built the mill?", unknown)
+    said = "It stands still for an hour each time that the tide turns at the river"
+    rows["messages"] += [follow_up, {"role": "assistant", "content": said}]
+    _, kept, told = curated(
+        tmp_path,
+        talk("Who sells bread in the town?", unknown),
+        {"text": f"He said that {said}, as they all do."},
+        {"text": "Who built the mill? And at what price was it sold to the baker?"},
+        against=(write(tmp_path / "eval.jsonl", rows),),
+    )
+    assert list(told) == [2]
+    assert len(kept) == 2
 
 
 def _question() -> dict[str, Any]:
@@ -183,6 +208,15 @@ def test_nothing_left_and_ones_own_input_are_refused(tmp_path: Path) -> None:
         list(curate([path], tmp_path / "out.jsonl"))
     with pytest.raises(ConfigError, match="another --out"):
         list(curate([path], path))
+    with pytest.raises(ConfigError, match="another --report"):
+        list(curate([path], tmp_path / "out.jsonl", report=tmp_path / "." / "out.jsonl"))
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.jsonl", {"text": LONG}, {"text": "Nothing to see here."})
+    *_, done = curate([path, tmp_path], tmp_path / "out.jsonl", rules=Rules(exact=False, near=None))
+    assert isinstance(done, Curated)
+    assert (done.rows, done.kept) == (2, 2)
 
 
 def test_near_duplicates_are_found_among_many_and_others_left() -> None:
@@ -241,7 +275,16 @@ def test_a_curation_by_other_rules_begins_anew(
     events = curate([path], tmp_path / "out.jsonl", rules=Rules(near=None))
     next(events)
     events.close()
-    *_, done = curate([path], tmp_path / "out.jsonl", rules=Rules(near=None, max_words=999))
+    rules = Rules(near=None, max_tokens=999, tokenizer="one")
+    events = curate([path], tmp_path / "out.jsonl", rules=rules, count_tokens=lambda _: 1)
+    assert isinstance(next(events), Looked)
+    events.close()
+    *_, done = curate(
+        [path],
+        tmp_path / "out.jsonl",
+        rules=replace(rules, tokenizer="another"),
+        count_tokens=lambda _: 1,
+    )
     assert isinstance(done, Curated)
     assert done.resumed == 0
     assert done.kept == len(read(tmp_path / "out.jsonl"))

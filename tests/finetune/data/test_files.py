@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from finetune.data.files import Fault, files_in, read_records
+from finetune.data.files import Record, files_in, read_records
 from finetune.data.reading import read_conversations, read_labels, read_pairs, read_texts
 from finetune.errors import ExampleError
 from finetune.reader_rows import read_reader_rows
@@ -51,10 +51,33 @@ def test_a_csv_row_of_another_width_is_named(tmp_path: Path) -> None:
 
 def test_broken_csv_is_named_by_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text('text\n"a b" c\n', encoding="utf-8")
-    (fault,) = read_records([path])
-    assert isinstance(fault, Fault)
-    assert "no CSV from here on" in str(fault)
+    path.write_text('text,more\na,b\n"a b" c,d\ne,"f\ng,h\n', encoding="utf-8")
+    first, *faults, last = read_records([path])
+    assert [str(each).split(" (")[0] for each in faults] == [f"{path}:{n}: no CSV" for n in (3, 4)]
+    assert [each.fields for each in (first, last) if isinstance(each, Record)] == [
+        {"text": "a", "more": "b"},
+        {"text": "g", "more": "h"},
+    ]
+
+
+def test_quotes_in_a_tsv_are_signs_like_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    lines = ["prompt\tcompletion", '"Yes\tshe said', '5" or 6"\t"quoted\t"" once"', "last\tone"]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    found = [each.fields for each in read_records([path]) if isinstance(each, Record)]
+    assert found == [
+        {"prompt": '"Yes', "completion": "she said"},
+        {"prompt": '5" or 6"', "completion": 'quoted\t" once'},
+        {"prompt": "last", "completion": "one"},
+    ]
+
+
+def test_a_csv_answer_that_looks_like_json_stays_a_text(tmp_path: Path) -> None:
+    said = ["[1, 2]", '{"total": 3}', "42", "true"]
+    path = write_csv(
+        tmp_path / "a.csv", *({"prompt": "q", "completion": s, "label": "true"} for s in said)
+    )
+    assert [row.completion for row in read_labels([path])] == said
 
 
 def test_parquet_gives_back_what_json_held(tmp_path: Path) -> None:

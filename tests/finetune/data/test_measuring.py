@@ -64,7 +64,7 @@ def test_measures_count_words_by_who_says_them(tmp_path: Path) -> None:
     again = {**TALK, "run": "r", "source": ""}
     found = measure([write(tmp_path / "a.jsonl", TALK, again, "{")])
     assert (found.rows, found.faults, found.duplicates) == (2, 1, 1)
-    assert found.lengths == {"asked": (4,) * 6, "answered": (2,) * 6, "context": (6,) * 6}
+    assert found.lengths == {"asked": (4,) * 6, "answered": (5,) * 6, "context": (6,) * 6}
     assert found.totals["context"] == 12
     assert found.roles == {"system": 2, "user": 2, "assistant": 4, "tool": 2}
     assert found.tools == {"search_web": 2}

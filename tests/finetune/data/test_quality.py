@@ -5,7 +5,7 @@ import pytest
 
 from finetune.data.content import content_of
 from finetune.data.quality import fault_of
-from finetune.data.rows import Conversation, Pair, Text
+from finetune.data.rows import Conversation, Label, Message, Pair, Ranking, Text
 
 PROSE = (
     "The tide turns twice a day, and the mill at the river stands still while it does. Nobody in "
@@ -72,3 +72,28 @@ def test_a_call_of_a_tool_that_is_not_there_is_told() -> None:
     )
     assert fault(Conversation(messages, tools)) == "unknown tool"
     assert fault(Conversation(messages)) is None
+
+
+def calling(query: str) -> Message:
+    function = {"name": "search_web", "arguments": {"query": query}}
+    return {"role": "assistant", "content": None, "tool_calls": [{"function": function}]}
+
+
+def test_a_call_alone_is_something_said() -> None:
+    asked: Message = {"role": "user", "content": "tide"}
+    assert fault(Conversation((asked, calling("tide")))) is None
+
+
+def test_answers_that_differ_in_their_calls_differ() -> None:
+    right, wrong = (calling("tide today"),), (calling("today"),)
+    assert fault(Pair("When is the tide?", right, wrong)) is None
+    assert fault(Pair("When is the tide?", right, right)) == "both answers say the same"
+
+
+def test_a_worse_answer_may_be_as_bad_as_it_likes() -> None:
+    model = "As an AI language model, I cannot say."
+    assert fault(Pair("How is it?", PROSE, model)) is None
+    assert fault(Ranking("How is it?", (PROSE, model))) is None
+    assert fault(Label("How is it?", model, label=False)) is None
+    assert fault(Pair("How is it?", model, PROSE))
+    assert fault(Label("How is it?", model, label=True))
